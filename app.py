@@ -1,0 +1,1 @@
+"""The front door: create_app() and the `brikke` command line. Wires, decides nothing."""
