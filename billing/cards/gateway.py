@@ -1,0 +1,251 @@
+"""What we need of a card gateway, in our own words; `stripe_gateway.py` is the one real implementation.
+
+Another provider (Nets, Adyen) is one more file that fulfils `CardGateway`. Nothing here imports a provider's library.
+
+The point of these types is honesty about what is known. A charge ends in exactly one of four ways:
+
+- `Succeeded`: the money was taken, once.
+- `Declined`: the money was certainly not taken, and this attempt will never take it.
+- `Unknown`: nobody can say yet. The attempt stays as it is, **no new attempt is made**; ask again with the same
+  idempotency key while the gateway remembers it (Stripe: at least 24 hours), afterwards through `find_charge`.
+- `RateLimited`: the request was turned away at the door; certainly nothing happened. Same key, later.
+
+Calls are never made inside a database transaction. All instants are aware UTC, all amounts øre (NOK).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+Segment = Literal["consumer", "commercial", "unknown"]
+Retry = Literal["never", "later"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A begun registration of a card. Send the customer's browser to `url`; they come back with `id`.
+
+    `client_secret` is for gateways whose form runs in our own page; with a hosted page it is None.
+    """
+
+    id: str
+    url: str
+    client_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardDetails:
+    """A registered card as the gateway describes it; no card number ever comes here.
+
+    `segment` is "unknown" when the gateway does not tell the product: then the holder's own word counts.
+    `country` is ISO 3166 alpha-2 of the issuer; `funding` credit, debit, prepaid or unknown.
+    """
+
+    payment_method: str
+    brand: str
+    last4: str
+    exp_month: int
+    exp_year: int
+    funding: str
+    country: str | None
+    segment: Segment
+    customer_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeRequest:
+    """Take `amount_ore` NOK from a registered card while the customer is away.
+
+    `idempotency_key` comes from the attempt's id and so never changes between tries of one attempt; the other fields
+    must not change either, or the gateway refuses (`GatewayMisuse`). `charge` and `attempt` are our ids, stored at the gateway
+    as metadata: they are how a lost answer is found again.
+    """
+
+    customer_id: str
+    payment_method: str
+    amount_ore: int
+    idempotency_key: str
+    charge: str
+    attempt: str
+    description: str
+    currency: Literal["nok"] = "nok"
+
+    def __post_init__(self) -> None:
+        if self.amount_ore <= 0:
+            raise ValueError(f"a charge takes a positive amount, not {self.amount_ore} øre")
+        if not self.idempotency_key:
+            raise ValueError("a charge without an idempotency key could be made twice")
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    """The money was taken. `ref` is the gateway's payment id, `at` when (the gateway's clock)."""
+
+    ref: str
+    amount_ore: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The money was certainly not taken. `code` is the finest code the gateway gives; `message` its own English sentence.
+
+    `needs_customer`: nothing will help before the customer does something (confirms with the bank, gives another card).
+    `retry` "never": this card must not be tried again for this attempt's reason (card networks fine those who do).
+    `ref` is None where the gateway refused before it made a payment object.
+    """
+
+    ref: str | None
+    code: str
+    message: str
+    needs_customer: bool
+    retry: Retry
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody can say yet whether the money was taken.
+
+    `retry_after`: how long to wait, where the gateway said so. `same_key_helps` is False when the gateway has stored
+    its own failure under the key and would only repeat it: then only `find_charge` can tell. `ref` is the payment, where we know it.
+    """
+
+    reason: str
+    retry_after: timedelta | None = None
+    ref: str | None = None
+    same_key_helps: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimited:
+    """Turned away before anything happened; the same request with the same key is welcome later."""
+
+    retry_after: timedelta | None = None
+
+
+Outcome = Succeeded | Declined | Unknown | RateLimited
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A webhook whose signature and age have been checked.
+
+    Its content is only a hint: read the object again with `retrieve` before acting, since events come twice, late and out
+    of order. `object_id` and `object_type` name what it is about ("pi_…", "payment_intent"); `metadata` is that object's own,
+    empty for what is not ours.
+    """
+
+    id: str
+    type: str
+    created: datetime
+    object_id: str
+    object_type: str
+    object: Mapping[str, Any]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+class GatewayMisuse(Exception):
+    """We asked for something the gateway will never accept: a bug or wrong settings, not a customer's doing.
+
+    `code` as the gateway names it. This request changed nothing; but with code "idempotency_error" an *earlier* request
+    used the same key with other fields, so the attempt must stay unknown and be looked up.
+    """
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class GatewayUnavailable(Exception):
+    """No usable answer (time-out, 429, 5xx) to a call that does not move money; try again later, with the same key.
+
+    `retry_after`: how long to wait, where the gateway said so.
+    """
+
+    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class SetupNotFinished(Exception):
+    """The customer has not (or not successfully) given a card yet. `status`: "open" (may still), "expired" or "failed"."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the card registration is {status}")
+        self.status = status
+
+
+class BadSignature(Exception):
+    """A webhook that is not from the gateway, is too old, or cannot be read. The text says which; answer 400."""
+
+
+class CardGateway(Protocol):
+    """What every card gateway offers. Methods that move money return an `Outcome` and raise only `GatewayMisuse`; the others
+    raise `GatewayUnavailable` when there is no usable answer and `GatewayMisuse` when there never will be."""
+
+    def create_customer(self, *, ref: str, email: str | None, idempotency_key: str) -> str:
+        """Make the gateway's customer for our `ref` (agreement number); returns its id."""
+        ...
+
+    def start_setup(
+        self,
+        *,
+        customer_id: str,
+        success_url: str,
+        cancel_url: str,
+        idempotency_key: str,
+        language: str = "nb",
+    ) -> Setup:
+        """Begin registering a card. `{CHECKOUT_SESSION_ID}` in `success_url` is replaced by the setup's id."""
+        ...
+
+    def finish_setup(self, setup_id: str) -> CardDetails:
+        """Read the card a finished setup gave. Raises `SetupNotFinished`. Harmless to repeat."""
+        ...
+
+    def charge(self, request: ChargeRequest) -> Outcome:
+        """Take money. Repeating with the same key returns the same outcome and never takes it twice."""
+        ...
+
+    def find_charge(
+        self, *, customer_id: str, charge: str, created_after: datetime, attempt: str | None = None
+    ) -> Outcome | None:
+        """Look a payment up by the metadata we gave it; None when the gateway has none *now*.
+
+        A call of ours may still be under way at the gateway: conclude "never happened" only when the attempt is older than
+        any request can live. `created_after` is inclusive; leave room for clocks that differ. Without `attempt`, every attempt
+        of the charge is looked at and a success wins, then what is unknown, then the newest decline.
+        """
+        ...
+
+    def retrieve(self, ref: str) -> Outcome:
+        """Read a payment again by the gateway's id."""
+        ...
+
+    def cancel(self, ref: str) -> Outcome:
+        """Make sure an unfinished payment never takes money: `Declined` with code "canceled", or `Succeeded` if it was too late."""
+        ...
+
+    def detach(self, payment_method: str) -> None:
+        """Forget a card. Already forgotten is fine."""
+        ...
+
+    def refund(self, *, ref: str, amount_ore: int, idempotency_key: str, refund: str) -> Outcome:
+        """Give `amount_ore` of the payment `ref` back; `refund` is our id (metadata). `Succeeded.ref` is the refund's id."""
+        ...
+
+    def parse_event(
+        self,
+        raw_body: bytes,
+        signature_header: str | None,
+        *,
+        secrets: Sequence[str],
+        tolerance_seconds: int,
+        now: datetime,
+    ) -> Event:
+        """Check a webhook's signature over the raw body with each secret in turn (two are valid while one is rolled over),
+        and its age against `now` (real time, not the business clock). Raises `BadSignature`."""
+        ...
