@@ -1,13 +1,15 @@
 """What we need of a card gateway, in our own words; `stripe_gateway.py` is the one real implementation.
 
-Another provider (Nets, Adyen) is one more file that fulfils `CardGateway`. Nothing here imports a provider's library.
+Another provider (Nets, Adyen) is one more file that fulfils `CardGateway`. Nothing here imports a provider's
+library.
 
 The point of these types is honesty about what is known. A charge ends in exactly one of four ways:
 
 - `Succeeded`: the money was taken, once.
 - `Declined`: the money was certainly not taken, and this attempt will never take it.
-- `Unknown`: nobody can say yet. The attempt stays as it is, **no new attempt is made**; ask again with the same
-  idempotency key while the gateway remembers it (Stripe: at least 24 hours), afterwards through `find_charge`.
+- `Unknown`: nobody can say yet. The attempt stays as it is, **no new attempt is made**; ask again with the
+  same idempotency key while the gateway remembers it (Stripe: at least 24 hours), afterwards through
+  `find_charge`.
 - `RateLimited`: the request was turned away at the door; certainly nothing happened. Same key, later.
 
 Calls are never made inside a database transaction. All instants are aware UTC, all amounts øre (NOK).
@@ -59,9 +61,9 @@ class CardDetails:
 class ChargeRequest:
     """Take `amount_ore` NOK from a registered card while the customer is away.
 
-    `idempotency_key` comes from the attempt's id and so never changes between tries of one attempt; the other fields
-    must not change either, or the gateway refuses (`GatewayMisuse`). `charge` and `attempt` are our ids, stored at the gateway
-    as metadata: they are how a lost answer is found again.
+    `idempotency_key` comes from the attempt's id and so never changes between tries of one attempt; the other
+    fields must not change either, or the gateway refuses (`GatewayMisuse`). `charge` and `attempt` are our
+    ids, stored at the gateway as metadata: they are how a lost answer is found again.
     """
 
     customer_id: str
@@ -91,11 +93,12 @@ class Succeeded:
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """The money was certainly not taken. `code` is the finest code the gateway gives; `message` its own English sentence.
+    """The money was certainly not taken. `code` is the finest code the gateway gives; `message` its own
+    English sentence.
 
-    `needs_customer`: nothing will help before the customer does something (confirms with the bank, gives another card).
-    `retry` "never": this card must not be tried again for this attempt's reason (card networks fine those who do).
-    `ref` is None where the gateway refused before it made a payment object.
+    `needs_customer`: nothing will help before the customer does something (confirms with the bank, gives
+    another card). `retry` "never": this card must not be tried again for this attempt's reason (card networks
+    fine those who do). `ref` is None where the gateway refused before it made a payment object.
     """
 
     ref: str | None
@@ -109,8 +112,9 @@ class Declined:
 class Unknown:
     """Nobody can say yet whether the money was taken.
 
-    `retry_after`: how long to wait, where the gateway said so. `same_key_helps` is False when the gateway has stored
-    its own failure under the key and would only repeat it: then only `find_charge` can tell. `ref` is the payment, where we know it.
+    `retry_after`: how long to wait, where the gateway said so. `same_key_helps` is False when the gateway has
+    stored its own failure under the key and would only repeat it: then only `find_charge` can tell. `ref` is
+    the payment, where we know it.
     """
 
     reason: str
@@ -133,9 +137,9 @@ Outcome = Succeeded | Declined | Unknown | RateLimited
 class Event:
     """A webhook whose signature and age have been checked.
 
-    Its content is only a hint: read the object again with `retrieve` before acting, since events come twice, late and out
-    of order. `object_id` and `object_type` name what it is about ("pi_…", "payment_intent"); `metadata` is that object's own,
-    empty for what is not ours.
+    Its content is only a hint: read the object again with `retrieve` before acting, since events come twice,
+    late and out of order. `object_id` and `object_type` name what it is about ("pi_…", "payment_intent");
+    `metadata` is that object's own, empty for what is not ours.
     """
 
     id: str
@@ -150,8 +154,8 @@ class Event:
 class GatewayMisuse(Exception):
     """We asked for something the gateway will never accept: a bug or wrong settings, not a customer's doing.
 
-    `code` as the gateway names it. This request changed nothing; but with code "idempotency_error" an *earlier* request
-    used the same key with other fields, so the attempt must stay unknown and be looked up.
+    `code` as the gateway names it. This request changed nothing; but with code "idempotency_error" an
+    *earlier* request used the same key with other fields, so the attempt must stay unknown and be looked up.
     """
 
     def __init__(self, message: str, code: str = "") -> None:
@@ -160,7 +164,8 @@ class GatewayMisuse(Exception):
 
 
 class GatewayUnavailable(Exception):
-    """No usable answer (time-out, 429, 5xx) to a call that does not move money; try again later, with the same key.
+    """No usable answer (time-out, 429, 5xx) to a call that does not move money; try again later, with the
+    same key.
 
     `retry_after`: how long to wait, where the gateway said so.
     """
@@ -171,7 +176,8 @@ class GatewayUnavailable(Exception):
 
 
 class SetupNotFinished(Exception):
-    """The customer has not (or not successfully) given a card yet. `status`: "open" (may still), "expired" or "failed"."""
+    """The customer has not (or not successfully) given a card yet. `status`: "open" (may still), "expired" or
+    "failed"."""
 
     def __init__(self, status: str) -> None:
         super().__init__(f"the card registration is {status}")
@@ -179,12 +185,14 @@ class SetupNotFinished(Exception):
 
 
 class BadSignature(Exception):
-    """A webhook that is not from the gateway, is too old, or cannot be read. The text says which; answer 400."""
+    """A webhook that is not from the gateway, is too old, or cannot be read. The text says which; answer
+    400."""
 
 
 class CardGateway(Protocol):
-    """What every card gateway offers. Methods that move money return an `Outcome` and raise only `GatewayMisuse`; the others
-    raise `GatewayUnavailable` when there is no usable answer and `GatewayMisuse` when there never will be."""
+    """What every card gateway offers. Methods that move money return an `Outcome` and raise only
+    `GatewayMisuse`; the others raise `GatewayUnavailable` when there is no usable answer and `GatewayMisuse`
+    when there never will be."""
 
     def create_customer(self, *, ref: str, email: str | None, idempotency_key: str) -> str:
         """Make the gateway's customer for our `ref` (agreement number); returns its id."""
@@ -199,7 +207,8 @@ class CardGateway(Protocol):
         idempotency_key: str,
         language: str = "nb",
     ) -> Setup:
-        """Begin registering a card. `{CHECKOUT_SESSION_ID}` in `success_url` is replaced by the setup's id."""
+        """Begin registering a card. `{CHECKOUT_SESSION_ID}` in `success_url` is replaced by the setup's
+        id."""
         ...
 
     def finish_setup(self, setup_id: str) -> CardDetails:
@@ -215,9 +224,10 @@ class CardGateway(Protocol):
     ) -> Outcome | None:
         """Look a payment up by the metadata we gave it; None when the gateway has none *now*.
 
-        A call of ours may still be under way at the gateway: conclude "never happened" only when the attempt is older than
-        any request can live. `created_after` is inclusive; leave room for clocks that differ. Without `attempt`, every attempt
-        of the charge is looked at and a success wins, then what is unknown, then the newest decline.
+        A call of ours may still be under way at the gateway: conclude "never happened" only when the attempt
+        is older than any request can live. `created_after` is inclusive; leave room for clocks that differ.
+        Without `attempt`, every attempt of the charge is looked at and a success wins, then what is unknown,
+        then the newest decline.
         """
         ...
 
@@ -226,7 +236,8 @@ class CardGateway(Protocol):
         ...
 
     def cancel(self, ref: str) -> Outcome:
-        """Make sure an unfinished payment never takes money: `Declined` with code "canceled", or `Succeeded` if it was too late."""
+        """Make sure an unfinished payment never takes money: `Declined` with code "canceled", or `Succeeded`
+        if it was too late."""
         ...
 
     def detach(self, payment_method: str) -> None:
@@ -234,7 +245,8 @@ class CardGateway(Protocol):
         ...
 
     def refund(self, *, ref: str, amount_ore: int, idempotency_key: str, refund: str) -> Outcome:
-        """Give `amount_ore` of the payment `ref` back; `refund` is our id (metadata). `Succeeded.ref` is the refund's id."""
+        """Give `amount_ore` of the payment `ref` back; `refund` is our id (metadata). `Succeeded.ref` is the
+        refund's id."""
         ...
 
     def parse_event(
@@ -246,6 +258,6 @@ class CardGateway(Protocol):
         tolerance_seconds: int,
         now: datetime,
     ) -> Event:
-        """Check a webhook's signature over the raw body with each secret in turn (two are valid while one is rolled over),
-        and its age against `now` (real time, not the business clock). Raises `BadSignature`."""
+        """Check a webhook's signature over the raw body with each secret in turn (two are valid while one is
+        rolled over), and its age against `now` (real time, not the business clock). Raises `BadSignature`."""
         ...
