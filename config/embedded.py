@@ -138,11 +138,9 @@ def start(var: Path, *, durable: bool = True) -> EmbeddedServer:
             except BaseException:
                 users.close()
                 raise
-    except PermissionError as error:
-        raise EmbeddedError(
-            f"the database under {var / 'pg'} belongs to another user ({error.filename}); "
-            "start Brikke as before, or set BRIKKE_VAR or DATABASE_URL"
-        ) from error
+    except OSError as error:
+        hint = "start Brikke as the user who made it, or set BRIKKE_VAR or DATABASE_URL"
+        raise EmbeddedError(f"the database under {var / 'pg'} cannot be used ({error}); {hint}") from error
 
 
 def _find_or_start(base: Path, account: Account | None, users: IO[str], durable: bool) -> EmbeddedServer:
