@@ -1,0 +1,6 @@
+"""Access: who is calling, what they may do, and the trail of what was done.
+
+Owns: roles, tokens, sign-in, idempotency keys, the audit trail.
+Invariants: the trail is only appended to; a token names a role and, for customers and chargers, whose data it
+opens; an agent's look-up of a person is logged.
+"""

@@ -1,0 +1,72 @@
+"""Tables of the customers room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Sequence, UniqueConstraint
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from config.database import Base, Id, Instant, Str
+
+CUSTOMER_NUMBERS = Sequence("customer_numbers", start=1_000_001, metadata=Base.metadata)
+
+
+class Customer(Base):
+    """A private person or a business. ``org_no`` has nine digits; ``country`` is ISO 3166 alpha-2."""
+
+    __tablename__ = "customers"
+    __table_args__ = (
+        CheckConstraint("kind IN ('private', 'business')", name="kind"),
+        CheckConstraint("(kind = 'business') = (org_no IS NOT NULL)", name="org_no"),
+        CheckConstraint("language IN ('nb', 'en')", name="language"),
+        CheckConstraint("channel IN ('email')", name="channel"),
+        Index("ix_customers_name", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
+        Index("ix_customers_email", "email"),
+    )
+
+    id: Mapped[Id]
+    number: Mapped[int] = mapped_column(
+        BigInteger, CUSTOMER_NUMBERS, server_default=CUSTOMER_NUMBERS.next_value(), unique=True
+    )
+    kind: Mapped[Str]
+    name: Mapped[Str]
+    org_no: Mapped[Str | None]
+    email: Mapped[Str]
+    phone: Mapped[Str | None]
+    street: Mapped[Str]
+    postal_code: Mapped[Str]
+    city: Mapped[Str]
+    country: Mapped[Str] = mapped_column(server_default="NO")
+    language: Mapped[Str] = mapped_column(server_default="nb")
+    channel: Mapped[Str] = mapped_column(server_default="email")
+    """How documents go out; e-mail from the start."""
+    created_at: Mapped[Instant]
+    version: Mapped[int] = mapped_column(Integer, server_default="1")
+
+
+class Message(Base):
+    """That the holder of an agreement is to be told something; billing.delivery chooses the channel and sends it.
+
+    Any room may write one, in the transaction that gives cause. ``subject`` names the cause (``document:12``,
+    ``standing:7``, ``block:3``): with ``template`` it is unique, so nothing is told twice. ``planned_at`` is null until
+    delivery has taken it.
+    """
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("subject", "template"),
+        Index("ix_messages_waiting", "id", postgresql_where="planned_at IS NULL"),
+        Index("ix_messages_agreement", "agreement_id", "id"),
+    )
+
+    id: Mapped[Id]
+    agreement_id: Mapped[int] = mapped_column(BigInteger)
+    template: Mapped[Str]
+    """invoice, receipt, card_failed, reminder, blocked, paid_call_us, reopened, unblocked, welcome, closed."""
+    subject: Mapped[Str]
+    document_id: Mapped[int | None] = mapped_column(BigInteger)
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
+    made_at: Mapped[Instant]
+    planned_at: Mapped[Instant | None]

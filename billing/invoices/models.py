@@ -1,0 +1,119 @@
+"""Tables of the invoices room."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from config.database import Base, Id, Instant, Ore, Str
+
+
+class NumberSeries(Base):
+    """The next number of a gapless series. A block is taken by one UPDATE … RETURNING, last in a transaction."""
+
+    __tablename__ = "number_series"
+
+    series: Mapped[Str] = mapped_column(primary_key=True)
+    next_number: Mapped[int] = mapped_column(BigInteger)
+
+
+class Run(Base):
+    """A run for a business date: its cut-off instant, how far it has come. Unique per (kind, date)."""
+
+    __tablename__ = "runs"
+    __table_args__ = (UniqueConstraint("kind", "for_date"),)
+
+    id: Mapped[Id]
+    kind: Mapped[Str]
+    for_date: Mapped[dt.date]
+    cutoff_at: Mapped[Instant]
+    state: Mapped[Str] = mapped_column(server_default="running")
+    last_agreement_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    created: Mapped[int] = mapped_column(Integer, server_default="0")
+    carried: Mapped[int] = mapped_column(Integer, server_default="0")
+    sum_ore: Mapped[Ore] = mapped_column(server_default="0")
+    started_at: Mapped[Instant]
+    finished_at: Mapped[Instant | None]
+
+
+class Document(Base):
+    """An invoice (or receipt: an invoice marked paid) or credit note, as it was when issued.
+
+    ``number`` is the invoice number (9 digits); ``kid`` is null on what is already paid by card.
+    ``credit_used_ore`` was settled by credit at issue. ``paid_by`` tells the card on a receipt (brand, last4, on).
+    """
+
+    __tablename__ = "documents"
+    __table_args__ = (
+        UniqueConstraint("claim_id", "version"),
+        CheckConstraint("kind IN ('invoice', 'credit_note')", name="kind"),
+        CheckConstraint("(due_on IS NULL) = (paid_by IS NOT NULL)", name="due_or_paid"),
+        Index("ix_documents_agreement", "agreement_id", "id"),
+        Index("ix_documents_due", "due_on", postgresql_where="due_on IS NOT NULL"),
+    )
+
+    id: Mapped[Id]
+    number: Mapped[int] = mapped_column(BigInteger, unique=True)
+    kind: Mapped[Str] = mapped_column(server_default="invoice")
+    claim_id: Mapped[int] = mapped_column(ForeignKey("claims.id"))
+    version: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    agreement_id: Mapped[int] = mapped_column(ForeignKey("agreements.id"))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
+    language: Mapped[Str]
+    issued_on: Mapped[dt.date]
+    due_on: Mapped[dt.date | None]
+    kid: Mapped[Str | None] = mapped_column(unique=True)
+    total_ore: Mapped[Ore]
+    credit_used_ore: Mapped[Ore] = mapped_column(server_default="0")
+    fee_ore: Mapped[Ore] = mapped_column(server_default="0")
+    paid_by: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    seller: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    buyer: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    template: Mapped[int] = mapped_column(SmallInteger)
+    made_at: Mapped[Instant]
+
+
+class DocumentLine(Base):
+    """One line per (vehicle, service, VAT): gross as summed, net and VAT by running remainder over the rate."""
+
+    __tablename__ = "document_lines"
+    __table_args__ = (PrimaryKeyConstraint("document_id", "line"),)
+
+    document_id: Mapped[int] = mapped_column(BigInteger)
+    line: Mapped[int] = mapped_column(Integer)
+    kind: Mapped[Str]
+    """toll, ferry, or card_fee."""
+    country: Mapped[Str | None]
+    plate: Mapped[Str | None]
+    vat_bp: Mapped[int] = mapped_column(Integer)
+    count: Mapped[int] = mapped_column(Integer)
+    gross_ore: Mapped[Ore]
+    net_ore: Mapped[Ore]
+    vat_ore: Mapped[Ore]
+
+
+class Rendering(Base):
+    """A document's PDF as rendered, kept so that a copy is the same bytes."""
+
+    __tablename__ = "renderings"
+    __table_args__ = (PrimaryKeyConstraint("document_id", "template"),)
+
+    document_id: Mapped[int] = mapped_column(BigInteger)
+    template: Mapped[int] = mapped_column(SmallInteger)
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    pdf: Mapped[bytes] = mapped_column(LargeBinary)
+    made_at: Mapped[Instant]

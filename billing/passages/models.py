@@ -1,0 +1,169 @@
+"""Tables of the passages room.
+
+``records`` and ``passages`` have no foreign keys (they cost 38 % of ingest); ``brikke audit`` checks them.
+``passages`` is partitioned by month of ``booked_at``; partitions are made by ``partitions.py``.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Sequence,
+    SmallInteger,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from config.database import Base, Id, Instant, Ore, Str
+
+PASSAGE_IDS = Sequence("passage_ids", metadata=Base.metadata)
+
+
+class Batch(Base):
+    """A file or request of records as it came. ``counts`` and ``sums`` are by answer code; ``done`` records are
+    answered.
+
+    ``state``: receiving (chunks are being booked), done, refused (nothing of it was booked; ``error`` says why).
+    """
+
+    __tablename__ = "batches"
+    __table_args__ = (
+        CheckConstraint("state IN ('receiving', 'done', 'refused')", name="state"),
+        Index("ix_batches_charger", "charger_id", "id"),
+    )
+
+    id: Mapped[Id]
+    charger_id: Mapped[int] = mapped_column(ForeignKey("chargers.id"))
+    name: Mapped[Str]
+    format: Mapped[Str]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    received_at: Mapped[Instant]
+    finished_at: Mapped[Instant | None]
+    state: Mapped[Str] = mapped_column(server_default="receiving")
+    done: Mapped[int] = mapped_column(Integer, server_default="0")
+    counts: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
+    sums: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
+    error: Mapped[Str | None]
+
+
+class BatchFault(Base):
+    """A record of a batch that could not become a row in ``records``: broken, or in conflict with one that is."""
+
+    __tablename__ = "batch_faults"
+    __table_args__ = (PrimaryKeyConstraint("batch_id", "position"),)
+
+    batch_id: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int]
+    code: Mapped[Str]
+    detail: Mapped[Str]
+    source_id: Mapped[Str | None]
+    raw: Mapped[Str]
+
+
+class Record(Base):
+    """What a charger sent, once per (charger, source id), with our answer and the passage it became.
+
+    ``hash`` is over the business fields. ``body`` keeps the record where no passage does.
+    """
+
+    __tablename__ = "records"
+    __table_args__ = (PrimaryKeyConstraint("charger_id", "source_id"),)
+
+    charger_id: Mapped[int]
+    source_id: Mapped[Str]
+    batch_id: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int]
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+    passed_at: Mapped[Instant]
+    amount_ore: Mapped[Ore]
+    code: Mapped[Str]
+    flags: Mapped[int] = mapped_column(Integer, server_default="0")
+    detail: Mapped[Str | None]
+    passage_id: Mapped[int | None] = mapped_column(BigInteger)
+    body: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+
+
+class Passage(Base):
+    """An accepted record on an agreement, or a counter-row (``reverses_id``) with negative amounts.
+
+    Amounts are øre as received: ``list_ore`` before discounts, ``amount_ore`` what is to be paid, VAT included
+    at ``vat_bp``. ``passed_offset`` is the sender's UTC offset in minutes. ``external`` journeys are shown and
+    never billed. ``owed`` says whether the charger is owed (or, on a counter-row, no longer owed) the amount.
+    """
+
+    __tablename__ = "passages"
+    __table_args__ = (
+        PrimaryKeyConstraint("id", "booked_at"),
+        CheckConstraint("service IN ('toll', 'ferry')", name="service"),
+        Index("ix_passages_agreement", "agreement_id", "passed_at", "id"),
+        {"postgresql_partition_by": "RANGE (booked_at)"},
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, PASSAGE_IDS, autoincrement=False)
+    booked_at: Mapped[dt.datetime] = mapped_column(DateTime(timezone=True))
+    agreement_id: Mapped[int] = mapped_column(BigInteger)
+    registration_id: Mapped[int | None] = mapped_column(BigInteger)
+    charger_id: Mapped[int]
+    source_id: Mapped[Str]
+    batch_id: Mapped[int] = mapped_column(BigInteger)
+    reverses_id: Mapped[int | None] = mapped_column(BigInteger)
+    passed_at: Mapped[Instant]
+    passed_offset: Mapped[int] = mapped_column(SmallInteger)
+    station: Mapped[Str]
+    project: Mapped[Str]
+    service: Mapped[Str]
+    country: Mapped[Str | None]
+    plate: Mapped[Str | None]
+    pan: Mapped[Str | None]
+    vehicle_class: Mapped[Str | None]
+    list_ore: Mapped[Ore]
+    amount_ore: Mapped[Ore]
+    vat_bp: Mapped[int]
+    flags: Mapped[int]
+    external: Mapped[bool]
+    owed: Mapped[bool]
+    claim_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Reversal(Base):
+    """That a passage was reversed: by which counter-row, what replaced it, why. The key makes it happen once."""
+
+    __tablename__ = "reversals"
+
+    passage_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    counter_id: Mapped[int] = mapped_column(BigInteger)
+    replaced_by: Mapped[int | None] = mapped_column(BigInteger)
+    cause: Mapped[Str]
+    """moved (to the agreement that has the vehicle) or credited (by support)."""
+    reason: Mapped[Str | None]
+    actor: Mapped[Str]
+    at: Mapped[Instant]
+
+
+class Balance(Base):
+    """What of an agreement is not billed, and what the card threshold needs. Locked by agreement id, ascending.
+
+    ``open_since`` is the arrival of the oldest unbilled passage. ``open_charge_id`` is the card charge that is
+    not settled yet. ``charge_not_before`` is the Oslo date on which a full week has passed.
+    """
+
+    __tablename__ = "balances"
+    __table_args__ = ({"postgresql_with": {"fillfactor": 50}},)
+
+    agreement_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    unbilled_ore: Mapped[Ore] = mapped_column(server_default="0")
+    unbilled_count: Mapped[int] = mapped_column(Integer, server_default="0")
+    open_since: Mapped[Instant | None]
+    open_charge_id: Mapped[int | None] = mapped_column(BigInteger)
+    last_charged_on: Mapped[dt.date | None]
+    charge_not_before: Mapped[dt.date | None]

@@ -1,0 +1,57 @@
+"""The database: engine, sessions, the declarative base, and the few column kinds everyone uses.
+
+PostgreSQL only. Callers own transactions: a verb takes a Session and never commits.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated
+
+from sqlalchemy import BigInteger, DateTime, Engine, Identity, MetaData, Text, create_engine
+from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+Id = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
+Ore = Annotated[int, mapped_column(BigInteger)]
+Instant = Annotated[dt.datetime, mapped_column(DateTime(timezone=True))]
+Str = Annotated[str, mapped_column(Text)]
+
+SessionFactory = sessionmaker[Session]
+
+
+class Base(DeclarativeBase):
+    """Every table of Brikke. Relationships are declared with ``lazy="raise"``."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Return a ``postgresql://`` URL with the psycopg driver named."""
+    for prefix in ("postgresql://", "postgres://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url[len(prefix) :]
+    return url
+
+
+def make_engine(url: str, *, pool_size: int = 5) -> Engine:
+    """Return an engine on ``url``; connections run in UTC, READ COMMITTED."""
+    return create_engine(
+        sqlalchemy_url(url),
+        pool_size=pool_size,
+        max_overflow=5,
+        pool_pre_ping=True,
+        connect_args={"options": "-c timezone=UTC", "connect_timeout": 10},
+    )
+
+
+def session_factory(engine: Engine) -> SessionFactory:
+    """Return a factory of sessions; objects stay readable after commit."""
+    return sessionmaker(engine, expire_on_commit=False)

@@ -1,0 +1,39 @@
+"""Every table of the product in one metadata: importing the rooms' models declares them."""
+
+from __future__ import annotations
+
+import accounts.access.models
+import accounts.agreements.models
+import accounts.chargers.models
+import accounts.customers.models
+import accounts.vehicles.models
+import billing.cards.models
+import billing.claims.models
+import billing.delivery.models
+import billing.invoices.models
+import billing.ledger.models
+import billing.passages.models
+import billing.payments.models
+import config.models
+from config.database import Base
+
+__all__ = ["ROOMS", "metadata"]
+
+ROOMS = (
+    config.models,
+    accounts.access.models,
+    accounts.chargers.models,
+    accounts.customers.models,
+    accounts.agreements.models,
+    accounts.vehicles.models,
+    billing.ledger.models,
+    billing.passages.models,
+    billing.claims.models,
+    billing.invoices.models,
+    billing.cards.models,
+    billing.delivery.models,
+    billing.payments.models,
+)
+"""The rooms that own tables, in an order in which they can be made."""
+
+metadata = Base.metadata
