@@ -1,0 +1,260 @@
+"""Settings: typed, read once from the environment and a ``.env``, wrong ones refused with one line.
+
+``TABLE`` is the only list of them: reading, `brikke config`, `.env.example` and the documentation come from
+it. The environment wins over ``.env``. Figures with a date are not settings; they live in rates.toml.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from config import values
+from config.values import Issuer, MailTarget
+
+# The folder that `.env` and `var/` belong to: the checkout, or where one stands when Brikke is installed.
+_CHECKOUT = Path(__file__).resolve().parent.parent
+HOME = _CHECKOUT if (_CHECKOUT / "pyproject.toml").exists() else Path.cwd()
+
+MEGABYTE = 1024 * 1024
+HIDDEN = "***"
+
+
+class SettingsError(Exception):
+    """A setting is wrong or missing; the message is one line that names the variable."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A row of the table. ``default`` may hold ``{var}``; ``own`` means: with a database of one's own the
+    default, which is a made-up company's, is not taken."""
+
+    name: str
+    read: Callable[[str], Any]
+    default: str
+    about: str
+    secret: bool = False
+    own: bool = False
+
+    @property
+    def attribute(self) -> str:
+        """Return the field of Settings it fills."""
+        return self.name.removeprefix("BRIKKE_").lower()
+
+
+number, text, filled = values.between, values.text, values.filled
+
+TABLE: tuple[Setting, ...] = (
+    Setting("DATABASE_URL", values.database_url, "", "PostgreSQL 15+; empty: the one that comes with Brikke", True),
+    Setting("BRIKKE_VAR", filled, "var", "folder for everything Brikke writes"),
+    Setting("BRIKKE_HOST", filled, "127.0.0.1", "address the web server listens on"),
+    Setting("BRIKKE_PORT", number(1, 65535), "8000", "port the web server listens on"),
+    Setting("BRIKKE_URL", values.web_address, "", "address customers reach us at; empty: http://HOST:PORT"),
+    Setting("WEB_WORKERS", number(1, 64), "2", "web server processes"),
+    Setting("WEB_THREADS", number(1, 64), "8", "threads in each of them"),
+    Setting("DEMO", values.yes_or_no, "false", "sign in by choosing a person; only on a loopback address"),
+    Setting("SELLER_NAME", filled, "Brikke Eksempel AS", "our name, on every document", own=True),
+    Setting("SELLER_ORG_NO", values.organisation, "999999980", "our organisation number", own=True),
+    Setting("SELLER_ADDRESS", filled, "Eksempelveien 1, 0150 Oslo", "our postal address, with commas", own=True),
+    Setting("SELLER_PHONE", filled, "+47 21 00 00 00", "telephone of support", own=True),
+    Setting("SELLER_EMAIL", values.email, "support@brikke.example", "e-mail of support", own=True),
+    Setting("BANK_ACCOUNT", values.bank_account, "15030012345", "account customers pay to, 11 digits", own=True),
+    Setting("BANK_INBOX", filled, "{var}/bank/in", "folder that is watched for the bank's files"),
+    Setting("MAIL_URL", values.mail_target, "folder:{var}/mailbox",
+            "folder:PATH, smtp://HOST, smtps://USER:PASSWORD@HOST or smtp+starttls://USER:PASSWORD@HOST:PORT", True),
+    Setting("MAIL_FROM", values.email, "faktura@brikke.example", "sender of every e-mail", own=True),
+    Setting("STRIPE_API_KEY", text, "", "secret key of the card gateway; empty: no cards", True),
+    Setting("STRIPE_PUBLISHABLE_KEY", text, "", "the gateway's key for the browser"),
+    Setting("STRIPE_API_BASE", values.web_address, "", "empty: Stripe itself; else a stand-in"),
+    Setting("STRIPE_WEBHOOK_SECRETS", values.comma_list, "", "what signs webhooks; two while they change", True),
+    Setting("SECRET_KEY", text, "", "signs web sessions; empty: made once, in {var}/secret.key", True),
+    Setting("TOKEN_KEY_FILE", filled, "{var}/token.key", "private key of our own tokens; made when it is missing"),
+    Setting("TOKEN_ISSUER", filled, "brikke", "name of ourselves in our own tokens"),
+    Setting("TOKEN_AUDIENCE", filled, "brikke", "audience that every token must name"),
+    Setting("TOKEN_ISSUERS", values.issuers, "", "others whose tokens are taken: ISSUER JWKS_URL, ..."),
+    Setting("CORS_ORIGINS", values.origins, "", "other front ends that may call the API, with commas between"),
+    Setting("MAX_BODY_BYTES", number(1024, 1024 * MEGABYTE), str(64 * MEGABYTE), "largest request"),
+    Setting("MAX_BATCH_JSON", number(1, 10_000), "1000", "passages in a JSON batch"),
+    Setting("MAX_BATCH_NDJSON", number(1, 1_000_000), "100000", "passages in an NDJSON batch"),
+    Setting("PAGE_MAX", number(1, 1000), "200", "rows in a page of a list"),
+    Setting("HTTP_TIMEOUT_SECONDS", number(1, 300), "20", "how long a partner may take to answer"),
+    Setting("MAX_BANK_FILE_BYTES", number(1024, 1024 * MEGABYTE), str(64 * MEGABYTE), "largest file from the bank"),
+    Setting("MAX_PASSAGE_FILE_BYTES", number(1024, 2**40), str(2048 * MEGABYTE), "largest passages file"),
+    Setting("WORKER_CONCURRENCY", number(1, 64), "2", "jobs a worker runs at once"),
+    Setting("DATABASE_POOL", number(1, 100), "10", "connections a process keeps to the database"),
+    Setting("LOG_LEVEL", values.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "lowest level that is logged"),
+    Setting("LOG_JSON", values.yes_or_no, "false", "log lines as JSON"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, typed. Folders are absolute. Order and meaning: see TABLE."""
+
+    database_url: str  # "" = embedded
+    var: Path
+    host: str
+    port: int
+    url: str
+    web_workers: int
+    web_threads: int
+    demo: bool
+    seller_name: str
+    seller_org_no: str
+    seller_address: str
+    seller_phone: str
+    seller_email: str
+    bank_account: str
+    bank_inbox: Path
+    mail_url: MailTarget
+    mail_from: str
+    stripe_api_key: str
+    stripe_publishable_key: str
+    stripe_api_base: str
+    stripe_webhook_secrets: tuple[str, ...]
+    secret_key: str
+    token_key_file: Path
+    token_issuer: str
+    token_audience: str
+    token_issuers: tuple[Issuer, ...]
+    cors_origins: tuple[str, ...]
+    max_body_bytes: int
+    max_batch_json: int
+    max_batch_ndjson: int
+    page_max: int
+    http_timeout_seconds: int
+    max_bank_file_bytes: int
+    max_passage_file_bytes: int
+    worker_concurrency: int
+    database_pool: int
+    log_level: str
+    log_json: bool
+
+    def session_secret(self) -> str:
+        """Return the key of web sessions: the setting, or one made once and kept in ``var/secret.key``."""
+        if self.secret_key:
+            return self.secret_key
+        path = self.var / "secret.key"
+        self.var.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_name(f"secret.key.{secrets.token_hex(4)}")
+        if not path.exists():
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(48))
+            try:
+                os.link(fresh, path)  # of two processes that start at once, one wins and both read its key
+            except FileExistsError:
+                pass
+            finally:
+                fresh.unlink()
+        return path.read_text().strip()
+
+
+def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = None) -> Settings:
+    """Read the settings. Raises SettingsError with one line naming the variable and what is wrong.
+
+    Without arguments: this process's environment and ``.env`` beside ``var/``. Relative folders are relative
+    to the ``.env``'s folder.
+    """
+    environ = os.environ if environ is None else environ
+    dotenv_path = HOME / ".env" if dotenv_path is None else dotenv_path
+    given = {name: value or "" for name, value in _dotenv(dotenv_path).items()} | dict(environ)
+    home = dotenv_path.absolute().parent
+    var = (home / (given.get("BRIKKE_VAR") or "var")).absolute()
+    own = bool(given.get("DATABASE_URL")) and given.get("DEMO", "").strip().lower() not in {"1", "true", "yes", "on"}
+    found: dict[str, Any] = {}
+    for setting in TABLE:
+        # An empty variable is one that is not set: that is how shells and containers unset things.
+        value = given.get(setting.name, "").strip()
+        if not value and setting.own and own:
+            raise SettingsError(f"{setting.name} is missing ({setting.about}); with DATABASE_URL it must be set")
+        try:
+            found[setting.attribute] = setting.read(value or setting.default.replace("{var}", str(var)))
+        except ValueError as error:
+            raise SettingsError(f"{setting.name} {error}") from None
+    for folder in ("bank_inbox", "token_key_file"):
+        found[folder] = home / found[folder]
+    found["var"] = var
+    if found["mail_url"].folder:
+        found["mail_url"] = MailTarget(folder=home / found["mail_url"].folder)
+    found["url"] = found["url"] or f"http://{found['host']}:{found['port']}"
+    settings = Settings(**found)
+    _check_together(settings)
+    return settings
+
+
+def _dotenv(path: Path) -> dict[str, str | None]:
+    """Return what a ``.env`` holds, {} when there is none. A name of ours that we do not know is a slip."""
+    if not path.is_file():
+        return {}
+    held = dotenv_values(path, interpolate=False)
+    known = {setting.name for setting in TABLE}
+    for name in held:
+        if name.startswith("BRIKKE_") and name not in known:
+            raise SettingsError(f"{name} in {path.name} is not a setting; `brikke config` lists them")
+    return held
+
+
+def _check_together(settings: Settings) -> None:
+    """Refuse values that are right each by itself and wrong together."""
+    if settings.demo and not values.is_loopback(settings.host):
+        raise SettingsError(
+            f"DEMO lets anybody sign in as anyone, so BRIKKE_HOST must be a loopback address, not {settings.host}"
+        )
+    if settings.stripe_api_key and not settings.stripe_webhook_secrets:
+        raise SettingsError("STRIPE_WEBHOOK_SECRETS is missing; with STRIPE_API_KEY it must be set")
+    if settings.secret_key and len(settings.secret_key) < 32:
+        raise SettingsError("SECRET_KEY must have at least 32 characters")
+
+
+def describe(settings: Settings) -> dict[str, str | int | bool]:
+    """Return every setting by its variable's name, as `brikke config` shows it: secrets hidden."""
+    shown: dict[str, str | int | bool] = {}
+    for setting in TABLE:
+        value = getattr(settings, setting.attribute)
+        if isinstance(value, MailTarget):
+            shown[setting.name] = _describe_mail(value)
+        elif setting.name == "DATABASE_URL" and value:
+            shown[setting.name] = re.sub(
+                r"password=[^&]*", f"password={HIDDEN}", re.sub(r":[^:@/]*@", f":{HIDDEN}@", value)
+            )
+        elif setting.secret:
+            shown[setting.name] = HIDDEN if value else ""
+        elif isinstance(value, tuple):
+            shown[setting.name] = ", ".join(
+                " ".join(dataclasses.astuple(v)) if isinstance(v, Issuer) else v for v in value
+            )
+        elif isinstance(value, int):
+            shown[setting.name] = value
+        else:
+            shown[setting.name] = str(value)
+    return shown
+
+
+def _describe_mail(target: MailTarget) -> str:
+    """Return the URL of a mail target without its password."""
+    if target.folder:
+        return f"folder:{target.folder}"
+    scheme = {"none": "smtp", "tls": "smtps", "starttls": "smtp+starttls"}[target.security]
+    who = f"{target.username}:{HIDDEN}@" if target.username else ""
+    return f"{scheme}://{who}{target.host}:{target.port}"
+
+
+def example() -> str:
+    """Return the text of ``.env.example``: every setting with what it is and its default."""
+    lines = ["# Settings of Brikke. Copy to .env and change what you need; the environment wins over it.", ""]
+    for setting in TABLE:
+        must = " (must be set together with DATABASE_URL)" if setting.own else ""
+        lines += [
+            f"# {setting.about.replace('{var}', 'var')}{must}",
+            f"#{setting.name}={setting.default.replace('{var}', 'var')}",
+            "",
+        ]
+    return "\n".join(lines)
