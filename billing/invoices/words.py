@@ -1,0 +1,252 @@
+"""The words of a document, in Bokmål and English.
+
+`LABELS` are the template's own labels, `FEES` and `FLAGS` say the machine's keys to people. Both languages have the
+same keys (a test holds them to it). What has no words here is printed as it stands, never left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from billing.invoices.presentation import Language
+
+
+def _frozen(nb: dict[str, str], en: dict[str, str]) -> Mapping[Language, Mapping[str, str]]:
+    return MappingProxyType({"nb": MappingProxyType(nb), "en": MappingProxyType(en)})
+
+
+LABELS = _frozen(
+    {
+        "invoice": "Faktura",
+        "receipt": "Kvittering",
+        "credit_note": "Kreditnota",
+        "number": "Fakturanummer",
+        "credit_number": "Kreditnotanummer",
+        "issued": "Fakturadato",
+        "credit_issued": "Dato",
+        "due": "Forfallsdato",
+        "agreement": "Avtalenummer",
+        "period": "Periode",
+        "buyer_reference": "Deres referanse",
+        "org": "Org.nr.",
+        "register": "Foretaksregisteret",
+        "to_pay": "Å betale",
+        "paid": "Betalt",
+        "paid_card": "{brand} som slutter på {last4}, {on}",
+        "settled": "Det er ingenting å betale.",
+        "credited": "Kreditert",
+        "credited_text": "Beløpet trekkes fra det du skylder. Er fakturaen betalt, står det til gode på avtalen.",
+        "avtalegiro": "Trekkes med AvtaleGiro",
+        "avtalegiro_text": "Beløpet trekkes fra kontoen din på forfallsdato. Du trenger ikke å gjøre noe.",
+        "kid": "KID",
+        "account": "Kontonummer",
+        "amount": "Beløp",
+        "credits": "Gjelder faktura",
+        "replaces": "Erstatter",
+        "credited_by": "Kreditert av kreditnota",
+        "replaced_by": "Erstattet av",
+        "summary": "Oversikt per kjøretøy",
+        "vehicle": "Kjøretøy",
+        "count": "Antall",
+        "toll": "Bom",
+        "ferry": "Ferge",
+        "sum": "Sum",
+        "all_vehicles": "Alle kjøretøy",
+        "fees": "Gebyrer og renter",
+        "total": "Sum inkl. mva.",
+        "credit_used": "Brukt tilgodehavende",
+        "already_paid": "Allerede betalt",
+        "vat": "Merverdiavgift",
+        "vat_rate": "Sats",
+        "vat_exempt": "Unntatt (0 %)",
+        "vat_net": "Grunnlag",
+        "vat_amount": "Mva.",
+        "vat_gross": "Inkl. mva.",
+        "passages": "Passeringer",
+        "passages_credit": "Krediterte passeringer",
+        "passages_text": "I den rekkefølgen de skjedde. Alle tider er norsk tid, alle beløp i kroner inkl. mva.",
+        "when": "Dato og tid",
+        "station": "Sted",
+        "plate": "Skilt",
+        "service": "Tjeneste",
+        "remarks": "Merknad",
+        "gross": "Fullpris",
+        "discount": "Rabatt",
+        "passages_sum": "Sum {count} passeringer",
+        "passages_sum_one": "Sum 1 passering",
+        "summer_time": "sommertid",
+        "winter_time": "vintertid",
+        "chargers": "Operatører",
+        "chargers_text": "Vi krever inn på vegne av operatørene, som svarer på spørsmål om priser og steder.",
+        "terms": "Betaling",
+        "slip": "Betalingsinformasjon",
+        "pay_to": "Betales til",
+        "pay_from": "Betales av",
+        "page": "Side {page} av {pages}",
+        "logo": "Brikkes merke",
+    },
+    {
+        "invoice": "Invoice",
+        "receipt": "Receipt",
+        "credit_note": "Credit note",
+        "number": "Invoice number",
+        "credit_number": "Credit note number",
+        "issued": "Invoice date",
+        "credit_issued": "Date",
+        "due": "Due date",
+        "agreement": "Agreement number",
+        "period": "Period",
+        "buyer_reference": "Your reference",
+        "org": "Org. no.",
+        "register": "Foretaksregisteret",
+        "to_pay": "To pay",
+        "paid": "Paid",
+        "paid_card": "{brand} ending in {last4}, {on}",
+        "settled": "There is nothing to pay.",
+        "credited": "Credited",
+        "credited_text": "The amount is taken off what you owe. If the invoice is paid, it is kept as credit.",
+        "avtalegiro": "Collected by AvtaleGiro",
+        "avtalegiro_text": "The amount is taken from your account on the due date. There is nothing you need to do.",
+        "kid": "KID",
+        "account": "Account number",
+        "amount": "Amount",
+        "credits": "Credits invoice",
+        "replaces": "Replaces",
+        "credited_by": "Credited by credit note",
+        "replaced_by": "Replaced by",
+        "summary": "Summary per vehicle",
+        "vehicle": "Vehicle",
+        "count": "Count",
+        "toll": "Toll",
+        "ferry": "Ferry",
+        "sum": "Sum",
+        "all_vehicles": "All vehicles",
+        "fees": "Fees and interest",
+        "total": "Total incl. VAT",
+        "credit_used": "Credit used",
+        "already_paid": "Already paid",
+        "vat": "Value added tax",
+        "vat_rate": "Rate",
+        "vat_exempt": "Exempt (0 %)",
+        "vat_net": "Net",
+        "vat_amount": "VAT",
+        "vat_gross": "Incl. VAT",
+        "passages": "Passages",
+        "passages_credit": "Credited passages",
+        "passages_text": "In the order they happened. All times are Norwegian time, all amounts in NOK incl. VAT.",
+        "when": "Date and time",
+        "station": "Place",
+        "plate": "Plate",
+        "service": "Service",
+        "remarks": "Remarks",
+        "gross": "Full price",
+        "discount": "Discount",
+        "passages_sum": "Sum of {count} passages",
+        "passages_sum_one": "Sum of 1 passage",
+        "summer_time": "summer time",
+        "winter_time": "winter time",
+        "chargers": "Operators",
+        "chargers_text": "We collect on behalf of the operators. They answer questions about prices and places.",
+        "terms": "Payment",
+        "slip": "Payment details",
+        "pay_to": "Pay to",
+        "pay_from": "Paid by",
+        "page": "Page {page} of {pages}",
+        "logo": "The mark of Brikke",
+    },
+)
+
+FLAGS = _frozen(
+    {
+        "by_plate": "Lest på skilt",
+        "tag_plate_mismatch": "Brikke og skilt avviker",
+        "after_removal": "Etter at kjøretøyet ble fjernet",
+        "hour_rule": "Timesregel",
+        "monthly_cap": "Månedstak",
+        "tag_discount": "Brikkerabatt",
+        "zero_emission": "Nullutslipp",
+        "additional_agreement": "Tilleggsavtale",
+        "rush_hour": "Rushtid",
+        "exempt": "Fritak",
+        "late": "Mottatt sent",
+        "correction": "Korreksjon",
+        "credit": "Kreditert",
+        "reversal": "Tilbakeført",
+    },
+    {
+        "by_plate": "Read by plate",
+        "tag_plate_mismatch": "Tag and plate differ",
+        "after_removal": "After the vehicle was removed",
+        "hour_rule": "One-hour rule",
+        "monthly_cap": "Monthly cap",
+        "tag_discount": "Tag discount",
+        "zero_emission": "Zero emission",
+        "additional_agreement": "Additional agreement",
+        "rush_hour": "Rush hour",
+        "exempt": "Exempt",
+        "late": "Arrived late",
+        "correction": "Correction",
+        "credit": "Credited",
+        "reversal": "Reversed",
+    },
+)
+
+ALIASES = MappingProxyType(
+    {"one_hour_rule": "hour_rule", "hour_free": "hour_rule", "cap": "monthly_cap", "adjustment": "correction"}
+)
+"""Other names chargers give the same flag."""
+
+FEES = _frozen(
+    {
+        "card_fee": "Kortgebyr, bedriftskort",
+        "invoice_fee": "Fakturagebyr",
+        "paper_fee": "Gebyr for papirfaktura",
+        "reminder_fee": "Purregebyr",
+        "collection_fee": "Gebyr for inkassovarsel",
+        "collection_costs": "Inkassokostnader",
+        "interest": "Forsinkelsesrente",
+        "compensation": "Standardkompensasjon",
+        "tag_fee": "Gebyr for brikke",
+    },
+    {
+        "card_fee": "Card fee, business card",
+        "invoice_fee": "Invoice fee",
+        "paper_fee": "Fee for paper invoice",
+        "reminder_fee": "Reminder fee",
+        "collection_fee": "Fee for collection notice",
+        "collection_costs": "Collection costs",
+        "interest": "Late payment interest",
+        "compensation": "Standard compensation",
+        "tag_fee": "Tag fee",
+    },
+)
+
+BRANDS = MappingProxyType(
+    {
+        "visa": "Visa",
+        "mastercard": "Mastercard",
+        "amex": "American Express",
+        "diners": "Diners Club",
+        "jcb": "JCB",
+        "unionpay": "UnionPay",
+        "maestro": "Maestro",
+    }
+)
+"""Card brands as the gateway names them and as people write them."""
+
+
+def flag(language: Language, key: str) -> str:
+    """Say a passage's flag; one without words is printed as it stands, its underscores as spaces."""
+    known = FLAGS[language].get(ALIASES.get(key, key))
+    return known if known is not None else key.replace("_", " ")
+
+
+def fee(language: Language, key: str) -> str:
+    """Say what a fee is for; one without words is printed as it stands, its underscores as spaces."""
+    return FEES[language].get(key) or key.replace("_", " ")
+
+
+def brand(key: str) -> str:
+    """Write a card brand the way its owner does."""
+    return BRANDS.get(key.lower(), key)
