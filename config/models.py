@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, SmallInteger
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, SmallInteger, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from config.database import Base, Instant
+from config.database import Base, Instant, Str
 
 
 class BusinessClock(Base):
@@ -18,3 +21,27 @@ class BusinessClock(Base):
     business_at: Mapped[Instant]
     real_at: Mapped[Instant]
     running: Mapped[bool]
+
+
+class JobOccurrence(Base):
+    """A time at which a scheduled job was due, and what became of it.
+
+    ``scheduled_for`` is business time; the other instants are real time. ``state``: due, running, done, failed
+    (tried again at ``next_at``), given_up (somebody must look; ``brikke jobs run`` does it again).
+    """
+
+    __tablename__ = "job_occurrences"
+    __table_args__ = (
+        CheckConstraint("state IN ('due', 'running', 'done', 'failed', 'given_up')", name="state"),
+        Index("ix_job_occurrences_open", "job", "scheduled_for", postgresql_where=text("state <> 'done'")),
+    )
+
+    job: Mapped[Str] = mapped_column(primary_key=True)
+    scheduled_for: Mapped[Instant] = mapped_column(primary_key=True)
+    state: Mapped[Str] = mapped_column(server_default="due")
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    next_at: Mapped[Instant | None]
+    started_at: Mapped[Instant | None]
+    finished_at: Mapped[Instant | None]
+    result: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+    error: Mapped[Str | None]

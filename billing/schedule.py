@@ -1,0 +1,29 @@
+"""Which job runs when: one table, read top to bottom. Times are Oslo business time.
+
+Fields: name, five cron fields (None: only when rung), the function, what it does. ``every=True`` marks a
+day's or month's work: each time that was missed is caught up by itself; of the others only the newest counts.
+None lies between two and three, which comes twice in October. Doorbells (``config.jobs.ring``) come on top.
+"""
+
+from __future__ import annotations
+
+from config.jobs import Job
+
+SCHEDULE: tuple[Job, ...] = (
+    Job("invoices", "0 3 1 * *", "billing.invoices.run:job", "invoice what has arrived and is not billed", every=True),
+    Job("partitions", "15 0 * * *", "billing.passages.partitions:job", "make the coming months' partitions of passages"),
+    Job("move_passages", "*/10 * * * *", "billing.passages.move:job", "move passages after a vehicle was removed back in time"),
+    Job("due_charges", "*/5 * * * *", "billing.cards.charge:job", "charge the cards that are due"),
+    Job("card_sweep", "*/10 * * * *", "billing.cards.sweep:job", "ask the gateway about charges whose outcome is unknown"),
+    Job("charge_week_over", "0 6 * * *", "billing.cards.due:job_week_over", "charges that waited for their week to be over", every=True),
+    Job("deliveries", "* * * * *", "billing.delivery.send:job", "send what waits to be sent"),
+    Job("bank_inbox", "*/5 * * * *", "billing.payments.inbox:job", "read the files the bank has put in the inbox"),
+    Job("overdue", "0 7 * * *", "billing.collection.overdue:job", "block agreements whose due date has passed unpaid", every=True),
+    Job("reminders", "0 8 * * *", "billing.collection.remind:job", "remind before the due date", every=True),
+    Job("housekeeping", "30 3 * * *", "config.jobs:housekeeping", "delete finished bells, take back stalled ones"),
+)  # fmt: skip
+
+
+def job(name: str) -> Job | None:
+    """Return the job of this name, or None."""
+    return next((row for row in SCHEDULE if row.name == name), None)
