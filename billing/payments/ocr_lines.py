@@ -88,12 +88,12 @@ def number(lines: Lines, first: int, last: int, what: str) -> int:
 
 
 def parse_date(field: str) -> date | None:
-    """DDMMYY as a date, None when there is no such day. Years 70-99 are 19xx, the others 20xx."""
+    """DDMMYY as a date, None when there is no such day. Years 69-99 are 19xx, as POSIX has it."""
     if not field.isdecimal():
         return None
     day, month, year = int(field[0:2]), int(field[2:4]), int(field[4:6])
     try:
-        return date(1900 + year if year >= 70 else 2000 + year, month, day)
+        return date(1900 + year if year >= 69 else 2000 + year, month, day)
     except ValueError:
         return None
 
@@ -114,7 +114,7 @@ def total_date(lines: Lines, first: int, what: str, *, may_be_zero: bool) -> dat
 
 def has_control_characters(text: str) -> bool:
     """Whether the record holds anything that is neither text nor blank (NUL, TAB, C1 controls ...)."""
-    return not text.isprintable() and _CONTROL.search(text) is not None
+    return _CONTROL.search(text) is not None
 
 
 def without_control_characters(text: str) -> str:
