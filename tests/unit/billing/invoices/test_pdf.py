@@ -1,21 +1,15 @@
-"""The invoice as a page: what an independent reader finds in it, and the processes that make it."""
+"""The invoice as a page: what an independent reader finds in it."""
 
 from __future__ import annotations
 
 import io
 import json
-import os
 import pickle
 import re
-import textwrap
-import threading
-import time
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pypdf
 import pytest
@@ -29,85 +23,10 @@ from billing.invoices.presentation import (
     FeeRow,
     Language,
     Party,
-    PassageRow,
     Reference,
     VatRow,
-    VehicleSummary,
 )
-from config import money
-
-OSLO = ZoneInfo("Europe/Oslo")
-PLATES = ("EK12345", "DR77712", "BT40981")
-SELLER = Party("Brikke AS", ("Storgata 1", "5008 Bergen"), "923456783", vat_registered=True, business_register=True)
-BUYER = Party("Åse Ødegård-Æsøy", ("Fjøsveien 215 B", "5073 Bergen"))
-
-
-def passages(count: int) -> tuple[PassageRow, ...]:
-    """`count` passages, each at a minute and place of its own, ferries every fifth."""
-    rows = []
-    for i in range(count):
-        ferry = i % 5 == 4
-        gross = 27_400 + i if ferry else 3_100 + i
-        discount = -money.share(gross, 1_000 if ferry else 2_000)
-        rows.append(
-            PassageRow(
-                at_local=datetime(2026, 1, 31, 6, tzinfo=OSLO) + timedelta(minutes=7 * i),
-                station=f"Bru{i:04}",
-                charger="Fjord1" if ferry else "Ferde",
-                plate=PLATES[i % 3],
-                service="ferry" if ferry else "toll",
-                vehicle_class="1",
-                gross_ore=gross,
-                discount_ore=discount,
-                amount_ore=gross + discount,
-                flags=("tag_discount", "by_plate") if i % 7 == 0 else ("tag_discount",),
-            )
-        )
-    return tuple(rows)
-
-
-def summed(rows: Sequence[PassageRow], fees: Sequence[FeeRow] = ()) -> dict[str, Any]:
-    """The sums of a view over `rows` and `fees`."""
-    gross: dict[int, int] = {0: sum(fee.amount_ore for fee in fees)}
-    for row in rows:
-        rate = 1_200 if row.service == "ferry" else 0
-        gross[rate] = gross.get(rate, 0) + row.amount_ore
-    vehicles = []
-    for plate in sorted({row.plate for row in rows}):
-        mine = [row for row in rows if row.plate == plate]
-        toll, ferry = (sum(r.amount_ore for r in mine if r.service == s) for s in ("toll", "ferry"))
-        vehicles.append(VehicleSummary(plate, "NO", len(mine), toll, ferry, toll + ferry))
-    vat = [(rate, money.net_of_gross(sum_ore, rate), sum_ore) for rate, sum_ore in gross.items()]
-    return {
-        "passages": tuple(rows),
-        "fees": tuple(fees),
-        "vehicles": tuple(vehicles),
-        "vat": tuple(VatRow(rate, net, sum_ore - net, sum_ore) for rate, net, sum_ore in vat),
-        "total_ore": sum(gross.values()),
-        "payable_ore": sum(gross.values()),
-    }
-
-
-def view(count: int = 12, language: Language = "nb", **changes: Any) -> DocumentView:
-    """An ordinary invoice over `count` passages."""
-    fields: dict[str, Any] = {
-        "kind": "invoice",
-        "number": 100_000_123,
-        "language": language,
-        "issued_on": date(2026, 2, 1),
-        "due_on": date(2026, 2, 15),
-        "kid": "100045671000001238",
-        "account": "15062134567",
-        "agreement_number": "10004567",
-        "seller": SELLER,
-        "buyer": BUYER,
-        "period_from": date(2026, 1, 31),
-        "period_to": date(2026, 2, 28),
-        "chargers": (ChargerContact("Ferde AS", "916797007", "ferde.example"),),
-        "payment_terms": "Betal innen forfall.",
-        **summed(passages(count)),
-    }
-    return DocumentView(**{**fields, **changes})
+from tests.unit.billing.invoices.documents import passages, summed, view
 
 
 def pages(pdf: bytes) -> list[str]:
@@ -129,8 +48,7 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("language", ["nb", "en"])
-@pytest.mark.parametrize("count", [1, 60, 2_000])
+@pytest.mark.parametrize(("count", "language"), [(1, "nb"), (1, "en"), (60, "nb"), (60, "en"), (2_000, "nb")])
 def test_everything_stands_on_the_page(language: Language, count: int) -> None:
     subject = view(count, language)
     found = pages(render.render(subject))
@@ -324,103 +242,3 @@ def test_both_languages_say_the_same_things() -> None:
     assert words.flag("en", "never_heard_of") == "never heard of"
     template = (Path(worker.__file__).parent / "invoice.typ").read_text(encoding="utf-8")
     assert set(re.findall(r"label\.([a-z_]+)", template)) - {"at"} <= set(words.LABELS["nb"])
-
-
-def test_processes_are_recycled() -> None:
-    with processes.Renderer(processes=1, recycle_after=2) as renderer:
-        seen = []
-        for _ in range(4):
-            renderer.render(view(1))
-            seen.append(renderer.pids())
-        assert seen[0] != []
-        assert seen[1] == []  # gone after its second document
-        assert seen[2] != seen[0]
-    assert renderer.pids() == []
-    with pytest.raises(processes.RenderError):
-        renderer.render(view(1))
-
-
-SICK = """
-    import os, sys, time
-    sys.path.insert(0, {folder!r})
-    import worker
-    real = worker.compile_job
-    def compile_job(job):
-        if b'"number": "13"' in job:
-            time.sleep(60)
-        if b'"number": "14"' in job:
-            os._exit(3)
-        if b'"number": "15"' in job:
-            raise ValueError("the text `Kari Nordmann` is odd")
-        return real(job)
-    worker.compile_job = compile_job
-    worker.main(int(sys.argv[1]), int(sys.argv[2]))
-"""
-
-
-@pytest.fixture
-def sick(tmp_path: Path) -> Path:
-    """A worker that hangs at document 13, dies at 14 and fails at 15."""
-    file = tmp_path / "sick.py"
-    folder = str(Path(worker.__file__).parent)
-    file.write_text(textwrap.dedent(SICK).format(folder=folder), encoding="utf-8")
-    return file
-
-
-def test_a_process_that_hangs_is_killed_and_replaced(sick: Path) -> None:
-    with processes.Renderer(processes=1, timeout_seconds=2, worker=sick) as renderer:
-        assert renderer.render(view(1)).startswith(b"%PDF")
-        [before] = renderer.pids()
-        started = time.monotonic()
-        with pytest.raises(processes.RenderTimeoutError, match="document 13"):
-            renderer.render(view(1, number=13))
-        assert time.monotonic() - started < 10
-        with pytest.raises(ProcessLookupError):
-            os.kill(before, 0)
-        assert renderer.render(view(1)).startswith(b"%PDF")
-        assert renderer.pids() != [before]
-
-
-def test_a_process_that_dies_or_fails_costs_only_its_document(sick: Path) -> None:
-    with processes.Renderer(processes=2, timeout_seconds=20, worker=sick) as renderer:
-        answers = list(renderer.render_all([view(1, number=n) for n in (11, 14, 12, 15, 16)]))
-    kinds = [type(answer) for answer in answers]
-    assert kinds == [bytes, processes.RenderError, bytes, processes.RenderError, bytes]
-    assert "ValueError" in str(answers[3])
-    assert "Nordmann" not in str(answers[3])
-    assert answers[0] == render.render(view(1, number=11))
-
-
-def test_threads_share_the_processes() -> None:
-    expected = render.render(view(2))
-    found: list[bytes] = []
-    with processes.Renderer(processes=2) as renderer:
-        threads = [threading.Thread(target=lambda: found.append(renderer.render(view(2)))) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert 1 <= len(renderer.pids()) <= 2
-    assert found == [expected] * 6
-
-
-def test_the_shared_renderer_survives_a_fork() -> None:
-    try:
-        expected = processes.shared().render(view(1))
-        child = os.fork()
-        if child == 0:  # as a gunicorn worker does after preloading; no assertion may leave this branch
-            code = 1
-            try:
-                again = processes.shared().render(view(1)) == expected
-                try:
-                    render.render(view(1))  # would hang in typst
-                except RuntimeError:
-                    code = 0 if again else 2
-                processes.close_shared()
-            finally:
-                os._exit(code)
-        render_code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        assert render_code == 0
-        assert processes.shared().render(view(1)) == expected
-    finally:
-        processes.close_shared()
