@@ -22,6 +22,7 @@ from billing.invoices.presentation import DocumentView, Language, Party, Passage
 LOCALE = "nb_NO"
 OSLO = ZoneInfo("Europe/Oslo")
 LONGEST_TEXT = 400  # characters of one text; more than any name or note needs, less than what fills a page
+ADDRESS_LINES = 8  # more would push the sum and the slip off the first page
 LONGEST_WORD = 24  # a longer one is allowed to break, else it would run out of its column
 
 # What the template's font draws. PDF/A forbids a glyph that is missing, so the rest is replaced before it
@@ -171,8 +172,8 @@ def _title(view: DocumentView) -> str:
 
 def _party(party: Party, language: Language) -> dict[str, Any]:
     return {
-        "name": printable(party.name),
-        "address": [printable(line) for line in party.address if line.strip()],
+        "name": breakable(party.name),
+        "address": [breakable(line) for line in party.address if line.strip()][:ADDRESS_LINES],
         "org": org_number(party, language),
         "contact": [printable(part) for part in (party.phone, party.email, party.website) if part],
     }
