@@ -31,6 +31,8 @@ class CardSetup(Base):
     agreement_id: Mapped[int] = mapped_column(ForeignKey("agreements.id"), index=True)
     provider_ref: Mapped[Str | None] = mapped_column(unique=True)
     state: Mapped[Str] = mapped_column(server_default="started")
+    declared_commercial: Mapped[bool]
+    """The holder's own word, used where the provider does not tell."""
     started_at: Mapped[Instant]
     finished_at: Mapped[Instant | None]
 
@@ -63,6 +65,8 @@ class Card(Base):
     segment: Mapped[Str]
     segment_source: Mapped[Str]
     is_default: Mapped[bool]
+    refused_code: Mapped[Str | None]
+    """A decline after which this card must not be tried again (lost, stolen, closed …)."""
     registered_at: Mapped[Instant]
     removed_at: Mapped[Instant | None]
 
@@ -78,7 +82,7 @@ class Charge(Base):
     __tablename__ = "charges"
     __table_args__ = (
         CheckConstraint("state IN ('due', 'claimed', 'succeeded', 'invoiced', 'cancelled')", name="state"),
-        CheckConstraint("cause IN ('threshold', 'week_over', 'closing', 'method')", name="cause"),
+        CheckConstraint("cause IN ('threshold', 'week_over')", name="cause"),
         Index("uq_charges_open", "agreement_id", unique=True, postgresql_where="state IN ('due', 'claimed')"),
         Index("ix_charges_next", "next_at", postgresql_where="state IN ('due', 'claimed')"),
     )
@@ -98,7 +102,9 @@ class Charge(Base):
 class Attempt(Base):
     """One call to the provider for a charge, committed as ``unknown`` before it is made.
 
-    ``nothing``: certain that nothing happened (rate limited). Amount = claim + fee, in øre.
+    ``nothing``: looked up later and certain that it never happened. Amount = claim + fee, in øre. ``started_at``
+    and ``ended_at`` are business time; ``called_at`` (first call) and ``asked_at`` (last call) are real time, since
+    they decide what the provider still remembers. ``lookup`` says that repeating the key cannot tell any more.
     """
 
     __tablename__ = "attempts"
@@ -120,9 +126,10 @@ class Attempt(Base):
     provider_ref: Mapped[Str | None] = mapped_column(unique=True)
     code: Mapped[Str | None]
     message: Mapped[Str | None]
+    lookup: Mapped[bool] = mapped_column(server_default="false")
     started_at: Mapped[Instant]
+    called_at: Mapped[Instant]
     asked_at: Mapped[Instant]
-    """Last time the provider was asked (real time decides when to ask again)."""
     ended_at: Mapped[Instant | None]
 
 

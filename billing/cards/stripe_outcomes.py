@@ -100,7 +100,7 @@ def _declined(ref: str | None, error: Mapping[str, Any]) -> Declined:
 
 def _outcome_of_invalid_request(error: stripe.InvalidRequestError) -> Outcome:
     code = error.code or ""
-    if code == "resource_missing" and error.param == "payment_method":
+    if error.param == "payment_method":
         code = "payment_method_missing"  # removed at the gateway behind our back: the customer's, not a bug
     if code in OUR_SUM or code == "payment_method_missing":
         needs_customer, retry = judge(code)

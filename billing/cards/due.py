@@ -1,0 +1,125 @@
+"""Decide which agreements' cards are due: inside the ingest transaction, and daily when a week has passed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from accounts.agreements.models import Agreement
+from billing.cards.models import Charge
+from billing.cards.rules import is_due
+from billing.passages.balances import lock
+from billing.passages.models import Balance
+from config.clock import business_date
+from config.jobs import JobContext, ring
+from config.rates import whole
+
+CHUNK = 500
+
+
+def decide(session: Session, agreement_ids: Sequence[int], *, now: dt.datetime, cause: str = "threshold") -> int:
+    """Make charges due for those of the agreements that pay by card and have reached the threshold.
+
+    The caller holds the locks on their balances, so that a sum is judged once. Where the week is not over the
+    date is noted (``charge_not_before``) and the daily sweep takes it then. Returns how many became due.
+    """
+    if not agreement_ids:
+        return 0
+    today = business_date(now)
+    threshold_ore, week_days = whole("card_threshold_ore", today), whole("card_week_days", today)
+    candidates = session.execute(
+        select(Balance.agreement_id, Balance.unbilled_ore, Balance.last_charged_on)
+        .join(Agreement, Agreement.id == Balance.agreement_id)
+        .where(
+            Balance.agreement_id == func.any(bindparam("ids", list(agreement_ids))),
+            Balance.unbilled_ore >= threshold_ore,
+            Balance.open_charge_id.is_(None),
+            Agreement.payment_method == "card",
+        )
+    ).all()
+    due, waits = [], []
+    for row in candidates:
+        decision = is_due(
+            unbilled_ore=row.unbilled_ore,
+            threshold_ore=threshold_ore,
+            open_charge=False,
+            last_charged_on=row.last_charged_on,
+            week_days=week_days,
+            today=today,
+        )
+        if decision.charge:
+            due.append(row.agreement_id)
+        elif decision.not_before:
+            waits.append({"of": row.agreement_id, "date": decision.not_before})
+    if waits:
+        table = Balance.__table__
+        session.connection().execute(
+            update(table)  # type: ignore[arg-type]
+            .where(table.c.agreement_id == bindparam("of"))
+            .values(charge_not_before=bindparam("date")),
+            waits,
+        )
+    if due:
+        _open(session, due, cause=cause, now=now)
+    return len(due)
+
+
+def _open(session: Session, agreement_ids: Sequence[int], *, cause: str, now: dt.datetime) -> None:
+    made = session.execute(
+        insert(Charge).returning(Charge.id, Charge.agreement_id),
+        [{"agreement_id": one, "cause": cause, "next_at": now, "due_at": now} for one in agreement_ids],
+    ).all()
+    table = Balance.__table__
+    session.connection().execute(
+        update(table)  # type: ignore[arg-type]
+        .where(table.c.agreement_id == bindparam("of"))
+        .values(open_charge_id=bindparam("charge"), charge_not_before=None),
+        [{"of": row.agreement_id, "charge": row.id} for row in made],
+    )
+    ring(session, "due_charges")
+
+
+def week_over(session: Session, *, now: dt.datetime, after: int = 0) -> tuple[int, int, int]:
+    """Take one chunk of agreements whose week is over, above agreement id ``after``.
+
+    Returns (how many were looked at, how many became due, the last agreement id); (0, 0, after) at the end.
+    """
+    today = business_date(now)
+    ids = list(
+        session.scalars(
+            select(Balance.agreement_id)
+            .where(Balance.charge_not_before <= today, Balance.open_charge_id.is_(None), Balance.agreement_id > after)
+            .order_by(Balance.agreement_id)
+            .limit(CHUNK)
+        )
+    )
+    if not ids:
+        return 0, 0, after
+    lock(session, ids)
+    due = decide(session, ids, now=now, cause="week_over")
+    session.execute(
+        update(Balance)
+        .where(
+            Balance.agreement_id == func.any(bindparam("ids", ids)),
+            Balance.charge_not_before <= today,
+            Balance.open_charge_id.is_(None),
+        )
+        .values(charge_not_before=None)
+        .execution_options(synchronize_session=False)
+    )
+    return len(ids), due, ids[-1]
+
+
+def job_week_over(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
+    """Daily: charge those whose sum passed the threshold before their week was over."""
+    looked = due = after = 0
+    while True:
+        with ctx.sessions() as session:
+            seen, made, after = week_over(session, now=scheduled_for, after=after)
+            session.commit()
+        looked, due = looked + seen, due + made
+        if not seen:
+            return {"looked_at": looked, "due": due}

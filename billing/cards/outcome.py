@@ -1,0 +1,187 @@
+"""Record what came of an attempt: once, whoever brings it (the answer, a webhook, the sweep)."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited, Succeeded, Unknown
+from billing.cards.models import Attempt, Card, Charge
+from billing.cards.rules import after_decline
+from billing.claims.models import Claim
+from billing.claims.settle import Settlement, settle
+from billing.invoices.issue import issue
+from billing.invoices.receipt import issue_receipt
+from billing.invoices.rules import due_date
+from billing.ledger.book import Account, Entry, book
+from billing.passages.balances import lock
+from billing.passages.models import Balance
+from config.clock import business_date, now_utc, start_of_day
+from config.rates import whole, wholes
+
+log = structlog.get_logger()
+
+Seller = Mapping[str, Any]
+
+CARD_IS_WHY = frozenset({"resource_missing", "payment_method_unactivated", "payment_method_unexpected_state"})
+"""Refused requests that say something of the card (it is gone at the provider), not of our settings."""
+
+
+def of_misuse(misuse: GatewayMisuse) -> Outcome:
+    """Say what a request that the provider will never accept means: a dead card, or nothing known (our mistake).
+
+    Our own mistakes (a wrong key, say) must not turn everybody's charges into invoices: the attempt stays
+    unknown and is asked again when it has been mended.
+    """
+    if misuse.code in CARD_IS_WHY:
+        return Declined(None, misuse.code, str(misuse), needs_customer=True, retry="never")
+    return Unknown(reason=f"refused: {misuse.code or misuse}", same_key_helps=misuse.code != "idempotency_error")
+
+
+def apply(session: Session, attempt_id: int, result: Outcome, *, seller: Seller, now: dt.datetime) -> str:
+    """Record a result on its attempt and carry it through to claim, ledger, document and balance.
+
+    Returns succeeded, declined or unknown; a result that is already recorded is a result too, and changes
+    nothing. Lock order: balance, then the rest.
+    """
+    found = session.execute(
+        select(Charge.agreement_id, Charge.id)
+        .join(Attempt, Attempt.charge_id == Charge.id)
+        .where(Attempt.id == attempt_id)
+    ).one()
+    lock(session, [found.agreement_id])
+    charge = session.get_one(Charge, found.id, populate_existing=True, with_for_update=True)
+    attempt = session.get_one(Attempt, attempt_id, populate_existing=True, with_for_update=True)
+    if attempt.state != "unknown":
+        if isinstance(result, Succeeded) and attempt.state != "succeeded":
+            log.error("card_paid_after_all", attempt=attempt.id, charge=charge.id, state=attempt.state, ref=result.ref)
+        return attempt.state
+    if isinstance(result, Succeeded):
+        _succeeded(session, charge, attempt, result, seller=seller, now=now)
+    elif isinstance(result, Declined):
+        _declined(session, charge, attempt, result, seller=seller, now=now)
+    else:
+        _still_unknown(attempt, result)
+    session.flush()
+    return attempt.state
+
+
+def _still_unknown(attempt: Attempt, result: Unknown | RateLimited) -> None:
+    attempt.asked_at = now_utc()
+    if isinstance(result, Unknown):
+        attempt.message = result.reason
+        attempt.lookup = attempt.lookup or not result.same_key_helps
+    else:
+        attempt.message = "rate limited: asked again with the same key"
+
+
+def _succeeded(
+    session: Session, charge: Charge, attempt: Attempt, result: Succeeded, *, seller: Seller, now: dt.datetime
+) -> None:
+    today = business_date(now)
+    if result.amount_ore != attempt.amount_ore:
+        raise AssertionError(f"attempt {attempt.id} asked for {attempt.amount_ore} øre, {result.amount_ore} were taken")
+    attempt.state, attempt.provider_ref, attempt.ended_at = "succeeded", result.ref, now
+    charge.state, charge.ended_at = "succeeded", now
+    session.flush()
+    claim = session.get_one(Claim, charge.claim_id, populate_existing=True, with_for_update=True)
+    if attempt.fee_ore:
+        claim.fee_ore = attempt.fee_ore
+        session.flush()
+        entry = Entry(
+            Account("receivable", claim.agreement_id), Account("card_fees"), attempt.fee_ore, "card_fee", claim.id
+        )
+        book(session, [entry], booked_on=today, now=now)
+    settle(
+        session,
+        [Settlement(claim.id, "card", attempt.id, attempt.amount_ore, today)],
+        today=today,
+        now=now,
+        actor="card gateway",
+    )
+    card = session.get_one(Card, attempt.card_id)
+    issue_receipt(
+        session,
+        claim.id,
+        paid_by={"brand": card.brand, "last4": card.last4, "on": today.isoformat()},
+        seller=seller,
+        now=now,
+    )
+    _release(session, charge.agreement_id, charged_on=today)
+
+
+def _release(session: Session, agreement_id: int, *, charged_on: dt.date | None) -> None:
+    """Let go of the balance: nothing is open any more, and what has come meanwhile waits for its day."""
+    balance = session.get_one(Balance, agreement_id, populate_existing=True)
+    balance.open_charge_id = None
+    if charged_on is not None:
+        balance.last_charged_on = charged_on
+    if balance.last_charged_on is not None:
+        balance.charge_not_before = balance.last_charged_on + dt.timedelta(
+            days=whole("card_week_days", balance.last_charged_on)
+        )
+    session.flush()
+
+
+def _declined(
+    session: Session, charge: Charge, attempt: Attempt, result: Declined, *, seller: Seller, now: dt.datetime
+) -> None:
+    attempt.state, attempt.provider_ref, attempt.ended_at = "declined", result.ref, now
+    attempt.code, attempt.message = result.code, result.message
+    charge.tries += 1
+    if result.retry == "never":
+        session.execute(update(Card).where(Card.id == attempt.card_id).values(refused_code=result.code))
+    first = session.scalars(
+        select(Attempt.started_at).where(Attempt.charge_id == charge.id).order_by(Attempt.number).limit(1)
+    ).one()
+    today = business_date(now)
+    then = after_decline(
+        tries=charge.tries,
+        never=result.retry == "never",
+        needs_customer=result.needs_customer,
+        first_on=business_date(first),
+        retry_bank_days=wholes("card_retry_bank_days", today),
+    )
+    if then.on is None:
+        give_up(session, charge, seller=seller, now=now)
+    else:
+        charge.next_at = start_of_day(then.on) + dt.timedelta(hours=6)
+
+
+def give_up(session: Session, charge: Charge, *, seller: Seller, now: dt.datetime) -> None:
+    """Put a charge that no card pays on an invoice: number, due date and the customer's channel are its now.
+
+    No fee: the sum ends up on an invoice. The caller holds the balance's and the charge's locks.
+    """
+    today = business_date(now)
+    assert charge.claim_id is not None
+    charge.state, charge.ended_at = "invoiced", now
+    session.flush()
+    issue(
+        session,
+        [charge.claim_id],
+        seller=seller,
+        issued_on=today,
+        due_on=due_date(today, whole("invoice_term_days", today)),
+        run_id=None,
+        now=now,
+    )
+    _release(session, charge.agreement_id, charged_on=None)
+
+
+def forget(session: Session, attempt_id: int, *, now: dt.datetime) -> None:
+    """Record that an attempt certainly never happened; the charge may be tried anew at once."""
+    agreement_id = session.scalars(
+        select(Charge.agreement_id).join(Attempt, Attempt.charge_id == Charge.id).where(Attempt.id == attempt_id)
+    ).one()
+    lock(session, [agreement_id])
+    session.execute(
+        update(Attempt)
+        .where(Attempt.id == attempt_id, Attempt.state == "unknown")
+        .values(state="nothing", ended_at=now)
+    )

@@ -1,0 +1,175 @@
+"""Register a card through the provider's hosted page, make it the way to pay, and remove it again.
+
+Orchestrates several transactions with the provider's calls between them, so these take a factory of sessions.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from accounts.agreements.method import set_payment_method
+from accounts.agreements.models import Agreement
+from accounts.customers.models import Customer
+from billing.cards.due import decide
+from billing.cards.gateway import CardDetails, CardGateway, SetupNotFinished
+from billing.cards.models import Card, CardCustomer, CardSetup, Charge
+from billing.cards.rules import segment_of
+from billing.passages.balances import lock
+from config.database import SessionFactory
+from config.problems import Conflict, NotFound
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A registration the customer shall go on with at ``url``."""
+
+    setup_id: int
+    url: str
+
+
+def begin(
+    sessions: SessionFactory,
+    gateway: CardGateway,
+    agreement_id: int,
+    *,
+    return_url: str,
+    declared_commercial: bool,
+    now: dt.datetime,
+) -> Begun:
+    """Begin registering a card; ``return_url`` gets the provider's setup id appended as ``setup=…``.
+
+    Raises Conflict for a closed agreement, GatewayUnavailable where the provider does not answer (a new try
+    is harmless).
+    """
+    with sessions() as session:
+        agreement = session.get_one(Agreement, agreement_id)
+        if agreement.standing == "closed":
+            raise Conflict("This agreement is closed; a card can only be registered on an open one.")
+        customer = session.get_one(Customer, agreement.customer_id)
+        known = session.get(CardCustomer, agreement_id)
+        setup = CardSetup(agreement_id=agreement_id, declared_commercial=declared_commercial, started_at=now)
+        session.add(setup)
+        session.commit()
+        setup_id, number = setup.id, agreement.number
+    provider_customer = (
+        known.provider_customer
+        if known is not None
+        else gateway.create_customer(
+            ref=str(number), email=customer.email, idempotency_key=f"brikke-customer-{agreement_id}-{setup_id}"
+        )
+    )
+    with sessions() as session:
+        session.execute(
+            insert(CardCustomer)
+            .values(agreement_id=agreement_id, provider_customer=provider_customer, created_at=now)
+            .on_conflict_do_nothing()
+        )
+        session.commit()
+        provider_customer = session.get_one(CardCustomer, agreement_id).provider_customer
+    joiner = "&" if "?" in return_url else "?"
+    begun = gateway.start_setup(
+        customer_id=provider_customer,
+        success_url=f"{return_url}{joiner}setup={{CHECKOUT_SESSION_ID}}",
+        cancel_url=return_url,
+        idempotency_key=f"brikke-setup-{agreement_id}-{setup_id}-{int(now.timestamp())}",
+        language=customer.language,
+    )
+    with sessions() as session:
+        session.execute(update(CardSetup).where(CardSetup.id == setup_id).values(provider_ref=begun.id))
+        session.commit()
+    return Begun(setup_id, begun.url)
+
+
+def finish(
+    sessions: SessionFactory, gateway: CardGateway, provider_ref: str, *, actor: str, now: dt.datetime
+) -> Card | None:
+    """Take over the card that a finished set-up gave; again is harmless. None while the customer has not given one.
+
+    Raises NotFound for a set-up that is not ours.
+    """
+    with sessions() as session:
+        setup = session.scalars(select(CardSetup).where(CardSetup.provider_ref == provider_ref)).one_or_none()
+        if setup is None:
+            raise NotFound("No registration of a card has this id.")
+    try:
+        details = gateway.finish_setup(provider_ref)
+    except SetupNotFinished as unfinished:
+        if unfinished.status != "open":
+            with sessions() as session:
+                session.execute(
+                    update(CardSetup)
+                    .where(CardSetup.id == setup.id, CardSetup.state == "started")
+                    .values(state="failed", finished_at=now)
+                )
+                session.commit()
+        return None
+    with sessions() as session:
+        card = adopt(session, setup, details, actor=actor, now=now)
+        session.commit()
+        return card
+
+
+def adopt(session: Session, setup: CardSetup, details: CardDetails, *, actor: str, now: dt.datetime) -> Card:
+    """Make a card the agreement's default and its way to pay; what is open over the threshold becomes due.
+
+    The same card again (the browser and the webhook both bring it) is a result, not a second card.
+    """
+    lock(session, [setup.agreement_id])
+    there = session.scalars(select(Card).where(Card.payment_method == details.payment_method)).one_or_none()
+    if there is not None:
+        return there
+    session.execute(
+        update(Card)
+        .where(Card.agreement_id == setup.agreement_id, Card.is_default)
+        .values(is_default=False)
+        .execution_options(synchronize_session=False)
+    )
+    segment, source = segment_of(details.segment, declared_commercial=setup.declared_commercial)
+    card = Card(
+        agreement_id=setup.agreement_id,
+        payment_method=details.payment_method,
+        brand=details.brand,
+        last4=details.last4,
+        exp_month=details.exp_month,
+        exp_year=details.exp_year,
+        funding=details.funding,
+        country=details.country,
+        segment=segment,
+        segment_source=source,
+        is_default=True,
+        registered_at=now,
+    )
+    session.add(card)
+    session.execute(update(CardSetup).where(CardSetup.id == setup.id).values(state="finished", finished_at=now))
+    session.flush()
+    set_payment_method(session, setup.agreement_id, "card", now=now, actor=actor)
+    decide(session, [setup.agreement_id], now=now)
+    return card
+
+
+def remove(session: Session, agreement_id: int, *, actor: str, now: dt.datetime) -> Card:
+    """Stop using the agreement's card: from now on it pays by invoice, beginning with what is not billed yet.
+
+    Returns the card, so that the caller has the provider forget it after the commit. Raises NotFound without a
+    card and Conflict while a charge is open, since its outcome may not be known yet.
+    """
+    lock(session, [agreement_id])
+    card = session.scalars(
+        select(Card).where(Card.agreement_id == agreement_id, Card.is_default, Card.removed_at.is_(None))
+    ).one_or_none()
+    if card is None:
+        raise NotFound("There is no card on this agreement.")
+    charge = session.scalars(
+        select(Charge.id).where(Charge.agreement_id == agreement_id, Charge.state.in_(("due", "claimed")))
+    ).one_or_none()
+    if charge is not None:
+        raise Conflict("A charge on this card is not settled yet. Try again when it is, or call support.")
+    card.removed_at, card.is_default = now, False
+    session.flush()
+    set_payment_method(session, agreement_id, "invoice", now=now, actor=actor)
+    return card

@@ -1,0 +1,83 @@
+"""When a card is due, what a business card adds, and what follows a decline. Pure; figures are arguments."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from config.bankdays import add_bank_days
+from config.money import share
+
+
+@dataclass(frozen=True)
+class Due:
+    """What to do now about an agreement that pays by card.
+
+    ``charge``: a charge is due. ``not_before``: the Oslo date on which one will be, if the sum still stands.
+    """
+
+    charge: bool
+    not_before: dt.date | None = None
+
+
+def is_due(
+    *,
+    unbilled_ore: int,
+    threshold_ore: int,
+    open_charge: bool,
+    last_charged_on: dt.date | None,
+    week_days: int,
+    today: dt.date,
+) -> Due:
+    """Decide whether a card is charged: sum at or over the threshold, nothing open, a week since the last success.
+
+    Dates are Oslo dates; the week is over on the date ``week_days`` after the last successful charge. While a
+    charge is open nothing is due, and nothing is noted either: its end decides anew.
+    """
+    if open_charge or unbilled_ore < threshold_ore:
+        return Due(charge=False)
+    if last_charged_on is None:
+        return Due(charge=True)
+    week_over = last_charged_on + dt.timedelta(days=week_days)
+    if today >= week_over:
+        return Due(charge=True)
+    return Due(charge=False, not_before=week_over)
+
+
+def fee(amount_ore: int, *, segment: str, fee_bp: int, fee_ore: int) -> int:
+    """Return the provider's fee on a payment in øre: for commercial cards so many bp of the amount plus a fixed sum."""
+    if segment != "commercial" or amount_ore <= 0:
+        return 0
+    return share(amount_ore, fee_bp) + fee_ore
+
+
+Next = Literal["retry", "invoice"]
+
+
+@dataclass(frozen=True)
+class AfterDecline:
+    """What follows a decline: try again on ``on`` (Oslo date), or give up and invoice (``on`` is None)."""
+
+    then: Next
+    on: dt.date | None = None
+
+
+def after_decline(
+    *, tries: int, never: bool, needs_customer: bool, first_on: dt.date, retry_bank_days: Sequence[int]
+) -> AfterDecline:
+    """Decide after the ``tries``-th decline (1 = the first try): retries on bank days counted from the first try.
+
+    A card that must not be tried again, or that only its holder can make work, is not retried.
+    """
+    if never or needs_customer or tries > len(retry_bank_days):
+        return AfterDecline("invoice")
+    return AfterDecline("retry", add_bank_days(first_on + dt.timedelta(days=1), retry_bank_days[tries - 1] - 1))
+
+
+def segment_of(told: str, *, declared_commercial: bool) -> tuple[str, str]:
+    """Return (segment, who told): the provider's word where it gives one, else the holder's own."""
+    if told in ("consumer", "commercial"):
+        return told, "provider"
+    return ("commercial" if declared_commercial else "unknown"), "holder"
