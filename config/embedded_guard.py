@@ -78,12 +78,14 @@ def free_port() -> int:
         return port
 
 
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel for SIGINT (a fast, clean shutdown) when the guard ends. Runs in the child, after setuid,
-    which would clear it."""
+def die_with_parent(parent: int, how: signal.Signals = signal.SIGINT) -> None:
+    """Ask the kernel to signal this process when ``parent`` ends (SIGINT: the server's fast, clean shutdown).
+
+    Runs in the child, after setuid, which would clear it. Linux only.
+    """
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)
     if os.getppid() != parent:
         os._exit(1)
 

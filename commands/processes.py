@@ -1,0 +1,92 @@
+"""`brikke serve`, `brikke worker`, `brikke scheduler`: the processes of production."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from billing.schedule import SCHEDULE
+from commands import base
+from config import logging, settings
+from config.jobs import JobContext
+from config.settings import Settings
+
+
+@click.command()
+@base.as_json
+@base.guarded
+def serve(as_json: bool) -> None:
+    """Serve My Page, the support desk and the API (gunicorn)."""
+    loaded = settings.load()
+    logging.configure(loaded)
+    folder = loaded.var / "metrics"  # each web process counts in a file of its own
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    base.show({"url": loaded.url, "workers": loaded.web_workers}, as_json=as_json, line=f"Brikke on {loaded.url}")
+    _gunicorn(loaded)
+
+
+def _gunicorn(loaded: Settings) -> None:
+    """Run gunicorn in this process. The application is made in each worker, after the fork."""
+    from gunicorn.app.base import BaseApplication
+
+    class Server(BaseApplication):  # type: ignore[misc]
+        def load_config(self) -> None:
+            options = {
+                "bind": f"{f'[{loaded.host}]' if ':' in loaded.host else loaded.host}:{loaded.port}",
+                "workers": loaded.web_workers,
+                "worker_class": "gthread",
+                "threads": loaded.web_threads,
+                "timeout": 120,
+                "graceful_timeout": 10,
+                "keepalive": 5,
+                "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
+                "loglevel": "warning",
+                "child_exit": forget_metrics,
+            }
+            for name, value in options.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> Callable[..., Any]:
+            from app import create_app
+
+            return create_app(loaded)
+
+    Server().run()
+
+
+def forget_metrics(_server: Any, worker: Any) -> None:
+    """Let the counters of a web process that ended stop being live."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+@click.command()
+@base.as_json
+@base.guarded
+def worker(as_json: bool) -> None:
+    """Do the queue's work until told to stop."""
+    from config.worker import run_worker
+
+    with base.runtime() as runtime:
+        context = JobContext(runtime.sessions, runtime.settings)
+        run_worker(runtime.url, runtime.engine, context, SCHEDULE)
+    base.show({"stopped": True}, as_json=as_json, line="worker stopped")
+
+
+@click.command()
+@base.as_json
+@base.guarded
+def scheduler(as_json: bool) -> None:
+    """Start jobs as business time comes to them, until told to stop."""
+    from config.worker import run_scheduler
+
+    with base.runtime() as runtime:
+        run_scheduler(JobContext(runtime.sessions, runtime.settings), SCHEDULE)
+    base.show({"stopped": True}, as_json=as_json, line="scheduler stopped")
