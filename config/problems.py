@@ -119,3 +119,11 @@ class Unsupported(Problem):
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     slug = "unsupported-media-type"
     title = "Unsupported media type"
+
+
+class Unavailable(Problem):
+    """A partner we need does not answer; nothing was changed, and the same request is welcome later."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    slug = "unavailable"
+    title = "Not available just now"

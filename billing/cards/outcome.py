@@ -32,6 +32,10 @@ CARD_IS_WHY = frozenset({"resource_missing", "payment_method_unactivated", "paym
 """Refused requests that say something of the card (it is gone at the provider), not of our settings."""
 
 
+SUM_IS_WHY = frozenset({"amount_too_small", "amount_too_large"})
+"""Declines for good that say nothing bad of the card."""
+
+
 def of_misuse(misuse: GatewayMisuse) -> Outcome:
     """Say what a request that the provider will never accept means: a dead card, or nothing known (our mistake).
 
@@ -134,7 +138,7 @@ def _declined(
     attempt.state, attempt.provider_ref, attempt.ended_at = "declined", result.ref, now
     attempt.code, attempt.message = result.code, result.message
     charge.tries += 1
-    if result.retry == "never":
+    if result.retry == "never" and result.code not in SUM_IS_WHY:
         session.execute(update(Card).where(Card.id == attempt.card_id).values(refused_code=result.code))
     first = session.scalars(
         select(Attempt.started_at).where(Attempt.charge_id == charge.id).order_by(Attempt.number).limit(1)

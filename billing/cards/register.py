@@ -56,21 +56,9 @@ def begin(
         session.add(setup)
         session.commit()
         setup_id, number = setup.id, agreement.number
-    provider_customer = (
-        known.provider_customer
-        if known is not None
-        else gateway.create_customer(
-            ref=str(number), email=customer.email, idempotency_key=f"brikke-customer-{agreement_id}-{setup_id}"
-        )
-    )
-    with sessions() as session:
-        session.execute(
-            insert(CardCustomer)
-            .values(agreement_id=agreement_id, provider_customer=provider_customer, created_at=now)
-            .on_conflict_do_nothing()
-        )
-        session.commit()
-        provider_customer = session.get_one(CardCustomer, agreement_id).provider_customer
+    provider_customer = known.provider_customer if known is not None else None
+    if provider_customer is None:
+        provider_customer = _customer(sessions, gateway, agreement_id, str(number), customer.email, setup_id, now)
     joiner = "&" if "?" in return_url else "?"
     begun = gateway.start_setup(
         customer_id=provider_customer,
@@ -85,16 +73,44 @@ def begin(
     return Begun(setup_id, begun.url)
 
 
+def _customer(
+    sessions: SessionFactory,
+    gateway: CardGateway,
+    agreement_id: int,
+    ref: str,
+    email: str,
+    setup_id: int,
+    now: dt.datetime,
+) -> str:
+    """Make the provider's customer; of two that do so at once the first one stored is everybody's."""
+    made = gateway.create_customer(
+        ref=ref, email=email, idempotency_key=f"brikke-customer-{agreement_id}-{setup_id}-{int(now.timestamp())}"
+    )
+    with sessions() as session:
+        session.execute(
+            insert(CardCustomer)
+            .values(agreement_id=agreement_id, provider_customer=made, created_at=now)
+            .on_conflict_do_nothing()
+        )
+        session.commit()
+        return session.get_one(CardCustomer, agreement_id).provider_customer
+
+
 def finish(
-    sessions: SessionFactory, gateway: CardGateway, provider_ref: str, *, actor: str, now: dt.datetime
+    sessions: SessionFactory,
+    gateway: CardGateway,
+    provider_ref: str,
+    *,
+    now: dt.datetime,
+    agreement_id: int | None = None,
 ) -> Card | None:
     """Take over the card that a finished set-up gave; again is harmless. None while the customer has not given one.
 
-    Raises NotFound for a set-up that is not ours.
+    Raises NotFound for a set-up that is not ours, or not of ``agreement_id`` where one is named.
     """
     with sessions() as session:
         setup = session.scalars(select(CardSetup).where(CardSetup.provider_ref == provider_ref)).one_or_none()
-        if setup is None:
+        if setup is None or agreement_id not in (None, setup.agreement_id):
             raise NotFound("No registration of a card has this id.")
     try:
         details = gateway.finish_setup(provider_ref)
@@ -109,12 +125,15 @@ def finish(
                 session.commit()
         return None
     with sessions() as session:
-        card = adopt(session, setup, details, actor=actor, now=now)
+        known = session.get(CardCustomer, setup.agreement_id)
+        if known is None or details.customer_id not in (None, known.provider_customer):
+            raise Conflict("This card was registered for somebody else.")
+        card = adopt(session, setup, details, now=now)
         session.commit()
         return card
 
 
-def adopt(session: Session, setup: CardSetup, details: CardDetails, *, actor: str, now: dt.datetime) -> Card:
+def adopt(session: Session, setup: CardSetup, details: CardDetails, *, now: dt.datetime) -> Card:
     """Make a card the agreement's default and its way to pay; what is open over the threshold becomes due.
 
     The same card again (the browser and the webhook both bring it) is a result, not a second card.
@@ -147,12 +166,12 @@ def adopt(session: Session, setup: CardSetup, details: CardDetails, *, actor: st
     session.add(card)
     session.execute(update(CardSetup).where(CardSetup.id == setup.id).values(state="finished", finished_at=now))
     session.flush()
-    set_payment_method(session, setup.agreement_id, "card", now=now, actor=actor)
+    set_payment_method(session, setup.agreement_id, "card")
     decide(session, [setup.agreement_id], now=now)
     return card
 
 
-def remove(session: Session, agreement_id: int, *, actor: str, now: dt.datetime) -> Card:
+def remove(session: Session, agreement_id: int, *, now: dt.datetime) -> Card:
     """Stop using the agreement's card: from now on it pays by invoice, beginning with what is not billed yet.
 
     Returns the card, so that the caller has the provider forget it after the commit. Raises NotFound without a
@@ -171,5 +190,5 @@ def remove(session: Session, agreement_id: int, *, actor: str, now: dt.datetime)
         raise Conflict("A charge on this card is not settled yet. Try again when it is, or call support.")
     card.removed_at, card.is_default = now, False
     session.flush()
-    set_payment_method(session, agreement_id, "invoice", now=now, actor=actor)
+    set_payment_method(session, agreement_id, "invoice")
     return card

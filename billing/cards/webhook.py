@@ -54,7 +54,7 @@ def _attempt_of(session: Session, event: Event) -> int | None:
 
 def _finish(sessions: SessionFactory, gateway: CardGateway, event: Event, *, now: dt.datetime) -> str:
     try:
-        card = finish(sessions, gateway, event.object_id, actor="card gateway", now=now)
+        card = finish(sessions, gateway, event.object_id, now=now)
     except NotFound:
         return "ignored"
     return "finished" if card is not None else "ignored"

@@ -1,0 +1,210 @@
+"""Cards over HTTP: registering, removing, the story of charges, and the provider's webhooks."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urljoin, urlparse
+
+from flask import request
+from flask.views import MethodView
+
+from accounts.access import trail
+from accounts.access.guard import principal, public, require
+from accounts.agreements.method import set_payment_method
+from accounts.agreements.seen import seen
+from billing.cards import queries, register, webhook
+from billing.cards.gateway import BadSignature, CardGateway, GatewayMisuse, GatewayUnavailable
+from billing.cards.models import Card
+from billing.cards.provider import gateway_of
+from billing.cards.schemas import (
+    CardSchema,
+    CardSetupSchema,
+    ChargeSchema,
+    FinishCardSchema,
+    PaymentMethodSchema,
+    RegisterCardSchema,
+    WebhookAnswerSchema,
+)
+from billing.invoices.seller import seller_of
+from config import http
+from config.clock import now_utc
+from config.problems import Conflict, Invalid, NotFound, Problem, Unavailable
+
+blp = http.Blueprint("cards", __name__, url_prefix="/v1", description="Cards and what is charged on them.")
+
+SIGNATURE_AGE_SECONDS = 300
+HOLDERS = ("customer", "agent")
+
+
+def _gateway() -> CardGateway:
+    gateway = gateway_of(http.current_settings())
+    if gateway is None:
+        raise Conflict("No card gateway is configured here, so cards cannot be used.", slug="no-card-gateway")
+    return gateway
+
+
+def return_address(given: str) -> str:
+    """Return the absolute address on our own site that a browser may be sent back to. Raises Invalid for another's."""
+    own = http.current_settings().url
+    found = urljoin(own + "/", given)
+    if urlparse(found)[:2] != urlparse(own)[:2]:
+        raise Invalid(
+            "The browser can only be sent back to our own pages.",
+            errors=[{"field": "return_url", "message": f"Must be under {own}."}],
+        )
+    return found
+
+
+@blp.route("/agreements/<int:number>/card")
+class AgreementCard(MethodView):
+    """The card an agreement pays by."""
+
+    @require("customer", "agent", "lead")
+    @blp.response(200, CardSchema)
+    @blp.problems(404)
+    def get(self, number: int) -> Card:
+        """Show the registered card."""
+        card = queries.card_of(http.current_session(), seen(number).id)
+        if card is None:
+            raise NotFound("There is no card on this agreement.")
+        return card
+
+    @require(*HOLDERS)
+    @blp.arguments(RegisterCardSchema)
+    @blp.response(201, CardSetupSchema)
+    @blp.problems(404, 409, 503)
+    def post(self, args: dict[str, Any], number: int) -> dict[str, str]:
+        """Begin registering a card: send the customer to the answered address, then call `card/finish`."""
+        agreement = seen(number)
+        try:
+            begun = register.begin(
+                http.current_sessions(),
+                _gateway(),
+                agreement.id,
+                return_url=return_address(args["return_url"]),
+                declared_commercial=args["business_card"],
+                now=http.request_now(),
+            )
+        except GatewayUnavailable as error:
+            raise Unavailable("The card provider does not answer just now. Try again in a minute.") from error
+        return {"url": begun.url}
+
+    @require(*HOLDERS)
+    @blp.response(204)
+    @blp.problems(404, 409)
+    def delete(self, number: int) -> None:
+        """Remove the card: from now on the agreement pays by invoice."""
+        agreement = seen(number)
+        session, now = http.current_session(), http.request_now()
+        card = register.remove(session, agreement.id, now=now)
+        trail.record(session, principal(), "remove_card", f"agreement:{number}", now)
+        session.commit()
+        with suppress(
+            GatewayUnavailable, GatewayMisuse
+        ):  # it is out of use here whether or not the provider forgets it
+            _gateway().detach(card.payment_method)
+
+
+@blp.route("/agreements/<int:number>/card/finish")
+class FinishCard(MethodView):
+    """The end of a card's registration."""
+
+    @require(*HOLDERS)
+    @blp.arguments(FinishCardSchema)
+    @blp.response(200, CardSchema)
+    @blp.problems(404, 409, 503)
+    def post(self, args: dict[str, Any], number: int) -> Card:
+        """Take over the card the customer gave; it becomes the way to pay. Again is harmless."""
+        agreement = seen(number)
+        now = http.request_now()
+        try:
+            card = register.finish(
+                http.current_sessions(), _gateway(), args["setup"], agreement_id=agreement.id, now=now
+            )
+        except GatewayUnavailable as error:
+            raise Unavailable("The card provider does not answer just now. Try again in a minute.") from error
+        if card is None:
+            raise Conflict("The card has not been given yet, or its registration was given up. Begin anew.")
+        trail.record(http.current_session(), principal(), "register_card", f"agreement:{number}", now)
+        return card
+
+
+@blp.route("/agreements/<int:number>/charges")
+class AgreementCharges(MethodView):
+    """What cards have been, and are being, charged."""
+
+    @require("customer", "agent", "lead", "accountant")
+    @blp.arguments(http.PageQuery, location="query")
+    @blp.response(200, http.page_of(ChargeSchema))
+    @blp.problems(404)
+    def get(self, page: dict[str, Any], number: int) -> dict[str, Any]:
+        """List charges, newest first, each with its attempts."""
+        found = queries.charges_of(http.current_session(), seen(number).id, **page)
+        items = [{**_plain(story.charge), "attempts": story.attempts} for story in found.items]
+        return {"items": items, "next": found.next}
+
+
+def _plain(charge: Any) -> dict[str, Any]:
+    return {name: getattr(charge, name) for name in ChargeSchema._declared_fields if name != "attempts"}
+
+
+@blp.route("/agreements/<int:number>/payment-method")
+class PaymentMethod(MethodView):
+    """How an agreement pays."""
+
+    @require("customer", "agent", "lead", "accountant")
+    @blp.response(200, PaymentMethodSchema)
+    @blp.problems(404)
+    def get(self, number: int) -> tuple[Any, dict[str, str]]:
+        """Show how the agreement pays."""
+        agreement = seen(number)
+        return agreement, http.etag(agreement.version)
+
+    @require(*HOLDERS)
+    @http.if_match
+    @blp.arguments(PaymentMethodSchema)
+    @blp.response(200, PaymentMethodSchema)
+    @blp.problems(404, 409)
+    def put(self, args: dict[str, Any], number: int) -> tuple[Any, dict[str, str]]:
+        """Choose invoice or card; card needs a registered one that has not been refused."""
+        agreement = seen(number)
+        session, now = http.current_session(), http.request_now()
+        http.check_if_match(agreement.version)
+        card = queries.card_of(session, agreement.id)
+        if args["payment_method"] == "card" and (card is None or card.refused_code is not None):
+            raise Conflict("Register a card first; then it becomes the way to pay.", slug="no-card")
+        changed, _ = set_payment_method(session, agreement.id, args["payment_method"], version=agreement.version)
+        trail.record(
+            session, principal(), "payment_method", f"agreement:{number}", now, detail={"to": args["payment_method"]}
+        )
+        return changed, http.etag(changed.version)
+
+
+@blp.route("/webhooks/stripe")
+class StripeWebhook(MethodView):
+    """Where the card provider tells what has happened."""
+
+    @public
+    @blp.response(200, WebhookAnswerSchema)
+    @blp.problems(503)
+    def post(self) -> dict[str, str]:
+        """Take in a signed event. Repeats and events that are not ours are answered 200 and do nothing."""
+        gateway, settings = _gateway(), http.current_settings()
+        try:
+            event = gateway.parse_event(
+                request.get_data(),
+                request.headers.get("Stripe-Signature"),
+                secrets=settings.stripe_webhook_secrets,
+                tolerance_seconds=SIGNATURE_AGE_SECONDS,
+                now=now_utc(),
+            )
+        except BadSignature as error:
+            raise Problem(f"This event is not taken: {error}.", slug="bad-signature") from None
+        try:
+            effect = webhook.receive(
+                http.current_sessions(), gateway, event, seller=seller_of(settings), now=http.request_now()
+            )
+        except GatewayUnavailable as error:
+            raise Unavailable("The provider could not be asked about this; send it again.") from error
+        return {"effect": effect}
