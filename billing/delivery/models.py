@@ -13,6 +13,9 @@ class Delivery(Base):
 
     ``state``: queued, sending (committed before the call), sent, unknown (no answer), failed (given up),
     dropped (no longer true when its turn came).
+
+    ``queued_at`` and ``sent_at`` are business time. ``next_at`` (when it may be tried) and ``called_at`` (when the
+    last try began) are real time: partners and queues know no other.
     """
 
     __tablename__ = "deliveries"
@@ -35,6 +38,7 @@ class Delivery(Base):
     next_at: Mapped[Instant]
     rfc_message_id: Mapped[Str | None]
     """The Message-ID of the mail: the same at every attempt, so that a repeat can be recognised."""
+    called_at: Mapped[Instant | None]
     error: Mapped[Str | None]
     queued_at: Mapped[Instant]
     sent_at: Mapped[Instant | None]

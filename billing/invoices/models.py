@@ -32,10 +32,19 @@ class NumberSeries(Base):
 
 
 class Run(Base):
-    """A run for a business date: its cut-off instant, how far it has come. Unique per (kind, date)."""
+    """A run for a business date: its cut-off instant, how far it has come. Unique per (kind, date).
+
+    ``state``: running (also: begun and cut short), done. ``total`` is how many agreements it had before it when it
+    (last) began, ``looked_at`` how many it has been through; ``per_second`` and ``seconds_left`` are as of its last
+    chunk. ``carried`` counts sums too small to invoice. What failed is in ``run_faults``.
+    """
 
     __tablename__ = "runs"
-    __table_args__ = (UniqueConstraint("kind", "for_date"),)
+    __table_args__ = (
+        UniqueConstraint("kind", "for_date"),
+        CheckConstraint("kind IN ('invoices')", name="kind"),
+        CheckConstraint("state IN ('running', 'done')", name="state"),
+    )
 
     id: Mapped[Id]
     kind: Mapped[Str]
@@ -43,11 +52,31 @@ class Run(Base):
     cutoff_at: Mapped[Instant]
     state: Mapped[Str] = mapped_column(server_default="running")
     last_agreement_id: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    total: Mapped[int] = mapped_column(Integer, server_default="0")
+    looked_at: Mapped[int] = mapped_column(Integer, server_default="0")
     created: Mapped[int] = mapped_column(Integer, server_default="0")
     carried: Mapped[int] = mapped_column(Integer, server_default="0")
     sum_ore: Mapped[Ore] = mapped_column(server_default="0")
+    per_second: Mapped[int | None] = mapped_column(Integer)
+    seconds_left: Mapped[int | None] = mapped_column(Integer)
+    actor: Mapped[Str]
     started_at: Mapped[Instant]
     finished_at: Mapped[Instant | None]
+
+
+class RunFault(Base):
+    """An agreement that a run could not invoice, and why; resolved when a later try could."""
+
+    __tablename__ = "run_faults"
+    __table_args__ = (PrimaryKeyConstraint("run_id", "agreement_id"),)
+
+    run_id: Mapped[int] = mapped_column(ForeignKey("runs.id"))
+    agreement_id: Mapped[int] = mapped_column(BigInteger)
+    error: Mapped[Str]
+    attempts: Mapped[int] = mapped_column(Integer, server_default="1")
+    first_at: Mapped[Instant]
+    last_at: Mapped[Instant]
+    resolved_at: Mapped[Instant | None]
 
 
 class Document(Base):
@@ -55,6 +84,8 @@ class Document(Base):
 
     ``number`` is the invoice number (9 digits); ``kid`` is null on what is already paid by card.
     ``credit_used_ore`` was settled by credit at issue. ``paid_by`` tells the card on a receipt (brand, last4, on).
+    The period is the Oslo dates of the first and last passage. ``booked_from`` and ``booked_to`` are their arrivals
+    (null without passages): what reads the passages again looks in those months only.
     """
 
     __tablename__ = "documents"
@@ -76,6 +107,10 @@ class Document(Base):
     language: Mapped[Str]
     issued_on: Mapped[dt.date]
     due_on: Mapped[dt.date | None]
+    period_from: Mapped[dt.date]
+    period_to: Mapped[dt.date]
+    booked_from: Mapped[Instant | None]
+    booked_to: Mapped[Instant | None]
     kid: Mapped[Str | None] = mapped_column(unique=True)
     total_ore: Mapped[Ore]
     credit_used_ore: Mapped[Ore] = mapped_column(server_default="0")

@@ -114,13 +114,32 @@ def upgrade() -> None:
         sa.Column("cutoff_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.Text(), server_default="running", nullable=False),
         sa.Column("last_agreement_id", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("total", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("looked_at", sa.Integer(), server_default="0", nullable=False),
         sa.Column("created", sa.Integer(), server_default="0", nullable=False),
         sa.Column("carried", sa.Integer(), server_default="0", nullable=False),
         sa.Column("sum_ore", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("per_second", sa.Integer(), nullable=True),
+        sa.Column("seconds_left", sa.Integer(), nullable=True),
+        sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("kind IN ('invoices')", name=op.f("ck_runs_kind")),
+        sa.CheckConstraint("state IN ('running', 'done')", name=op.f("ck_runs_state")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sa.UniqueConstraint("kind", "for_date", name=op.f("uq_runs_kind_for_date")),
+    )
+    op.create_table(
+        "run_faults",
+        sa.Column("run_id", sa.BigInteger(), nullable=False),
+        sa.Column("agreement_id", sa.BigInteger(), nullable=False),
+        sa.Column("error", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("first_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("last_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("resolved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_run_faults_run_id")),
+        sa.PrimaryKeyConstraint("run_id", "agreement_id", name=op.f("pk_run_faults")),
     )
     op.create_table(
         "documents",
@@ -134,6 +153,10 @@ def upgrade() -> None:
         sa.Column("language", sa.Text(), nullable=False),
         sa.Column("issued_on", sa.Date(), nullable=False),
         sa.Column("due_on", sa.Date(), nullable=True),
+        sa.Column("period_from", sa.Date(), nullable=False),
+        sa.Column("period_to", sa.Date(), nullable=False),
+        sa.Column("booked_from", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("booked_to", sa.DateTime(timezone=True), nullable=True),
         sa.Column("kid", sa.Text(), nullable=True),
         sa.Column("total_ore", sa.BigInteger(), nullable=False),
         sa.Column("credit_used_ore", sa.BigInteger(), server_default="0", nullable=False),
@@ -160,6 +183,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop them."""
     op.drop_table("documents")
+    op.drop_table("run_faults")
     op.drop_table("runs")
     op.drop_table("renderings")
     op.drop_table("number_series")

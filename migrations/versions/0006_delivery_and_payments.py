@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("rfc_message_id", sa.Text(), nullable=True),
+        sa.Column("called_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
@@ -90,10 +91,11 @@ def upgrade() -> None:
         sa.Column("text", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=True),
+        sa.Column("reverses_id", sa.BigInteger(), nullable=True),
         sa.Column("agreement_id", sa.BigInteger(), nullable=True),
         sa.Column("claim_id", sa.BigInteger(), nullable=True),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("state IN ('settled', 'suspense')", name=op.f("ck_payments_state")),
+        sa.CheckConstraint("state IN ('settled', 'suspense', 'reversed')", name=op.f("ck_payments_state")),
         sa.CheckConstraint("amount_ore <> 0", name=op.f("ck_payments_amount")),
         sa.ForeignKeyConstraint(["bank_file_id"], ["bank_files.id"], name=op.f("fk_payments_bank_file_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_payments")),
@@ -106,8 +108,15 @@ def upgrade() -> None:
         unique=False,
         postgresql_where="agreement_id IS NOT NULL",
     )
+    op.create_index(
+        "ix_payments_archive_ref", "payments", ["archive_ref"], unique=False, postgresql_where="archive_ref IS NOT NULL"
+    )
     op.create_index(op.f("ix_payments_bank_file_id"), "payments", ["bank_file_id"], unique=False)
+    op.create_index("ix_payments_kid", "payments", ["kid"], unique=False, postgresql_where="kid IS NOT NULL")
     op.create_index("ix_payments_suspense", "payments", ["id"], unique=False, postgresql_where="state = 'suspense'")
+    op.create_index(
+        "uq_payments_reverses", "payments", ["reverses_id"], unique=True, postgresql_where="reverses_id IS NOT NULL"
+    )
 
 
 def downgrade() -> None:
