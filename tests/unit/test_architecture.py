@@ -141,8 +141,8 @@ def clock_readings(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom) and node.module == "time":
             found += [f"{node.lineno} from time import {a.name}" for a in node.names if ("time", a.name) in CLOCK_CALLS]
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
-            if SQL_WORDS.search(node.value) and (match := SQL_CLOCK.search(node.value)):
-                found.append(f"{node.lineno} SQL {match.group()}")
+            match = SQL_CLOCK.search(node.value) if SQL_WORDS.search(node.value) else None
+            found += [f"{node.lineno} SQL {match.group()}"] if match else []
     return found
 
 
