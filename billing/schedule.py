@@ -11,6 +11,7 @@ from config.jobs import Job
 
 SCHEDULE: tuple[Job, ...] = (
     Job("invoices", "0 3 1 * *", "billing.invoices.run:job", "invoice what has arrived and is not billed", every=True),
+    Job("invoice_runs", "*/10 * * * *", "billing.invoices.run:job_unfinished", "go on with invoice runs begun by hand or cut short"),
     Job("partitions", "15 0 * * *", "billing.passages.partitions:job", "make the coming months' partitions of passages"),
     Job("move_passages", "*/10 * * * *", "billing.passages.move:job", "move passages after a vehicle was removed back in time"),
     Job("due_charges", "*/5 * * * *", "billing.cards.charge:job", "charge the cards that are due"),
