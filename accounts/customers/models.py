@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Sequence, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Sequence, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,7 +23,7 @@ class Customer(Base):
         CheckConstraint("language IN ('nb', 'en')", name="language"),
         CheckConstraint("channel IN ('email')", name="channel"),
         Index("ix_customers_name", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
-        Index("ix_customers_email", "email"),
+        Index("ix_customers_email", text("lower(email)")),
     )
 
     id: Mapped[Id]

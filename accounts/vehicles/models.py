@@ -46,6 +46,7 @@ class Registration(Base):
             where="pan IS NOT NULL",
         ),
         Index("ix_registrations_vehicle", "country", "plate", "scope", "valid_from"),
+        Index("ix_registrations_plate", "plate"),  # the support desk's search: nobody spells out the country
         Index("ix_registrations_pan", "pan", "scope", "valid_from", postgresql_where="pan IS NOT NULL"),
         Index("ix_registrations_agreement", "agreement_id", "valid_from"),
     )

@@ -115,7 +115,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_customers")),
         sa.UniqueConstraint("number", name=op.f("uq_customers_number")),
     )
-    op.create_index("ix_customers_email", "customers", ["email"], unique=False)
+    op.create_index("ix_customers_email", "customers", [sa.literal_column("lower(email)")], unique=False)
     op.create_index(
         "ix_customers_name",
         "customers",
@@ -247,6 +247,7 @@ def upgrade() -> None:
         unique=False,
         postgresql_where="pan IS NOT NULL",
     )
+    op.create_index("ix_registrations_plate", "registrations", ["plate"], unique=False)
     op.create_index(
         "ix_registrations_vehicle", "registrations", ["country", "plate", "scope", "valid_from"], unique=False
     )

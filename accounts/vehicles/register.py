@@ -1,0 +1,139 @@
+"""Put a vehicle, or on an additional agreement a tag, on an agreement."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from psycopg.errors import ExclusionViolation
+from sqlalchemy import insert, select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from accounts.vehicles import rules
+from accounts.vehicles.holder import holder
+from accounts.vehicles.models import Registration
+from config.checks import Checks
+from config.jobs import ring
+from config.problems import Conflict
+
+
+@dataclass(frozen=True)
+class Registered:
+    """The registration, and whether it was there already (a repeat is a result)."""
+
+    registration: Registration
+    already: bool
+
+
+def register(
+    session: Session,
+    agreement_id: int,
+    country: str,
+    plate: str,
+    *,
+    valid_from: dt.datetime,
+    now: dt.datetime,
+    actor: str,
+) -> Registered:
+    """Put a vehicle on a tag agreement from an instant (now, later, or earlier when support says so).
+
+    Raises Invalid; Conflict when the agreement is closing, or when the vehicle is on another agreement at some
+    time from then on (which one is not told).
+    """
+    vehicle = check_vehicle(country, plate)
+    if holder(session, agreement_id).kind != "tag":
+        raise Conflict("Vehicles are added to a ferry agreement as additional agreements.", slug="not-a-tag-agreement")
+    values = {"agreement_id": agreement_id, "country": vehicle[0], "plate": vehicle[1], "valid_from": valid_from}
+    return enter(session, values, now)
+
+
+def check_vehicle(country: str, plate: str) -> tuple[str, str]:
+    """Return the key of a vehicle, (country, plate) normalised. Raises Invalid."""
+    checks = Checks()
+    kept = checks.take("country", rules.normalise_country, country, "")
+    mark = checks.take("plate", lambda value: rules.normalise_plate(kept, value), plate, "")
+    checks.done()
+    return kept, mark
+
+
+def enter(session: Session, values: dict[str, object], now: dt.datetime) -> Registered:
+    """Insert a registration of whatever scope; the exclusion constraints judge. Raises Conflict.
+
+    Used by this room's verbs, which have checked and normalised ``values``.
+    """
+    key = [str(values.get(name) or "") for name in ("scope", "country", "plate", "pan")]
+    # Two that insert the same vehicle at once would otherwise each wait for the other's row until one is shot.
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": "/".join(key)})
+    held = holder(session, int(str(values["agreement_id"])), lock=True)
+    held.refuse_closing()
+    try:
+        with session.begin_nested():
+            row = session.scalars(insert(Registration).returning(Registration), [{**values, "created_at": now}]).one()
+    except IntegrityError as error:
+        if not isinstance(error.orig, ExclusionViolation):
+            raise
+        return Registered(_own(session, values), already=True)
+    _look_again(session, row, now)
+    return Registered(row, already=False)
+
+
+def _own(session: Session, values: dict[str, object]) -> Registration:
+    """Return what the agreement itself has that covers the same from the same instant on; else raise Conflict."""
+    what = [getattr(Registration, name).is_not_distinct_from(values.get(name)) for name in ("country", "plate", "pan")]
+    found = session.scalar(
+        select(Registration).where(
+            *what,
+            Registration.scope == values.get("scope", ""),
+            Registration.agreement_id == values["agreement_id"],
+            Registration.settlement == values.get("settlement", "own"),
+            Registration.valid_from <= values["valid_from"],
+            Registration.valid_to.is_(None),
+        )
+    )
+    if found is not None:
+        return found
+    mine = session.scalar(
+        select(Registration.id)
+        .where(
+            *what,
+            Registration.scope == values.get("scope", ""),
+            Registration.agreement_id == values["agreement_id"],
+            Registration.valid_to.is_(None) | (Registration.valid_to > values["valid_from"]),
+        )
+        .limit(1)
+    )
+    if mine is not None:
+        raise Conflict(
+            "It is on this agreement already for a part of that time; see its registrations.",
+            slug="registered-meanwhile",
+        )
+    raise Conflict(
+        "It is on another agreement at that time. Whoever holds that one must remove it first; support can help.",
+        slug="on-another-agreement",
+    )
+
+
+def _look_again(session: Session, row: Registration, now: dt.datetime) -> None:
+    """Have billing look again at the vehicle's last removal when this one begins earlier than now: passages that
+    stayed with the last holder, because nobody had the vehicle, have a home after all."""
+    if row.valid_from >= now:
+        return
+    again = session.execute(
+        text(
+            "UPDATE removals SET moved_at = NULL WHERE moved_at IS NOT NULL AND registration_id = ("
+            "SELECT r.id FROM registrations r WHERE r.id <> :id AND r.scope = :scope "
+            "AND r.country IS NOT DISTINCT FROM :country AND r.plate IS NOT DISTINCT FROM :plate "
+            "AND r.pan IS NOT DISTINCT FROM :pan AND r.valid_to <= :now ORDER BY r.valid_to DESC LIMIT 1) RETURNING id"
+        ),
+        {
+            "id": row.id,
+            "scope": row.scope,
+            "country": row.country,
+            "plate": row.plate,
+            "pan": row.pan,
+            "now": now,
+        },
+    ).all()
+    if again:
+        ring(session, "move_passages")
