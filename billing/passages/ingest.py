@@ -1,0 +1,214 @@
+"""Book a chunk of records: the one transaction in which a record becomes a passage somebody owes.
+
+READ COMMITTED, separate statements, in this order: COPY → match without locks → lock the touched balances in
+order of agreement id → look again whether what was matched still holds → records, which is the dedupe →
+passages → balances → one transfer a project. Measured to be free of deadlocks and of wrong sums; unordered
+locks, or locking and summing in one statement, are not.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from psycopg import Connection, Cursor
+from psycopg.types.json import Jsonb
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
+
+from accounts.chargers.models import Charger
+from billing.ledger.book import book_query
+from billing.passages.balances import lock_query
+from billing.passages.incoming import Answer, Chunk, limits_at
+from billing.passages.match import is_stale, make_tables, match, obu_to_pan, statements
+from billing.passages.models import Batch, BatchFault
+from billing.passages.partitions import ensure
+from billing.passages.rules import COLUMNS, flag_names
+from config.clock import business_date
+
+_SQL = statements("book.sql")
+_TRIES = 5
+_SAMPLE = 16
+_RAW_LIMIT = 8_000
+
+
+class StillChanging(RuntimeError):
+    """Registrations of a chunk were changed again and again while it was matched; book it once more."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many records of a batch have been answered, and their øre, by answer code."""
+
+    done: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    sums: Counter[str] = field(default_factory=Counter)
+
+    def plus(self, answers: Sequence[Answer], amounts: Sequence[int]) -> Tally:
+        """Return the tally with a chunk's answers."""
+        counts, sums = Counter(self.counts), Counter(self.sums)
+        for answer, ore in zip(answers, amounts, strict=True):
+            counts[answer.code] += 1
+            sums[answer.code] += ore
+        return Tally(self.done + len(answers), counts, sums)
+
+
+@dataclass(frozen=True)
+class Receiving:
+    """A batch that is being booked: its id, whose it is, and what has been answered so far."""
+
+    batch_id: int
+    charger: Charger
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True)
+class Booked:
+    """What became of a chunk: the answers in order, the agreements whose balance changed, the batch so far."""
+
+    answers: list[Answer]
+    touched: list[int]
+    batch: Receiving
+
+
+def open_batch(
+    session: Session, charger: Charger, *, name: str, form: str, sha256: bytes, now: dt.datetime
+) -> Receiving:
+    """Write the row of a batch that begins to be booked."""
+    statement = insert(Batch).returning(Batch.id)
+    row = {"charger_id": charger.id, "name": name, "format": form, "sha256": sha256, "received_at": now}
+    return Receiving(session.execute(statement, [row]).scalar_one(), charger)
+
+
+def close_batch(
+    session: Session, batch: Receiving, *, sha256: bytes, now: dt.datetime, error: str | None = None
+) -> None:
+    """Say that a batch is done; with ``error``, that the rest of it was refused. ``sha256`` is of all of it."""
+    row = session.get_one(Batch, batch.batch_id)
+    row.sha256, row.finished_at, row.error = sha256, now, error
+    row.state = "refused" if error is not None else "done"
+    session.flush()
+
+
+def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.datetime) -> Booked:
+    """Book a chunk and return its answers. The caller commits; then every record of it is answered for good.
+
+    ``now`` is the arrival of its passages. A record that is here already is ``duplicate`` or ``conflict`` and
+    changes nothing. Raises StillChanging, after which the caller rolls back and may try again.
+    """
+    ensure(session, now)
+    connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    params = {"charger": batch.charger.id, "batch": batch.batch_id, "now": now}
+    with connection.cursor() as cursor:
+        make_tables(cursor)
+        with cursor.copy(f"COPY incoming ({COLUMNS}) FROM STDIN") as copy:
+            copy.write(chunk.block)
+        if chunk.has_obu_only:
+            obu_to_pan(cursor)
+        seen = _known_beforehand(cursor, chunk, params)
+        _match_and_lock(session, cursor, batch.charger, now)
+        cursor.execute(_SQL["records"], params, prepare=False)
+        if cursor.rowcount + len(seen) < chunk.sound:
+            seen += _known(cursor, params)
+            cursor.execute(_SQL["drop_known"], prepare=False)
+        cursor.execute(_SQL["passages"], params, prepare=False)
+        cursor.execute(_SQL["balances"], params, prepare=False)
+        touched = sorted(row[0] for row in cursor.fetchall())
+        _book_ledger(session, batch, chunk.number, now)
+        cursor.execute(_SQL["answers"], prepare=False)
+        answers = _answers(chunk, cursor.fetchall(), seen)
+        after = replace(batch, tally=batch.tally.plus(answers, chunk.amounts))
+        _note_faults(session, batch.batch_id, answers, chunk.raws)
+        tally = {"done": after.tally.done, "counts": Jsonb(after.tally.counts), "sums": Jsonb(after.tally.sums)}
+        cursor.execute(_SQL["batch"], {"batch": batch.batch_id, **tally})
+    return Booked(answers, touched, after)
+
+
+def _match_and_lock(session: Session, cursor: Cursor[Any], charger: Charger, now: dt.datetime) -> None:
+    """Match, lock, look again. What changed in between is matched anew, the locks given back first: they
+    belong to the savepoint, and new agreements may have lower ids than those held."""
+    oldest = limits_at(now).oldest
+    for _ in range(_TRIES):
+        cursor.execute("SAVEPOINT matching")
+        match(cursor, charger, oldest)
+        lock_query(session, "SELECT agreement_id FROM matched WHERE code = 'accepted'", {})
+        if not is_stale(cursor):
+            cursor.execute("RELEASE SAVEPOINT matching")
+            return
+        cursor.execute("ROLLBACK TO SAVEPOINT matching")
+    raise StillChanging("vehicles of this batch are being changed all the time; send it again")
+
+
+_Known = tuple[int, bool, int, str, int]
+"""Position, whether the fields are the same, and where it first stood: batch id, its name, position."""
+
+
+def _known(cursor: Cursor[Any], params: dict[str, Any]) -> list[_Known]:
+    cursor.execute(_SQL["known"], params, prepare=False)
+    return cursor.fetchall()
+
+
+def _known_beforehand(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any]) -> list[_Known]:
+    """Take records that are here already out of a chunk that looks like a resent one, before they cost more.
+
+    A few ids are looked up; a duplicate that this misses is found by the unique key.
+    """
+    ids = [answer.id for answer in chunk.answers if answer.id is not None]
+    sample = ids[:: max(1, len(ids) // _SAMPLE)]
+    cursor.execute(_SQL["any_known"], {**params, "sample": sample})
+    return _known(cursor, params) if cursor.fetchone() == (True,) else []
+
+
+def _book_ledger(session: Session, batch: Receiving, number: int, now: dt.datetime) -> None:
+    """Book what the chunk's passages are worth: unbilled to the charger's payable, a transfer a project."""
+    book_query(
+        session,
+        "SELECT 'unbilled' AS debit, 0 AS debit_owner, 'payable' AS credit, :charger AS credit_owner, "
+        "sum(amount_ore) AS amount_ore, 'passages' AS code, :batch AS ref, "
+        "concat(CAST(:chunk AS text), '/', CAST(:charger AS text), '/', project) AS part "
+        "FROM matched WHERE code = 'accepted' GROUP BY project",
+        {"charger": batch.charger.id, "batch": batch.batch_id, "chunk": number},
+        booked_on=business_date(now),
+        now=now,
+    )
+
+
+def _answers(chunk: Chunk, found: Iterable[tuple[int, str, int, str | None]], seen: Iterable[_Known]) -> list[Answer]:
+    """Return the chunk's answers: those made before the database was asked, and what it said."""
+    answers = list(chunk.answers)
+    at = {answer.position: index for index, answer in enumerate(answers)}
+    for position, code, flags, detail in found:
+        index = at[position]
+        refused = code not in ("accepted", "other_agreement")
+        names = () if refused else flag_names(flags)
+        answers[index] = Answer(position, answers[index].id, code, names, None, detail)
+    for position, same, batch_id, name, line in seen:
+        index = at[position]
+        where = f"first in batch {batch_id} ({name}), line {line}"
+        detail = where if same else f"other fields than {where}"
+        answers[index] = Answer(position, answers[index].id, "duplicate" if same else "conflict", (), None, detail)
+    return answers
+
+
+_FAULTS = frozenset({"invalid_record", "invalid_amount", "conflict"})
+
+
+def _note_faults(session: Session, batch_id: int, answers: Sequence[Answer], raws: Sequence[bytes]) -> None:
+    """Keep the records that have no row in ``records``: broken ones, and those in conflict with one that has."""
+    rows = [
+        {
+            "batch_id": batch_id,
+            "position": answer.position,
+            "code": answer.code,
+            "detail": f"{answer.field}: {answer.detail}" if answer.field else answer.detail,
+            "source_id": answer.id.replace("\0", "") if answer.id else None,
+            "raw": raw[:_RAW_LIMIT].decode("utf-8", "replace").replace("\0", "\ufffd"),
+        }
+        for answer, raw in zip(answers, raws, strict=True)
+        if answer.code in _FAULTS
+    ]
+    if rows:
+        session.execute(insert(BatchFault), rows)

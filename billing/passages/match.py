@@ -1,0 +1,65 @@
+"""Find the agreement each record of a chunk belongs to, set-based and without locks.
+
+The rules are design.md's "Matching"; the statements are in match.sql. What is rare is a statement of its own,
+asked only when a record of the chunk can need it, so that a plain toll record pays two probes and one look at
+what was published.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, LiteralString, cast
+
+from psycopg import Cursor
+
+from accounts.chargers.models import Charger
+
+
+def statements(name: str) -> Mapping[str, LiteralString]:
+    """Return the statements of a .sql file of this room by the names above them."""
+    text = Path(__file__).with_name(name).read_text("utf-8")
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    # They are ours, from this folder: as literal as what is written in Python.
+    return cast(Mapping[str, LiteralString], dict(zip(parts[::2], parts[1::2], strict=True)))
+
+
+_SQL = statements("match.sql")
+
+
+def make_tables(cursor: Cursor[Any]) -> None:
+    """Make this connection's temporary tables ``incoming`` and ``matched``, or empty those it has."""
+    for table in ("incoming", "matched"):
+        cursor.execute(_SQL[f"make_{table}"], prepare=False)
+    cursor.execute("DELETE FROM incoming")
+    cursor.execute("DELETE FROM matched")
+
+
+def obu_to_pan(cursor: Cursor[Any]) -> None:
+    """Give records that name their tag by OBU id alone the tag's PAN."""
+    cursor.execute(_SQL["obu_to_pan"], prepare=False)
+
+
+def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
+    """Fill ``matched`` from ``incoming``: a row per record with its answer, agreement and registration.
+
+    Passages from before ``oldest`` are ``too_old``. Nothing is prepared: a plan made for a chunk of one record
+    must not be kept for one of ten thousand.
+    """
+    params = {"charger": charger.id, "code": charger.code, "oldest": oldest}
+    cursor.execute(_SQL["match"], params, prepare=False)
+    if charger.kind == "ferry":  # accounts.vehicles.additional takes no other operators
+        cursor.execute(_SQL["additional"], params, prepare=False)
+    cursor.execute("SELECT EXISTS (SELECT FROM matched WHERE code = 'unknown_vehicle')", prepare=False)
+    if cursor.fetchone() == (True,):
+        for name in ("plate_instead_of_tag", "after_removal", "not_started"):
+            cursor.execute(_SQL[name], params, prepare=False)
+    cursor.execute(_SQL["published"], params, prepare=False)
+
+
+def is_stale(cursor: Cursor[Any]) -> bool:
+    """Say whether a registration was ended or moved since it was matched; asked under the balance locks."""
+    cursor.execute(_SQL["stale"], prepare=False)
+    return cursor.fetchone() == (True,)

@@ -1,0 +1,195 @@
+-- Matching a chunk, set-based. Statements by name; match.py says which are needed when.
+--
+-- A probe is a LATERAL (… LIMIT 1) over scalar valid_from and valid_to with a btree: some microseconds, and a plan
+-- that does not flip. Through the range of the exclusion constraint it is ten times that.
+
+-- name: make_incoming
+CREATE TEMP TABLE IF NOT EXISTS incoming (
+    position integer PRIMARY KEY,
+    source_id text NOT NULL,
+    hash bytea NOT NULL,
+    passed_at timestamptz NOT NULL,
+    passed_offset smallint NOT NULL,
+    station text NOT NULL,
+    service text NOT NULL,
+    country text,
+    plate text,
+    pan text,
+    obu_id text,
+    vehicle_class text,
+    list_ore bigint NOT NULL,
+    amount_ore bigint NOT NULL,
+    vat_bp integer NOT NULL,
+    flags integer NOT NULL
+) ON COMMIT DELETE ROWS
+
+-- name: make_matched
+-- country and plate: the vehicle the record is about, which is the tag's where the tag is mounted.
+CREATE TEMP TABLE IF NOT EXISTS matched (
+    position integer PRIMARY KEY,
+    code text NOT NULL,
+    detail text,
+    flags integer NOT NULL,
+    agreement_id bigint,
+    registration_id bigint,
+    external boolean NOT NULL,
+    country text,
+    plate text,
+    by_tag boolean NOT NULL,
+    project text,
+    amount_ore bigint NOT NULL,
+    passage_id bigint NOT NULL
+) ON COMMIT DELETE ROWS
+
+-- name: obu_to_pan
+-- Before matching, and only when a record of the chunk has an OBU id and no PAN.
+UPDATE incoming AS i SET pan = t.pan
+FROM tags AS t
+WHERE i.pan IS NULL AND t.obu_id = i.obu_id
+
+-- name: match
+-- Tag → the vehicle it was mounted in, else the plate → the registration that covers the instant.
+INSERT INTO matched
+SELECT
+    i.position,
+    CASE
+        WHEN i.passed_at < %(oldest)s THEN 'too_old'
+        WHEN s.id IS NULL THEN 'unknown_station'
+        WHEN r.id IS NULL THEN 'unknown_vehicle'
+        ELSE 'accepted'
+    END,
+    NULL,
+    i.flags | CASE
+        WHEN m.plate IS NULL THEN 1
+        WHEN i.plate <> m.plate OR i.country <> m.country THEN 2
+        ELSE 0
+    END,
+    r.agreement_id,
+    r.id,
+    false,
+    coalesce(m.country, i.country),
+    coalesce(m.plate, i.plate),
+    m.plate IS NOT NULL,
+    s.project,
+    i.amount_ore,
+    nextval('passage_ids')
+FROM incoming AS i
+LEFT JOIN stations AS s ON s.charger_id = %(charger)s AND s.code = i.station
+LEFT JOIN LATERAL (
+    SELECT tm.country, tm.plate FROM tag_mounts AS tm
+    WHERE tm.pan = i.pan AND tm.valid_from <= i.passed_at AND (tm.valid_to IS NULL OR tm.valid_to > i.passed_at)
+    ORDER BY tm.valid_from DESC LIMIT 1
+) AS m ON true
+LEFT JOIN LATERAL (
+    SELECT reg.id, reg.agreement_id FROM registrations AS reg
+    WHERE reg.country = coalesce(m.country, i.country) AND reg.plate = coalesce(m.plate, i.plate) AND reg.scope = ''
+        AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+    ORDER BY reg.valid_from DESC LIMIT 1
+) AS r ON true
+
+-- name: additional
+-- A ferry operator's additional agreement, by tag or by vehicle, wins over the tag agreement.
+UPDATE matched AS m
+SET agreement_id = a.agreement_id, registration_id = a.id, external = (a.settlement = 'external'),
+    flags = CASE a.rank WHEN 1 THEN m.flags & ~1 ELSE m.flags END,
+    code = CASE a.settlement WHEN 'external' THEN 'other_agreement' ELSE 'accepted' END
+FROM (
+    SELECT m.position, r.*
+    FROM matched AS m
+    JOIN incoming AS i ON i.position = m.position
+    CROSS JOIN LATERAL (
+        SELECT f.* FROM (
+            (SELECT 1 AS rank, reg.id, reg.agreement_id, reg.settlement FROM registrations AS reg
+            WHERE reg.pan = i.pan AND reg.scope = %(code)s
+                AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+            ORDER BY reg.valid_from DESC LIMIT 1)
+            UNION ALL
+            (SELECT 2, reg.id, reg.agreement_id, reg.settlement FROM registrations AS reg
+            WHERE reg.country = m.country AND reg.plate = m.plate AND reg.scope = %(code)s
+                AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+            ORDER BY reg.valid_from DESC LIMIT 1)
+        ) AS f ORDER BY f.rank LIMIT 1
+    ) AS r
+    WHERE m.code IN ('accepted', 'unknown_vehicle')
+) AS a
+WHERE a.position = m.position
+
+-- name: plate_instead_of_tag
+-- The tag's vehicle is on no agreement, but the plate that was read is.
+UPDATE matched AS m
+SET code = 'accepted', flags = m.flags | 1, agreement_id = a.agreement_id, registration_id = a.id,
+    country = a.country, plate = a.plate
+FROM (
+    SELECT m.position, i.country, i.plate, r.id, r.agreement_id
+    FROM matched AS m
+    JOIN incoming AS i ON i.position = m.position
+    CROSS JOIN LATERAL (
+        SELECT reg.id, reg.agreement_id FROM registrations AS reg
+        WHERE reg.country = i.country AND reg.plate = i.plate AND reg.scope = ''
+            AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+        ORDER BY reg.valid_from DESC LIMIT 1
+    ) AS r
+    WHERE m.code = 'unknown_vehicle' AND m.by_tag
+) AS a
+WHERE a.position = m.position
+
+-- name: after_removal
+-- Nobody has the vehicle, and this charger had not been told that its last holder did not either.
+UPDATE matched AS m
+SET code = 'accepted', flags = m.flags | 4, agreement_id = a.agreement_id, registration_id = a.id
+FROM (
+    SELECT m.position, r.id, r.agreement_id
+    FROM matched AS m
+    JOIN incoming AS i ON i.position = m.position
+    CROSS JOIN LATERAL (
+        SELECT reg.id, reg.agreement_id FROM registrations AS reg
+        WHERE reg.country = m.country AND reg.plate = m.plate AND reg.scope = ''
+            AND reg.valid_to <= i.passed_at AND reg.valid_to > reg.valid_from
+        ORDER BY reg.valid_to DESC LIMIT 1
+    ) AS r
+    WHERE m.code = 'unknown_vehicle'
+        AND NOT EXISTS (
+            SELECT FROM publications AS p
+            WHERE p.registration_id = r.id AND p.charger_id = %(charger)s AND p.status = 'removed'
+                AND p.acknowledged_at <= i.passed_at
+        )
+) AS a
+WHERE a.position = m.position
+
+-- name: not_started
+UPDATE matched AS m
+SET code = 'not_valid', detail = 'not_started'
+FROM incoming AS i
+WHERE i.position = m.position AND m.code = 'unknown_vehicle' AND EXISTS (
+    SELECT FROM registrations AS reg
+    WHERE reg.country = m.country AND reg.plate = m.plate AND reg.scope = '' AND reg.valid_from > i.passed_at
+        AND (reg.valid_to IS NULL OR reg.valid_to > reg.valid_from)
+)
+
+-- name: published
+-- What this charger had last been told of the agreement when it happened: only a block or an end refuses.
+UPDATE matched AS m
+SET code = 'not_valid', detail = a.status
+FROM (
+    SELECT m.position, p.status
+    FROM matched AS m
+    JOIN incoming AS i ON i.position = m.position
+    CROSS JOIN LATERAL (
+        SELECT pub.status FROM publications AS pub
+        WHERE pub.agreement_id = m.agreement_id AND pub.charger_id = %(charger)s AND pub.registration_id IS NULL
+            AND pub.acknowledged_at <= i.passed_at
+        ORDER BY pub.acknowledged_at DESC, pub.id DESC LIMIT 1
+    ) AS p
+    WHERE m.code = 'accepted' AND p.status IN ('blocked', 'ended')
+) AS a
+WHERE a.position = m.position
+
+-- name: stale
+-- After the lock: is a registration that was matched no longer what it was? (It was ended or moved meanwhile.)
+SELECT EXISTS (
+    SELECT FROM matched AS m
+    JOIN incoming AS i ON i.position = m.position
+    LEFT JOIN registrations AS r ON r.id = m.registration_id
+    WHERE m.code IN ('accepted', 'other_agreement') AND m.flags & 4 = 0
+        AND (r.agreement_id IS DISTINCT FROM m.agreement_id OR r.valid_from > i.passed_at OR r.valid_to <= i.passed_at)
+)
