@@ -26,6 +26,11 @@ def current(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+def head() -> str:
+    """Return the newest revision there is."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
 def migrate(engine: Engine, *, down_to: str | None = None) -> list[str]:
     """Bring the database to the newest revision, or down to ``down_to`` ("base" empties it).
 

@@ -35,9 +35,8 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def app(settings: Settings, engine: Engine) -> Flask:
     """The whole web application on the test's own database; errors become answers, as in production."""
-    app = create_app(settings, engine)
     # TESTING stays off: it would let exceptions through instead of the 500 that a caller gets.
-    return app
+    return create_app(settings, engine)
 
 
 @pytest.fixture
