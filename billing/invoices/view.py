@@ -1,0 +1,199 @@
+"""What a document shows, read back from what was issued: the `DocumentView` that the page is made from.
+
+Amounts, dates and parties come from the document as it was written. Names of stations and chargers, and the words of
+flags, are looked up now; the first rendering is kept, so that every copy is the same bytes (`render.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, cast
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from billing.invoices.models import Document, DocumentLine
+from billing.invoices.presentation import (
+    CardPaid,
+    ChargerContact,
+    DocumentView,
+    FeeRow,
+    Language,
+    Party,
+    PassageRow,
+    VatRow,
+    VehicleSummary,
+)
+from billing.passages.rules import flag_names
+from config.clock import to_oslo
+
+TERMS: Mapping[str, str] = {
+    "nb": "Betal innen forfall og bruk KID. Er fakturaen ikke betalt da, stenges avtalen for passering til alt som er "
+    "forfalt er betalt og du har tatt kontakt med oss. Spørsmål? Se kontaktopplysningene øverst.",
+    "en": "Pay by the due date and use the KID. If the invoice is not paid by then, the agreement is closed to traffic "
+    "until everything due is paid and you have contacted us. Questions? See our contact details above.",
+}
+FEES = frozenset({"card_fee"})
+NO_PLATE = "–"
+
+_PASSAGES = """
+    SELECT p.passed_at, coalesce(s.name, p.station) AS station, c.name AS charger, p.charger_id, p.plate, p.country,
+           p.service, p.vehicle_class, p.list_ore, p.amount_ore, p.flags, p.reverses_id
+    FROM passages AS p
+    JOIN chargers AS c ON c.id = p.charger_id
+    LEFT JOIN stations AS s ON s.charger_id = p.charger_id AND s.code = p.station
+    WHERE p.agreement_id = :agreement AND p.claim_id = :claim AND p.booked_at BETWEEN :since AND :until
+    ORDER BY p.passed_at, p.id
+"""
+
+# The invoice that first showed what a counter-row takes back.
+_TAKEN_BACK = """
+    SELECT p.id, d.number FROM passages AS p JOIN documents AS d ON d.claim_id = p.claim_id AND d.kind = 'invoice'
+    WHERE p.id = ANY(:ids) AND p.booked_at <= :until AND d.id <> :document
+"""
+
+
+def view_of(session: Session, document_id: int) -> DocumentView:
+    """Return what an issued document shows. Raises ValueError when its sums disagree, LookupError for none such."""
+    document = session.get(Document, document_id)
+    if document is None:
+        raise LookupError(f"no document {document_id}")
+    lines = session.scalars(
+        select(DocumentLine).where(DocumentLine.document_id == document_id).order_by(DocumentLine.line)
+    ).all()
+    rows = _rows(session, document)
+    number = session.execute(
+        text("SELECT number FROM agreements WHERE id = :id"), {"id": document.agreement_id}
+    ).scalar_one()
+    paid = document.paid_by
+    left = document.total_ore - document.credit_used_ore
+    return DocumentView(
+        kind=cast(Literal["invoice", "credit_note"], document.kind),
+        number=document.number,
+        language=cast(Language, document.language),
+        issued_on=document.issued_on,
+        due_on=document.due_on,
+        kid=document.kid,
+        account=document.seller["account"],
+        agreement_number=str(number),
+        seller=seller_party(document.seller),
+        buyer=buyer_party(document.buyer),
+        period_from=document.period_from,
+        period_to=document.period_to,
+        vehicles=vehicles(lines),
+        passages=_passages(session, document, rows),
+        fees=tuple(FeeRow(line.kind, line.gross_ore) for line in lines if line.kind in FEES),
+        vat=vat_rows(lines),
+        total_ore=document.total_ore,
+        payable_ore=left if paid is None else 0,
+        credit_used_ore=document.credit_used_ore,
+        paid_ore=0 if paid is None else left,
+        paid_with=None if paid is None else CardPaid(paid["brand"], paid["last4"], dt.date.fromisoformat(paid["on"])),
+        chargers=_chargers(session, rows),
+        payment_terms=TERMS[document.language] if paid is None and left > 0 else "",
+    )
+
+
+def seller_party(seller: Mapping[str, Any]) -> Party:
+    """Return the seller as a document shows it: registered for VAT and in Foretaksregisteret."""
+    return Party(
+        name=seller["name"],
+        address=tuple(part.strip() for part in str(seller["address"]).split(",")),
+        org_number=seller["org_no"],
+        vat_registered=True,
+        business_register=True,
+        email=seller.get("email"),
+        phone=seller.get("phone"),
+    )
+
+
+def buyer_party(buyer: Mapping[str, Any]) -> Party:
+    """Return the buyer as a document shows it, the country where it is foreign."""
+    foreign = () if buyer["country"] == "NO" else (str(buyer["country"]),)
+    return Party(
+        name=buyer["name"],
+        address=(buyer["street"], f"{buyer['postal_code']} {buyer['city']}", *foreign),
+        org_number=buyer["org_no"],
+    )
+
+
+def vehicles(lines: Sequence[DocumentLine]) -> tuple[VehicleSummary, ...]:
+    """Sum the lines up per vehicle, in their order."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for line in lines:
+        if line.kind in FEES:
+            continue
+        one = sums.setdefault((line.plate or NO_PLATE, line.country or ""), [0, 0, 0])
+        one[0] += line.count
+        one[2 if line.kind == "ferry" else 1] += line.gross_ore
+    return tuple(
+        VehicleSummary(plate, country, count, toll, ferry, toll + ferry)
+        for (plate, country), (count, toll, ferry) in sums.items()
+    )
+
+
+def vat_rows(lines: Sequence[DocumentLine]) -> tuple[VatRow, ...]:
+    """Sum the lines up per VAT rate, lowest first."""
+    return tuple(
+        VatRow(
+            rate,
+            sum(line.net_ore for line in lines if line.vat_bp == rate),
+            sum(line.vat_ore for line in lines if line.vat_bp == rate),
+            sum(line.gross_ore for line in lines if line.vat_bp == rate),
+        )
+        for rate in sorted({line.vat_bp for line in lines})
+    )
+
+
+def _rows(session: Session, document: Document) -> Sequence[Any]:
+    if document.booked_from is None:
+        return []
+    return session.execute(
+        text(_PASSAGES),
+        {
+            "agreement": document.agreement_id,
+            "claim": document.claim_id,
+            "since": document.booked_from,
+            "until": document.booked_to,
+        },
+    ).all()
+
+
+def _passages(session: Session, document: Document, rows: Sequence[Any]) -> tuple[PassageRow, ...]:
+    counters = [row.reverses_id for row in rows if row.reverses_id is not None]
+    earlier: dict[int, int] = {}
+    if counters:
+        found = session.execute(
+            text(_TAKEN_BACK), {"ids": counters, "until": document.booked_to, "document": document.id}
+        )
+        earlier = {row.id: row.number for row in found}
+    said = {"nb": "Fra faktura {number}", "en": "From invoice {number}"}[document.language]
+    return tuple(
+        PassageRow(
+            at_local=to_oslo(row.passed_at),
+            station=row.station,
+            charger=row.charger,
+            plate=row.plate or NO_PLATE,
+            service=row.service,
+            vehicle_class=row.vehicle_class or "",
+            gross_ore=row.list_ore,
+            discount_ore=row.amount_ore - row.list_ore,
+            amount_ore=row.amount_ore,
+            flags=flag_names(row.flags),
+            kind="passage" if row.reverses_id is None else "reversal",
+            note=said.format(number=earlier[row.reverses_id]) if row.reverses_id in earlier else "",
+        )
+        for row in rows
+    )
+
+
+def _chargers(session: Session, rows: Sequence[Any]) -> tuple[ChargerContact, ...]:
+    found = session.execute(
+        text("SELECT name, org_no, email, phone FROM chargers WHERE id = ANY(:ids) ORDER BY name, id"),
+        {"ids": sorted({row.charger_id for row in rows})},
+    )
+    return tuple(
+        ChargerContact(row.name, row.org_no, " · ".join(part for part in (row.email, row.phone) if part))
+        for row in found
+    )
