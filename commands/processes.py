@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from billing.schedule import SCHEDULE
 from commands import base
 from config import logging, settings
 from config.jobs import JobContext
+from config.runtime import open_runtime
 from config.settings import Settings
 
 
@@ -22,13 +24,14 @@ from config.settings import Settings
 def serve(as_json: bool) -> None:
     """Serve My Page, the support desk and the API (gunicorn)."""
     loaded = settings.load()
+    count_together(loaded)
     logging.configure(loaded)
-    folder = loaded.var / "metrics"  # each web process counts in a file of its own
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    base.show({"url": loaded.url, "workers": loaded.web_workers}, as_json=as_json, line=f"Brikke on {loaded.url}")
-    _gunicorn(loaded)
+    runtime = open_runtime(loaded)  # here, so that what is wrong is said once and in one line
+    try:
+        base.show({"url": loaded.url, "workers": loaded.web_workers}, as_json=as_json, line=f"Brikke on {loaded.url}")
+        _gunicorn(loaded)
+    finally:
+        runtime.close()
 
 
 def _gunicorn(loaded: Settings) -> None:
@@ -60,6 +63,23 @@ def _gunicorn(loaded: Settings) -> None:
     Server().run()
 
 
+def count_together(loaded: Settings) -> None:
+    """Let all web and worker processes of this machine count in one folder, so that any of them can be asked.
+
+    prometheus_client reads the variable when it is imported, which has happened: so this process begins again
+    with it, under the same process id.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        return
+    folder = loaded.var / "metrics"
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("*.db"):
+        if not Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():  # of a process that has ended
+            file.unlink(missing_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    os.execv(sys.executable, [sys.executable, "-m", "app", *sys.argv[1:]])  # noqa: S606 - our own program
+
+
 def forget_metrics(_server: Any, worker: Any) -> None:
     """Let the counters of a web process that ended stop being live."""
     from prometheus_client.multiprocess import mark_process_dead
@@ -74,6 +94,7 @@ def worker(as_json: bool) -> None:
     """Do the queue's work until told to stop."""
     from config.worker import run_worker
 
+    count_together(settings.load())
     with base.runtime() as runtime:
         context = JobContext(runtime.sessions, runtime.settings)
         run_worker(runtime.url, runtime.engine, context, SCHEDULE)

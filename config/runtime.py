@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flask import Flask, current_app
 from sqlalchemy import Engine
 
 from config import embedded
 from config.database import SessionFactory, make_engine, session_factory
 from config.settings import Settings
-
-EXTENSION = "brikke"
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,3 @@ def open_runtime(settings: Settings) -> Runtime:
     url = settings.database_url or (server.url if server else "")
     engine = make_engine(url, pool_size=settings.database_pool)
     return Runtime(settings, url, engine, session_factory(engine), server)
-
-
-def current_runtime(app: Flask | None = None) -> Runtime:
-    """Return the runtime of this web application."""
-    found: Runtime = (app or current_app).extensions[EXTENSION]
-    return found

@@ -24,9 +24,9 @@ OUTSIDE = ("simulator", "benchmarks", "tests")
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("app",),
     ("commands",),
-    ("migrations",),
     ("web",),
-    ("billing.schedule",),
+    ("migrations",),
+    ("billing.schedule", "billing.audit"),
     ("billing.roadside", "billing.collection"),
     ("billing.payments",),
     ("billing.delivery",),
