@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 from flask import Flask
 
+from commands.audit import audit
 from commands.database import config_command, migrate
 from commands.intake import bank, ingest
 from commands.jobs import jobs
@@ -34,7 +35,7 @@ def main() -> None:
     """Brikke: the billing backend of a toll tag issuer. Settings: `brikke config`."""
 
 
-for command in (run, serve, worker, scheduler, migrate, config_command, ingest, bank, jobs, token):
+for command in (run, serve, worker, scheduler, migrate, config_command, ingest, bank, jobs, audit, token):
     main.add_command(command)
 
 
