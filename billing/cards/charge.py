@@ -98,7 +98,7 @@ def _claim(session: Session, charge: Charge, *, now: dt.datetime) -> bool:
         balance.open_charge_id = None
         session.flush()
         return False
-    charge.state, charge.claim_id, charge.amount_ore = "claimed", made[0].id, made[0].passages_ore
+    charge.state, charge.claim_id, charge.amount_ore = "claimed", made[0].claim_id, made[0].amount_ore
     session.flush()
     return True
 

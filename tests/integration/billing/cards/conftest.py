@@ -78,7 +78,10 @@ class Driver:
             balance.unbilled_count += 1
             balance.open_since = balance.open_since or at
             session.flush()
-            entry = Entry(Account("unbilled"), Account("payable", 1), ore, "passages", number)
+            debit, credit = Account("unbilled"), Account("payable", 1)
+            if ore < 0:
+                debit, credit = credit, debit
+            entry = Entry(debit, credit, abs(ore), "passages" if ore > 0 else "reversed", number)
             book(session, [entry], booked_on=business_date(at), now=at)
             due = decide(session, [self.agreement_id], now=at)
             session.commit()
