@@ -29,10 +29,12 @@ ROOMS = (
     "billing.payments.api",
     "billing.roadside.api",
     "billing.collection.api",
+    "billing.audit.api",
+    "web.api.operations",
 )
 """Modules of /v1; each has ``blp``, a ``config.http.Blueprint``. The order is the one of /docs."""
 
-PAGES = ("web.mypage", "web.support")
+PAGES = ("web.signin", "web.mypage", "web.support")
 """Packages of HTML pages; each has ``blp``, a Flask blueprint."""
 
 

@@ -50,15 +50,20 @@ class BankAssignment(Base):
 class Payment(Base):
     """One transaction of the bank's. Negative when it takes money back. ``key`` names it whatever file brings it.
 
-    ``state``: settled (claims and credit took all of it), suspense (nobody's yet).
+    ``state``: settled (claims and credit took all of it), suspense (some of it is nobody's yet), reversed (it was
+    taken back before it was anybody's: it and its reversal cancel each other). ``reverses_id`` is the payment that
+    this one takes back; a payment is taken back at most once.
     """
 
     __tablename__ = "payments"
     __table_args__ = (
         UniqueConstraint("key"),
-        CheckConstraint("state IN ('settled', 'suspense')", name="state"),
+        CheckConstraint("state IN ('settled', 'suspense', 'reversed')", name="state"),
         CheckConstraint("amount_ore <> 0", name="amount"),
         Index("ix_payments_agreement", "agreement_id", "id", postgresql_where="agreement_id IS NOT NULL"),
+        Index("ix_payments_kid", "kid", postgresql_where="kid IS NOT NULL"),
+        Index("ix_payments_archive_ref", "archive_ref", postgresql_where="archive_ref IS NOT NULL"),
+        Index("uq_payments_reverses", "reverses_id", unique=True, postgresql_where="reverses_id IS NOT NULL"),
         Index("ix_payments_suspense", "id", postgresql_where="state = 'suspense'"),
     )
 
@@ -70,13 +75,15 @@ class Payment(Base):
     kind: Mapped[Str]
     amount_ore: Mapped[Ore]
     kid: Mapped[Str | None]
+    """As it came, blanks around it gone."""
     value_date: Mapped[dt.date]
     archive_ref: Mapped[Str | None]
     debit_account: Mapped[Str | None]
     text: Mapped[Str | None]
     state: Mapped[Str]
     why: Mapped[Str | None]
-    """Why it is in suspense: no_kid, unknown_kid, reversal_unmatched."""
+    """Why it is in suspense: see ``match.WHYS``."""
+    reverses_id: Mapped[int | None] = mapped_column(BigInteger)
     agreement_id: Mapped[int | None] = mapped_column(BigInteger)
     claim_id: Mapped[int | None] = mapped_column(BigInteger)
     received_at: Mapped[Instant]

@@ -1,0 +1,118 @@
+"""Claims, what settled them, credit, payments, cards."""
+
+from __future__ import annotations
+
+from billing.audit.rules import Rule
+
+RULES = (
+    Rule(
+        "claims_passages",
+        "a claim's sum and count are those of its passages, which are its agreement's",
+        """
+        SELECT CASE WHEN c.id IS NULL THEN format('claim %s is not there, and %s passages point to it', p.claim_id, p.n)
+            ELSE format('claim %s: %s øre in %s passages, they have %s øre in %s', c.id, c.passages_ore,
+                        c.passages_count, coalesce(p.ore, 0), coalesce(p.n, 0)) END
+        FROM claims AS c FULL JOIN (
+            SELECT claim_id, sum(amount_ore) AS ore, count(*) AS n,
+                   min(agreement_id) AS first, max(agreement_id) AS last
+            FROM passages WHERE claim_id IS NOT NULL GROUP BY claim_id
+        ) AS p ON p.claim_id = c.id
+        WHERE c.id IS NULL OR c.passages_ore <> coalesce(p.ore, 0) OR c.passages_count <> coalesce(p.n, 0)
+           OR p.first <> c.agreement_id OR p.last <> c.agreement_id
+        ORDER BY coalesce(c.id, p.claim_id)
+        """,
+    ),
+    Rule(
+        "claims_settled",
+        "what of a claim is settled is the sum of its allocations, which are its agreement's",
+        """
+        SELECT format('claim %s: settled %s øre, allocations %s øre', c.id, c.settled_ore, coalesce(a.ore, 0))
+        FROM claims AS c LEFT JOIN (
+            SELECT claim_id, sum(amount_ore) AS ore, min(agreement_id) AS first, max(agreement_id) AS last
+            FROM allocations GROUP BY claim_id
+        ) AS a ON a.claim_id = c.id
+        WHERE c.settled_ore <> coalesce(a.ore, 0) OR a.first <> c.agreement_id OR a.last <> c.agreement_id
+        ORDER BY c.id
+        """,
+    ),
+    Rule(
+        "allocations_sources",
+        "an allocation is of a payment, a reversal or a successful attempt that is there",
+        """
+        SELECT format('allocation %s: no %s %s', a.id, a.source, a.source_id)
+        FROM allocations AS a
+        LEFT JOIN payments AS p ON a.source IN ('payment', 'reversal') AND p.id = a.source_id
+             AND (p.amount_ore > 0) = (a.source = 'payment')
+        LEFT JOIN attempts AS t ON a.source = 'card' AND t.id = a.source_id AND t.state = 'succeeded'
+        WHERE (a.source IN ('payment', 'reversal') AND p.id IS NULL) OR (a.source = 'card' AND t.id IS NULL)
+        ORDER BY a.id
+        """,
+    ),
+    Rule(
+        "credit_not_negative",
+        "nobody's credit is below zero",
+        "SELECT format('agreement %s: credit %s øre', agreement_id, sum(amount_ore)) FROM credit_entries "
+        "GROUP BY agreement_id HAVING sum(amount_ore) < 0 ORDER BY agreement_id",
+    ),
+    Rule(
+        "credit_used",
+        "credit used is what was allocated from credit",
+        """
+        SELECT format('allocation %s of credit %s øre, entry %s øre', coalesce(a.id, e.ref), coalesce(a.amount_ore, 0),
+                      coalesce(e.amount_ore, 0))
+        FROM (SELECT * FROM allocations WHERE source = 'credit') AS a
+        FULL JOIN (SELECT * FROM credit_entries WHERE code = 'used') AS e ON e.ref = a.id
+        WHERE (a.agreement_id, a.amount_ore) IS DISTINCT FROM (e.agreement_id, -e.amount_ore)
+        ORDER BY coalesce(a.id, e.ref)
+        """,
+    ),
+    Rule(
+        "payments_placed",
+        "a settled payment went to claims and credit wholly; one in suspense did not; reversed ones cancel each other",
+        """
+        SELECT format('payment %s (%s): %s øre, of which %s øre are nobody''s', id, state, amount_ore, rest)
+        FROM (
+            SELECT p.id, p.state, p.amount_ore, o.id AS other,
+                   p.amount_ore - coalesce(a.ore, 0) - coalesce(e.ore, 0) AS rest
+            FROM payments AS p
+            LEFT JOIN (SELECT source_id, sum(amount_ore) AS ore FROM allocations
+                       WHERE source IN ('payment', 'reversal') GROUP BY 1) AS a ON a.source_id = p.id
+            LEFT JOIN (SELECT ref, sum(amount_ore) AS ore FROM credit_entries
+                       WHERE code IN ('overpaid', 'assigned', 'reversed') GROUP BY 1) AS e ON e.ref = p.id
+            LEFT JOIN payments AS o ON (o.reverses_id = p.id OR o.id = p.reverses_id) AND o.state = 'reversed'
+                 AND o.amount_ore = -p.amount_ore
+        ) AS x
+        WHERE CASE state WHEN 'settled' THEN rest <> 0 WHEN 'suspense' THEN rest = 0
+              ELSE rest <> amount_ore OR other IS NULL END
+        ORDER BY id
+        """,
+    ),
+    Rule(
+        "card_successes",
+        "a charge has one success at most, which settled its claim with the sum and the fee it took",
+        """
+        SELECT format('charge %s (%s): %s successes of %s øre, the claim has %s øre from cards', h.id, h.state,
+                      count(t.id), coalesce(sum(t.amount_ore), 0), coalesce(max(a.ore), 0))
+        FROM charges AS h
+        LEFT JOIN attempts AS t ON t.charge_id = h.id AND t.state = 'succeeded'
+        LEFT JOIN (SELECT claim_id, sum(amount_ore) AS ore FROM allocations WHERE source = 'card' GROUP BY 1) AS a
+             ON a.claim_id = h.claim_id
+        LEFT JOIN claims AS c ON c.id = h.claim_id
+        GROUP BY h.id
+        HAVING count(t.id) <> CASE h.state WHEN 'succeeded' THEN 1 ELSE 0 END
+            OR coalesce(sum(t.amount_ore), 0) <> coalesce(max(a.ore), 0)
+            OR (count(t.id) = 1 AND sum(t.amount_ore) <> max(c.amount_ore))
+            OR (h.amount_ore IS NOT NULL AND h.amount_ore <> max(c.passages_ore))
+        ORDER BY h.id
+        """,
+    ),
+    Rule(
+        "bank_files",
+        "what a booked file says of an account is what its payments have, those known from other files aside",
+        """
+        SELECT format('bank file %s is %s, and %s payments are of it', f.id, f.state, count(p.id))
+        FROM bank_files AS f JOIN payments AS p ON p.bank_file_id = f.id
+        GROUP BY f.id HAVING f.state <> 'booked' OR count(p.id) > f.transactions ORDER BY f.id
+        """,
+    ),
+)

@@ -1,0 +1,80 @@
+"""Documents: numbers, sums, lines, VAT, KID."""
+
+from __future__ import annotations
+
+from billing.audit.rules import Rule
+
+RULES = (
+    Rule(
+        "documents_numbers",
+        "the numbers of documents have no gap, and the series goes on after the last",
+        """
+        SELECT format('%s documents are numbered %s to %s, the next number is %s', count(*), min(d.number),
+                      max(d.number), (SELECT next_number FROM number_series WHERE series = 'invoice'))
+        FROM documents AS d
+        HAVING count(*) <> coalesce(max(d.number) - min(d.number) + 1, 0)
+            OR (SELECT next_number - 1 FROM number_series WHERE series = 'invoice') IS DISTINCT FROM max(d.number)
+        UNION ALL
+        SELECT format('no document has number %s', number + 1) FROM (
+            SELECT number, lead(number) OVER (ORDER BY number) AS after FROM documents
+        ) AS x WHERE after <> number + 1
+        """,
+    ),
+    Rule(
+        "documents_claims",
+        "an invoice has its claim's sum, fee, agreement and due date",
+        """
+        SELECT format('invoice %s: %s øre (fee %s), due %s; claim %s: %s øre (fee %s), due %s', d.number, d.total_ore,
+                      d.fee_ore, coalesce(d.due_on::text, 'paid'), c.id, c.amount_ore, c.fee_ore,
+                      coalesce(c.due_on::text, 'paid'))
+        FROM documents AS d JOIN claims AS c ON c.id = d.claim_id
+        WHERE d.kind = 'invoice' AND (d.total_ore <> c.amount_ore OR d.fee_ore <> c.fee_ore
+              OR d.agreement_id <> c.agreement_id OR (d.due_on IS NOT NULL AND d.due_on IS DISTINCT FROM c.due_on))
+          AND NOT EXISTS (SELECT FROM documents AS n WHERE n.claim_id = d.claim_id AND n.version > d.version)
+        ORDER BY d.number
+        """,
+    ),
+    Rule(
+        "claims_documents",
+        "a claim has a document, but while a card is being charged for it; what is due has one that says so",
+        """
+        SELECT format('claim %s (%s, %s øre) has no document', c.id, c.kind, c.amount_ore)
+        FROM claims AS c
+        LEFT JOIN documents AS d ON d.claim_id = c.id
+        LEFT JOIN charges AS h ON h.claim_id = c.id
+        WHERE d.id IS NULL AND (c.kind = 'invoice' OR c.due_on IS NOT NULL OR h.state IN ('succeeded', 'invoiced'))
+        ORDER BY c.id
+        """,
+    ),
+    Rule(
+        "documents_lines",
+        "a document's lines add up to its total, each line's net and VAT to its gross",
+        """
+        SELECT format('document %s: total %s øre, lines %s øre, net and VAT %s øre', d.number, d.total_ore,
+                      coalesce(sum(l.gross_ore), 0), coalesce(sum(l.net_ore + l.vat_ore), 0))
+        FROM documents AS d LEFT JOIN document_lines AS l ON l.document_id = d.id
+        GROUP BY d.id
+        HAVING d.total_ore <> coalesce(sum(l.gross_ore), 0) OR bool_or(l.gross_ore <> l.net_ore + l.vat_ore)
+        ORDER BY d.number
+        """,
+    ),
+    Rule(
+        "documents_vat",
+        "per rate the net is the gross · 100 ÷ (100 + rate), rounded half away from zero",
+        """
+        SELECT format('document %s, VAT %s bp: net %s øre of gross %s øre', document_id, vat_bp, net, gross)
+        FROM (SELECT document_id, vat_bp, sum(net_ore) AS net, sum(gross_ore) AS gross
+              FROM document_lines GROUP BY document_id, vat_bp) AS x
+        WHERE net <> round(gross * 10000 / (10000 + vat_bp)::numeric) ORDER BY document_id, vat_bp
+        """,
+    ),
+    Rule(
+        "documents_kid",
+        "a KID names its agreement and its document",
+        """
+        SELECT format('document %s has KID %s', d.number, d.kid) FROM documents AS d
+        JOIN agreements AS a ON a.id = d.agreement_id
+        WHERE d.kid IS NOT NULL AND left(d.kid, 17) <> a.number::text || lpad(d.number::text, 9, '0') ORDER BY d.number
+        """,
+    ),
+)

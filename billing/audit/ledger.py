@@ -1,0 +1,166 @@
+"""The books against what they are about: account by account, then transfer by transfer."""
+
+from __future__ import annotations
+
+from billing.audit.rules import Rule, balance
+from billing.ledger.book import KINDS, OWNED
+
+
+def _quoted(names: frozenset[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+def _total(name: str, holds: str, kind: str, *, debit: bool, detail: str) -> Rule:
+    """An account of the house against a sum of its detail."""
+    return Rule(
+        name,
+        holds,
+        f"SELECT format('account {kind}: ledger %s øre, detail %s øre', l.ore, d.ore) FROM "  # noqa: S608
+        f"(SELECT coalesce(sum(ore), 0)::bigint AS ore FROM {balance(kind, debit=debit)} AS b) AS l, "
+        f"(SELECT coalesce(sum(ore), 0)::bigint AS ore FROM ({detail}) AS x (ore)) AS d WHERE l.ore <> d.ore",
+    )
+
+
+def _each(name: str, holds: str, kind: str, *, debit: bool, owner: str, detail: str) -> Rule:
+    """The accounts of a kind, one an owner, against sums of their detail by owner."""
+    return Rule(
+        name,
+        holds,
+        f"SELECT format('{owner} %s, account {kind}: ledger %s øre, detail %s øre', owner, "  # noqa: S608
+        f"coalesce(l.ore, 0), coalesce(d.ore, 0)) FROM {balance(kind, debit=debit)} AS l "
+        f"FULL JOIN ({detail}) AS d (owner, ore) USING (owner) "
+        "WHERE coalesce(l.ore, 0) <> coalesce(d.ore, 0) ORDER BY owner",
+    )
+
+
+def _transfers(name: str, holds: str, codes: str, detail: str) -> Rule:
+    """The transfers of some codes against the rows they are about (code, ref, amount, debit owner, credit owner)."""
+    return Rule(
+        name,
+        holds,
+        "SELECT CASE WHEN t.ref IS NULL THEN format('%s %s of %s øre is not in the books', d.code, d.ref, d.ore) "  # noqa: S608
+        "WHEN d.ref IS NULL "
+        "THEN format('transfer %s (%s %s, %s øre) is about nothing', t.id, t.code, t.ref, t.amount_ore) "
+        "ELSE format('transfer %s (%s %s): %s øre from %s to %s, should be %s øre from %s to %s', t.id, t.code, t.ref, "
+        "t.amount_ore, t.credit_owner, t.debit_owner, d.ore, d.credit_owner, d.debit_owner) END "
+        f"FROM (SELECT * FROM transfers WHERE code IN ({codes})) AS t "
+        f"FULL JOIN ({detail}) AS d (code, ref, ore, debit_owner, credit_owner) ON d.code = t.code AND d.ref = t.ref "
+        "WHERE (t.amount_ore, t.debit_owner, t.credit_owner) IS DISTINCT FROM (d.ore, d.debit_owner, d.credit_owner) "
+        "ORDER BY t.id, d.ref",
+    )
+
+
+_ALLOCATIONS = """
+    SELECT CASE source WHEN 'payment' THEN 'allocation' WHEN 'reversal' THEN 'unallocated' WHEN 'credit' THEN
+               'credit_used' WHEN 'card' THEN 'card_payment' ELSE 'write_off' END,
+           CASE source WHEN 'card' THEN claim_id ELSE id END, abs(amount_ore),
+           CASE WHEN source IN ('reversal', 'credit') THEN agreement_id ELSE 0 END,
+           CASE source WHEN 'reversal' THEN 0 ELSE agreement_id END
+    FROM allocations
+"""
+
+RULES = (
+    Rule(
+        "ledger_accounts",
+        "every transfer is between two different accounts that exist, owned where their kind is",
+        "SELECT format('transfer %s: %s/%s to %s/%s', id, credit, credit_owner, debit, debit_owner) FROM transfers "  # noqa: S608
+        f"WHERE debit NOT IN ({_quoted(KINDS)}) OR credit NOT IN ({_quoted(KINDS)}) "
+        f"OR (debit_owner <> 0) <> (debit IN ({_quoted(OWNED)})) "
+        f"OR (credit_owner <> 0) <> (credit IN ({_quoted(OWNED)})) "
+        "OR (debit, debit_owner) = (credit, credit_owner) ORDER BY id",
+    ),
+    _total(
+        "ledger_unbilled",
+        "the account unbilled is the sum of the balances",
+        "unbilled",
+        debit=True,
+        detail="SELECT unbilled_ore FROM balances",
+    ),
+    _each(
+        "ledger_receivable",
+        "an agreement's receivable is what is open of its claims",
+        "receivable",
+        debit=True,
+        owner="agreement",
+        detail="SELECT agreement_id, sum(amount_ore - settled_ore)::bigint FROM claims GROUP BY 1",
+    ),
+    _each(
+        "ledger_credit",
+        "an agreement's credit is the sum of its entries",
+        "credit",
+        debit=False,
+        owner="agreement",
+        detail="SELECT agreement_id, sum(amount_ore)::bigint FROM credit_entries GROUP BY 1",
+    ),
+    _each(
+        "ledger_payable",
+        "what a charger is owed is the sum of its passages owed, less counter-rows",
+        "payable",
+        debit=False,
+        owner="charger",
+        detail="SELECT charger_id::bigint, sum(amount_ore)::bigint FROM passages WHERE owed GROUP BY 1",
+    ),
+    _total(
+        "ledger_bank",
+        "the bank account is the sum of the payments",
+        "bank",
+        debit=True,
+        detail="SELECT amount_ore FROM payments",
+    ),
+    _total(
+        "ledger_suspense",
+        "suspense is the sum of what of payments in suspense is nobody's",
+        "suspense",
+        debit=False,
+        detail="""
+            SELECT p.amount_ore
+                - coalesce((SELECT sum(a.amount_ore) FROM allocations AS a
+                            WHERE a.source IN ('payment', 'reversal') AND a.source_id = p.id), 0)
+                - coalesce((SELECT sum(c.amount_ore) FROM credit_entries AS c
+                            WHERE c.code IN ('overpaid', 'assigned', 'reversed') AND c.ref = p.id), 0)
+            FROM payments AS p WHERE p.state = 'suspense'
+        """,
+    ),
+    _total(
+        "ledger_card_clearing",
+        "card clearing is the sum of the attempts that succeeded",
+        "card_clearing",
+        debit=True,
+        detail="SELECT amount_ore FROM attempts WHERE state = 'succeeded'",
+    ),
+    _total(
+        "ledger_card_fees",
+        "card fees are the sum of the claims' fees",
+        "card_fees",
+        debit=False,
+        detail="SELECT fee_ore FROM claims",
+    ),
+    _transfers(
+        "transfers_claims",
+        "every claim is booked as it was made, its fee with it",
+        "'claim', 'card_fee'",
+        "SELECT 'claim', id, passages_ore, agreement_id, 0::bigint FROM claims UNION ALL "
+        "SELECT 'card_fee', id, fee_ore, agreement_id, 0 FROM claims WHERE fee_ore <> 0",
+    ),
+    _transfers(
+        "transfers_payments",
+        "every payment is booked once, with its sum",
+        "'payment', 'taken_back'",
+        "SELECT CASE WHEN amount_ore > 0 THEN 'payment' ELSE 'taken_back' END, id, abs(amount_ore), "
+        "0::bigint, 0::bigint FROM payments",
+    ),
+    _transfers(
+        "transfers_allocations",
+        "every allocation is booked once, with its sum, on its agreement",
+        "'allocation', 'unallocated', 'credit_used', 'card_payment', 'write_off'",
+        _ALLOCATIONS,
+    ),
+    _transfers(
+        "transfers_credit",
+        "every credit entry from or to a payment is booked once",
+        "'overpaid', 'credit_back'",
+        "SELECT CASE WHEN amount_ore > 0 THEN 'overpaid' ELSE 'credit_back' END, id, abs(amount_ore), "
+        "CASE WHEN amount_ore > 0 THEN 0 ELSE agreement_id END, CASE WHEN amount_ore > 0 THEN agreement_id ELSE 0 END "
+        "FROM credit_entries WHERE code IN ('overpaid', 'assigned', 'reversed')",
+    ),
+)

@@ -1,0 +1,97 @@
+"""Records, passages, counter-rows, balances."""
+
+from __future__ import annotations
+
+from billing.audit.rules import Rule
+
+RULES = (
+    Rule(
+        "balances",
+        "an agreement's balance is the sum and the count of its own passages that no claim has",
+        """
+        SELECT format('agreement %s: balance %s øre in %s passages, unbilled are %s øre in %s', agreement_id,
+                      coalesce(b.unbilled_ore, 0), coalesce(b.unbilled_count, 0), coalesce(p.ore, 0), coalesce(p.n, 0))
+        FROM balances AS b FULL JOIN (
+            SELECT agreement_id, sum(amount_ore) AS ore, count(*) AS n FROM passages
+            WHERE claim_id IS NULL AND NOT external GROUP BY agreement_id
+        ) AS p USING (agreement_id)
+        WHERE coalesce(b.unbilled_ore, 0) <> coalesce(p.ore, 0) OR coalesce(b.unbilled_count, 0) <> coalesce(p.n, 0)
+        ORDER BY agreement_id
+        """,
+    ),
+    Rule(
+        "passages_one_place",
+        "an external passage is neither claimed nor owed to its charger by us",
+        "SELECT format('passage %s is external, and %s', id, CASE WHEN claim_id IS NULL THEN 'owed' "
+        "ELSE 'in claim ' || claim_id END) FROM passages WHERE external AND (claim_id IS NOT NULL OR owed) ORDER BY id",
+    ),
+    Rule(
+        "passages_unique",
+        "a passage's id is one passage, although partitions are keyed with the month",
+        "SELECT format('passage %s is there %s times', id, count(*)) FROM passages GROUP BY id HAVING count(*) > 1 "
+        "ORDER BY id",
+    ),
+    Rule(
+        "records_have_passages",
+        "an accepted record has its passage, with its sum",
+        """
+        SELECT format('record %s of charger %s (%s, %s øre): passage %s has %s øre', r.source_id, r.charger_id, r.code,
+                      r.amount_ore, coalesce(r.passage_id::text, 'missing'), coalesce(p.amount_ore::text, 'nothing'))
+        FROM records AS r
+        LEFT JOIN passages AS p ON p.id = r.passage_id AND p.charger_id = r.charger_id AND p.source_id = r.source_id
+        WHERE (r.code IN ('accepted', 'other_agreement') OR r.passage_id IS NOT NULL)
+          AND p.amount_ore IS DISTINCT FROM r.amount_ore
+        ORDER BY r.charger_id, r.source_id
+        """,
+    ),
+    Rule(
+        "passages_have_records",
+        "a passage is an accepted record's, or replaces one that was moved, or reverses one",
+        """
+        SELECT format('passage %s (record %s of charger %s) comes from nothing', p.id, p.source_id, p.charger_id)
+        FROM passages AS p
+        LEFT JOIN records AS r ON r.charger_id = p.charger_id AND r.source_id = p.source_id AND r.passage_id = p.id
+        LEFT JOIN reversals AS m ON m.replaced_by = p.id
+        WHERE p.reverses_id IS NULL AND m.passage_id IS NULL
+          AND (r.passage_id IS NULL OR r.code NOT IN ('accepted', 'other_agreement'))
+        ORDER BY p.id
+        """,
+    ),
+    Rule(
+        "reversals_have_counters",
+        "a reversal has its counter-row: the same agreement and charger, the opposite sum",
+        """
+        SELECT format('reversal of passage %s by %s: %s øre against %s øre', v.passage_id, v.counter_id,
+                      coalesce(p.amount_ore::text, 'no'), coalesce(c.amount_ore::text, 'no'))
+        FROM reversals AS v
+        LEFT JOIN passages AS p ON p.id = v.passage_id
+        LEFT JOIN passages AS c ON c.id = v.counter_id AND c.reverses_id = v.passage_id
+        WHERE p.id IS NULL
+           OR (c.agreement_id, c.charger_id, c.amount_ore)
+              IS DISTINCT FROM (p.agreement_id, p.charger_id, -p.amount_ore)
+        ORDER BY v.passage_id
+        """,
+    ),
+    Rule(
+        "counters_have_reversals",
+        "a counter-row is of a reversal",
+        """
+        SELECT format('counter-row %s of passage %s is of no reversal', c.id, c.reverses_id)
+        FROM passages AS c LEFT JOIN reversals AS v ON v.counter_id = c.id AND v.passage_id = c.reverses_id
+        WHERE c.reverses_id IS NOT NULL AND v.passage_id IS NULL ORDER BY c.id
+        """,
+    ),
+    Rule(
+        "moves_are_whole",
+        "what replaces a moved passage has its charger and its sum",
+        """
+        SELECT format('passage %s was replaced by %s: %s øre by %s øre', v.passage_id, v.replaced_by, p.amount_ore,
+                      coalesce(n.amount_ore::text, 'no'))
+        FROM reversals AS v JOIN passages AS p ON p.id = v.passage_id
+        LEFT JOIN passages AS n ON n.id = v.replaced_by
+        WHERE v.replaced_by IS NOT NULL
+          AND (n.charger_id, n.amount_ore) IS DISTINCT FROM (p.charger_id, p.amount_ore)
+        ORDER BY v.passage_id
+        """,
+    ),
+)

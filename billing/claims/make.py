@@ -1,0 +1,107 @@
+"""Make claims: what has not been billed becomes something that is owed.
+
+Set-based, one transaction a chunk (500-1,000 agreements is a good size; the caller chunks). The sum that will be
+taken is known before anything is written: the balance, which is locked, less what arrived after the cut-off. So a
+part that is too small leaves no trace, and what is taken is held against what was expected.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from billing.ledger.book import book_query
+from billing.passages.balances import lock
+from billing.passages.take import take
+from config.clock import business_date
+
+Kind = Literal["invoice", "card"]
+
+
+@dataclass(frozen=True)
+class MadeClaim:
+    """A claim just made: its passages' sum (øre, > 0; its amount as long as it has no fee) and their count."""
+
+    claim_id: int
+    agreement_id: int
+    amount_ore: int
+    count: int
+
+
+class BalanceDiffers(Exception):
+    """A balance is not the sum of its agreement's unbilled passages. Nothing may be billed before that is found."""
+
+
+_INSERT = """
+    INSERT INTO claims (agreement_id, kind, run, part, cutoff_at, passages_ore, passages_count, made_at)
+    SELECT b.agreement_id, :kind, :run, :part, :cutoff,
+           b.unbilled_ore - coalesce(late.ore, 0), b.unbilled_count - coalesce(late.count, 0), :now
+    FROM balances AS b
+    LEFT JOIN (
+        SELECT agreement_id, sum(amount_ore)::bigint AS ore, count(*) AS count
+        FROM passages
+        WHERE booked_at > :cutoff AND agreement_id = ANY(:agreements) AND claim_id IS NULL AND NOT external
+        GROUP BY agreement_id
+    ) AS late ON late.agreement_id = b.agreement_id
+    WHERE b.agreement_id = ANY(:agreements)
+      AND b.unbilled_ore - coalesce(late.ore, 0) >= :minimum
+    ORDER BY b.agreement_id
+    ON CONFLICT (agreement_id, run, part) DO NOTHING
+    RETURNING id, agreement_id, passages_ore, passages_count
+"""
+
+_BOOK = """
+    SELECT 'receivable' AS debit, agreement_id AS debit_owner, 'unbilled' AS credit, 0 AS credit_owner,
+           passages_ore AS amount_ore, 'claim' AS code, id AS ref, '' AS part
+    FROM claims WHERE id = ANY(:claims)
+"""
+
+
+def make(
+    session: Session,
+    agreement_ids: Sequence[int],
+    kind: Kind,
+    run: str,
+    part: str,
+    cutoff: dt.datetime,
+    minimum_ore: int,
+    now: dt.datetime,
+) -> list[MadeClaim]:
+    """Claim what each agreement has unbilled and booked by ``cutoff`` (inclusive), where that is ≥ ``minimum_ore``.
+
+    A sum of nothing or less is never claimed, whatever the minimum. Unique by (agreement, run, part): a repeat
+    makes nothing and returns nothing. Raises BalanceDiffers when what was taken is not what the balance said.
+    """
+    if not agreement_ids:
+        return []
+    lock(session, agreement_ids)
+    rows = session.execute(
+        text(_INSERT),
+        {
+            "agreements": list(agreement_ids),
+            "kind": kind,
+            "run": run,
+            "part": part,
+            "cutoff": cutoff,
+            "minimum": max(minimum_ore, 1),
+            "now": now,
+        },
+    )
+    made = [MadeClaim(*row) for row in rows]
+    if not made:
+        return []
+    taken = take(session, {claim.agreement_id: claim.claim_id for claim in made}, cutoff)
+    for claim in made:
+        got = taken.get(claim.agreement_id)
+        if got is None or (got.ore, got.count) != (claim.amount_ore, claim.count):
+            raise BalanceDiffers(
+                f"agreement {claim.agreement_id}: the balance promised {claim.amount_ore} øre in "
+                f"{claim.count} passages, taken were {got}; run `brikke audit`"
+            )
+    book_query(session, _BOOK, {"claims": [claim.claim_id for claim in made]}, booked_on=business_date(now), now=now)
+    return made

@@ -1,0 +1,148 @@
+"""What the state of the claims means for the agreement's standing.
+
+Overdue is what is past its due date and open by more than the remainder figure. Only agreements that are closed to
+traffic can change by being paid: one that is open stays open until billing.collection blocks it, so the many are
+left alone and the few are judged one by one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Row, text
+from sqlalchemy.orm import Session
+
+from accounts.agreements.block import void
+from accounts.agreements.standing import StandingChanged, apply
+from accounts.customers.tell import NewMessage, tell
+from billing.claims.rules import paid_in_time
+from billing.passages.balances import lock
+from config.rates import whole
+
+REMAINDER = "overdue_remainder_ore"
+
+
+def recompute(
+    session: Session, agreement_ids: Sequence[int], today: dt.date, now: dt.datetime, actor: str
+) -> list[StandingChanged]:
+    """Judge the standing of agreements by what is overdue now, and return the changes.
+
+    A block whose every claim turns out to have been paid in time is voided: the agreement is open by itself, and
+    a notice of the block that has not gone out is dropped. Locks the balances.
+    """
+    lock(session, agreement_ids)
+    return recompute_locked(session, agreement_ids, today, now, actor)
+
+
+def recompute_locked(
+    session: Session, agreement_ids: Sequence[int], today: dt.date, now: dt.datetime, actor: str
+) -> list[StandingChanged]:
+    """Do the same for a caller that holds the balances' locks."""
+    blocked = _blocked(session, agreement_ids)
+    if not blocked:
+        return []
+    remainder = whole(REMAINDER, today)
+    overdue = overdue_sums(session, blocked, today, remainder)
+    voided = _paid_in_time(session, [i for i in blocked if not overdue.get(i)], today, remainder)
+    changes: list[StandingChanged] = []
+    if voided:
+        void(session, list(voided), now)
+        changes += apply(session, dict.fromkeys(voided, 0), now, "paid_in_time", actor)
+        _tell_voided(session, voided, now)
+    still = {i: overdue[i] for i in blocked if overdue.get(i)}
+    paid = {i: 0 for i in blocked if i not in still and i not in voided}
+    changes += apply(session, still, now, "overdue", actor)
+    changes += apply(session, paid, now, "paid", actor)
+    _tell_changed(session, changes, now)
+    return changes
+
+
+def overdue_sums(session: Session, agreement_ids: Iterable[int], today: dt.date, remainder: int) -> dict[int, int]:
+    """Return what is overdue (øre) of those agreements that have any: due before today, open by the figure or more."""
+    rows = session.execute(
+        text(
+            "SELECT agreement_id, sum(amount_ore - settled_ore)::bigint AS ore FROM claims "
+            "WHERE agreement_id = ANY(:ids) AND due_on < :today AND settled_ore < amount_ore "
+            "AND amount_ore - settled_ore >= :least GROUP BY agreement_id"
+        ),
+        {"ids": list(agreement_ids), "today": today, "least": max(remainder, 1)},
+    )
+    return {row.agreement_id: row.ore for row in rows}
+
+
+def _blocked(session: Session, agreement_ids: Sequence[int]) -> list[int]:
+    """Return those that are closed to traffic for unpaid claims, or whose standing says so."""
+    return list(
+        session.scalars(
+            text(
+                "SELECT a.id FROM agreements AS a WHERE a.id = ANY(:ids) AND (a.standing IN "
+                "('blocked', 'awaiting_reopen') OR EXISTS "
+                "(SELECT FROM blocks AS b WHERE b.agreement_id = a.id AND b.ended_at IS NULL)) ORDER BY a.id"
+            ),
+            {"ids": list(agreement_ids)},
+        )
+    )
+
+
+def _paid_in_time(session: Session, agreement_ids: Sequence[int], today: dt.date, remainder: int) -> dict[int, int]:
+    """Return agreement id → block id where all that the active block stands for was paid in time.
+
+    That is the claims it was made for, and those that have come due since: one of them paid late would have closed
+    the agreement by itself.
+    """
+    if not agreement_ids:
+        return {}
+    rows = session.execute(
+        text(
+            "SELECT b.agreement_id, b.id AS block_id, c.id AS claim_id, c.due_on, c.amount_ore AS claim_ore, "
+            "s.value_date, s.amount_ore AS ore FROM blocks AS b "
+            "JOIN claims AS c ON c.agreement_id = b.agreement_id AND (b.claims @> to_jsonb(c.id) OR (c.due_on < :today "
+            "AND c.due_on >= (SELECT min(k.due_on) FROM claims AS k WHERE k.agreement_id = b.agreement_id "
+            "AND b.claims @> to_jsonb(k.id)))) "
+            "LEFT JOIN allocations AS s ON s.claim_id = c.id "
+            "WHERE b.agreement_id = ANY(:ids) AND b.ended_at IS NULL"
+        ),
+        {"ids": list(agreement_ids), "today": today},
+    )
+    blocks: dict[tuple[int, int], dict[int, list[Row[Any]]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        blocks[row.agreement_id, row.block_id][row.claim_id].append(row)
+    return {
+        agreement_id: block_id
+        for (agreement_id, block_id), claims in blocks.items()
+        if all(_claim_in_time(settled, remainder) for settled in claims.values())
+    }
+
+
+def _claim_in_time(rows: Sequence[Row[Any]], remainder: int) -> bool:
+    """Return whether the claim that ``rows`` (one a settlement) is about was paid in time."""
+    first = rows[0]
+    settled = [(row.value_date, row.ore) for row in rows if row.ore is not None]
+    return paid_in_time(first.claim_ore, first.due_on, settled, remainder)
+
+
+def _tell_voided(session: Session, voided: dict[int, int], now: dt.datetime) -> None:
+    """Tell that all is well, and drop what is no longer true and delivery has not taken yet."""
+    session.execute(
+        text(
+            "UPDATE messages SET planned_at = :now WHERE agreement_id = ANY(:ids) "
+            "AND template IN ('blocked', 'paid_call_us') AND planned_at IS NULL"
+        ),
+        {"ids": list(voided), "now": now},
+    )
+    tell(session, [NewMessage(i, "unblocked", f"block:{block_id}") for i, block_id in voided.items()], now=now)
+
+
+def _tell_changed(session: Session, changes: Sequence[StandingChanged], now: dt.datetime) -> None:
+    """Tell who has paid to call us, and who awaited reopening that something more is overdue."""
+    templates = {"awaiting_reopen": "paid_call_us", "blocked": "blocked"}
+    # The change itself is the subject: who pays again after another block is told again.
+    told = [
+        NewMessage(change.agreement_id, templates[change.after], f"standing:{change.change_id}")
+        for change in changes
+        if change.after in templates
+    ]
+    tell(session, told, now=now)

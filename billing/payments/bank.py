@@ -1,0 +1,215 @@
+"""Receive a bank file: booked whole or refused whole, and never twice."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Literal
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from billing.claims import credit
+from billing.claims.settle import Settlement, allocate
+from billing.claims.standing import recompute_locked
+from billing.passages.balances import lock
+from billing.payments import incoming, match, reversals
+from billing.payments.match import Contradiction, Matched
+from billing.payments.ocr import OcrFile, OcrFileError, read_ocr
+from config.clock import business_date
+from config.problems import TooLarge
+
+# Shorter than any line the reader takes: the limit in bytes is the one that counts.
+_SHORTEST_LINE = 80
+
+
+@dataclass(frozen=True)
+class BankResult:
+    """What came of a file. Sums in øre.
+
+    ``state``: booked, refused (nothing was booked; ``error`` at ``line`` says why) or already (the same bytes were
+    booked before; the figures are of then). ``payments`` new ones of ``transactions`` in the file, ``repeated``
+    were known from another file. ``matched`` settled claims, ``credit_ore`` was too much for them, ``suspense``
+    wait for somebody.
+    """
+
+    state: Literal["booked", "refused", "already"]
+    file_id: int
+    name: str
+    transactions: int = 0
+    sum_ore: int = 0
+    payments: int = 0
+    repeated: int = 0
+    matched: int = 0
+    matched_ore: int = 0
+    credit_ore: int = 0
+    suspense: int = 0
+    suspense_ore: int = 0
+    taken_back: int = 0
+    standings: int = 0
+    error: str | None = None
+    line: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return it as the API and the command line show it."""
+        return asdict(self)
+
+
+def receive(
+    session: Session,
+    name: str,
+    content: bytes,
+    now: dt.datetime,
+    *,
+    accounts: Collection[str],
+    max_bytes: int,
+    actor: str = "bank",
+) -> BankResult:
+    """Read a file and book it, all in the caller's transaction, which must be committed also when it is refused.
+
+    ``accounts`` are ours (11 digits). The same bytes again change nothing; a file that was refused is tried again.
+    Raises TooLarge above ``max_bytes``.
+    """
+    if len(content) > max_bytes:
+        raise TooLarge(f"The file has {len(content)} bytes; the most is {max_bytes} (MAX_BANK_FILE_BYTES).")
+    # One file at a time: their order does not matter, but their agreements' locks must not cross.
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('brikke bank files', 0))"))
+    digest = hashlib.sha256(content).digest()
+    known = session.execute(
+        text("SELECT id, name, transactions, sum_ore FROM bank_files WHERE sha256 = :digest AND state = 'booked'"),
+        {"digest": digest},
+    ).one_or_none()
+    if known is not None:
+        return BankResult("already", known.id, known.name, known.transactions, known.sum_ore)
+    today = business_date(now)
+    try:
+        file = read_ocr(content, max_bytes=max_bytes, max_lines=max_bytes // _SHORTEST_LINE + 1)
+        count = match.stage(session, incoming.payments(file, accounts, today))
+    except (OcrFileError, Contradiction) as error:
+        file_id = _keep(session, digest, name, content, now, error=error)
+        return BankResult("refused", file_id, name, error=error.message, line=error.line)
+    total = sum(a.sum_ore for t in file.transmissions for a in t.assignments)
+    transactions = sum(len(a.transactions) for t in file.transmissions for a in t.assignments)
+    transactions += sum(1 for fault in file.faults if fault.number is not None)
+    file_id = _keep(session, digest, name, content, now, transactions=transactions, sum_ore=total)
+    _cover(session, file_id, file)
+    rows = match.insert(session, file_id, today, now)
+    result = BankResult(
+        "booked",
+        file_id,
+        name,
+        transactions=transactions,
+        sum_ore=total,
+        payments=len(rows),
+        repeated=count - len(rows),
+        notes=incoming.notes(file, accounts),
+    )
+    return _settle(session, result, rows, today, now, actor)
+
+
+def _keep(
+    session: Session,
+    digest: bytes,
+    name: str,
+    content: bytes,
+    now: dt.datetime,
+    *,
+    error: OcrFileError | Contradiction | None = None,
+    transactions: int = 0,
+    sum_ore: int = 0,
+) -> int:
+    """Keep the file as received, booked or refused; return its id. One refused before becomes what it is now."""
+    file_id: int = session.execute(
+        text(
+            "INSERT INTO bank_files "
+            "(sha256, name, content, received_at, state, error, error_line, transactions, sum_ore) "
+            "VALUES (:digest, :name, :content, :now, :state, :error, :line, :transactions, :sum) "
+            "ON CONFLICT (sha256) DO UPDATE SET state = excluded.state, error = excluded.error, "
+            "error_line = excluded.error_line, transactions = excluded.transactions, sum_ore = excluded.sum_ore, "
+            "received_at = excluded.received_at WHERE bank_files.state = 'refused' RETURNING id"
+        ),
+        {
+            "digest": digest,
+            "name": name,
+            "content": content,
+            "now": now,
+            "state": "refused" if error else "booked",
+            "error": error.message if error else None,
+            "line": error.line if error else None,
+            "transactions": transactions,
+            "sum": sum_ore,
+        },
+    ).scalar_one()
+    return file_id
+
+
+def _cover(session: Session, file_id: int, file: OcrFile) -> None:
+    """Note through which value date each account has now been read (an assignment without any date tells nothing)."""
+    rows = [
+        {
+            "file": file_id,
+            "line": a.line,
+            "agreement": a.agreement_id,
+            "number": str(a.number),
+            "account": a.account,
+            "last": a.last_date or a.date,
+            "sum": a.sum_ore,
+        }
+        for t in file.transmissions
+        for a in t.assignments
+        if a.last_date or a.date
+    ]
+    if rows:
+        session.execute(
+            text(
+                "INSERT INTO bank_assignments (bank_file_id, line, agreement_ref, number, account, last_date, sum_ore) "
+                "VALUES (:file, :line, :agreement, :number, :account, :last, :sum)"
+            ),
+            rows,
+        )
+
+
+def _settle(
+    session: Session, result: BankResult, rows: Sequence[Matched], today: dt.date, now: dt.datetime, actor: str
+) -> BankResult:
+    """Let the new payments do what they are for; return the result with what came of it."""
+    matched = [row for row in rows if row.state == "settled"]
+    undoings = reversals.find(session, rows)
+    agreements = {row.agreement_id for row in matched} | {u.agreement_id for u in undoings}
+    touched = sorted(i for i in agreements if i is not None)
+    lock(session, touched)
+    done = allocate(session, [_settlement(row) for row in matched], today, now)
+    owners = {row.id: row.agreement_id for row in matched}
+    gains = [
+        credit.Gain(owners[left.settlement.source_id] or 0, left.settlement.source_id, left.amount_ore)
+        for left in done.leftovers
+    ]
+    credit.add(session, gains, "overpaid", today, now)
+    reversals.undo(session, undoings, today, now)
+    credit.use(session, credit.past_due(session, [gain.agreement_id for gain in gains], today), today, now)
+    changes = recompute_locked(session, touched, today, now, actor)
+    waiting = session.execute(
+        text(
+            "SELECT count(*) AS n, coalesce(sum(amount_ore), 0)::bigint AS ore FROM payments "
+            "WHERE id = ANY(:ids) AND state = 'suspense'"
+        ),
+        {"ids": [row.id for row in rows if row.state == "suspense"]},
+    ).one()
+    return replace(
+        result,
+        matched=len(matched),
+        matched_ore=sum(row.amount_ore for row in matched),
+        credit_ore=sum(gain.amount_ore for gain in gains),
+        suspense=waiting.n,
+        suspense_ore=waiting.ore,
+        taken_back=len(undoings),
+        standings=len(changes),
+    )
+
+
+def _settlement(row: Matched) -> Settlement:
+    assert row.claim_id is not None
+    return Settlement(row.claim_id, "payment", row.id, row.amount_ore, row.value_date)

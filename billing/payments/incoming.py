@@ -1,0 +1,118 @@
+"""From a file as read to the payments that it says happened: pure.
+
+A transaction is named by account, OCR agreement, assignment number, settlement date and transaction number: the
+clearing house does not use an assignment number again for an agreement within a year, so the same assignment in
+another file gives the same key.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from billing.payments.ocr import Assignment, OcrFault, OcrFile, Transaction
+
+_NO_DATE = "undated"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A payment to be. ``kid`` as it came ("" for none), ``look_up`` as documents write it; ``why`` is set when it
+    must wait in suspense whatever its KID says."""
+
+    line: int
+    key: str
+    account: str
+    kind: str
+    amount_ore: int
+    kid: str
+    look_up: str | None
+    value_date: dt.date
+    archive_ref: str | None
+    debit_account: str | None
+    text: str | None
+    why: str | None
+
+
+def normalised(kid: str) -> str | None:
+    """Return a KID as documents write it, None where there is none.
+
+    The field is 25 positions wide and some banks fill it with zeros; ours never begins with one.
+    """
+    return kid.strip().lstrip("0") or None
+
+
+def payments(file: OcrFile, accounts: Collection[str], received_on: dt.date) -> Iterator[Incoming]:
+    """Yield every payment of the file, unreadable ones too: their money has arrived, so it waits in suspense.
+
+    ``accounts`` are ours; money on another account waits in suspense. ``received_on`` dates what has no date.
+    """
+    for transmission in file.transmissions:
+        for assignment in transmission.assignments:
+            ours = assignment.account in accounts
+            for transaction in assignment.transactions:
+                yield _payment(assignment, transaction, ours)
+    for fault in file.faults:
+        if fault.number is not None and fault.amount_ore:
+            yield _unreadable(fault, received_on)
+
+
+def _key(account: str, agreement: str, assignment: int, on: dt.date | None, number: int) -> str:
+    return f"{account}/{agreement}/{assignment}/{on.isoformat() if on else _NO_DATE}/{number}"
+
+
+def _payment(assignment: Assignment, transaction: Transaction, ours: bool) -> Incoming:
+    return Incoming(
+        line=transaction.line,
+        key=_key(
+            assignment.account,
+            assignment.agreement_id,
+            assignment.number,
+            transaction.clearing_date,
+            transaction.number,
+        ),
+        account=assignment.account,
+        kind=f"{transaction.type:02}",
+        amount_ore=transaction.amount_ore,
+        kid=transaction.kid,
+        look_up=normalised(transaction.kid),
+        value_date=transaction.value_date,
+        archive_ref=(transaction.archive_ref.strip("0") and transaction.archive_ref) or None,
+        debit_account=transaction.debit_account,
+        text=transaction.text,
+        why=None if ours else "foreign_account",
+    )
+
+
+def _unreadable(fault: OcrFault, received_on: dt.date) -> Incoming:
+    assert fault.number is not None and fault.amount_ore is not None  # noqa: PT018 - payments() has looked
+    return Incoming(
+        line=fault.line,
+        key=_key(fault.account, fault.agreement_id, fault.assignment_number, fault.clearing_date, fault.number),
+        account=fault.account,
+        kind=f"{fault.type or 0:02}",
+        amount_ore=fault.amount_ore,
+        kid="",
+        look_up=None,
+        value_date=fault.clearing_date or received_on,
+        archive_ref=None,
+        debit_account=None,
+        text="\n".join((f"line {fault.line}: {fault.text}", *fault.records)),
+        why="unreadable",
+    )
+
+
+def notes(file: OcrFile, accounts: Collection[str]) -> list[str]:
+    """Return what an operator should know of a file that was booked."""
+    said = [
+        f"line {a.line}: account {a.account} is not one of ours; its {len(a.transactions)} payments wait in suspense"
+        for t in file.transmissions
+        for a in t.assignments
+        if a.account not in accounts
+    ]
+    said += [
+        f"line {o.line}: {o.transactions} AvtaleGiro mandates, kept with the file and not read"
+        for o in file.other_assignments
+    ]
+    return said + [f"line {fault.line}: {fault.text}" for fault in file.faults]
