@@ -122,6 +122,12 @@ def _more(about: str, example: Any, more: dict[str, Any]) -> dict[str, Any]:
     return {**more, "metadata": metadata}
 
 
+def _checks(more: dict[str, Any]) -> list[Any]:
+    """Take the room's own validators out of the field's arguments; they are added to those of the kind."""
+    given = more.pop("validate", [])
+    return list(given) if isinstance(given, list | tuple) else [given]
+
+
 def text(
     about: str, example: str, *, max_length: int = 200, min_length: int = 1, pattern: str | None = None, **more: Any
 ) -> fields.String:
@@ -129,17 +135,17 @@ def text(
     checks: list[validate.Validator] = [validate.Length(min=min_length, max=max_length)]
     if pattern:
         checks.append(validate.Regexp(f"^(?:{pattern})$(?!\n)", error=f"Must look like {example}."))
-    return Text(validate=checks, **_more(about, example, more))
+    return Text(validate=[*checks, *_checks(more)], **_more(about, example, more))
 
 
 def ore(about: str, example: int = 20000, *, low: int = -BIGGEST, high: int = BIGGEST, **more: Any) -> fields.Integer:
     """Return a field of money in øre, a whole number."""
-    return WholeNumber(validate=validate.Range(low, high), **_more(f"{about} In øre.", example, more))
+    return WholeNumber(validate=[validate.Range(low, high), *_checks(more)], **_more(f"{about} In øre.", example, more))
 
 
 def whole(about: str, example: int, *, low: int = 0, high: int = BIGGEST, **more: Any) -> fields.Integer:
     """Return a field of whole numbers."""
-    return WholeNumber(validate=validate.Range(low, high), **_more(about, example, more))
+    return WholeNumber(validate=[validate.Range(low, high), *_checks(more)], **_more(about, example, more))
 
 
 def agreement_number(about: str = "The agreement's number, 8 digits.", **more: Any) -> fields.Integer:
