@@ -36,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     if SERVER not in os.environ:
         folder = tempfile.TemporaryDirectory(prefix="brikke-test-")
+        # As root the server runs as another user, who must be let in; else its data would lie elsewhere and stay.
+        Path(folder.name).chmod(0o711)
         config.add_cleanup(folder.cleanup)
         server = start(Path(folder.name), durable=False)
         config.add_cleanup(server.stop)
