@@ -51,7 +51,7 @@ WHERE m.code IN ('accepted', 'other_agreement')
 -- The rows are locked. Nothing indexed changes, so the update stays on the page.
 UPDATE balances AS b
 SET unbilled_ore = b.unbilled_ore + t.ore, unbilled_count = b.unbilled_count + t.number,
-    open_since = coalesce(b.open_since, %(now)s)
+    open_since = least(b.open_since, %(now)s) -- a batch that began earlier may get the lock later
 FROM (
     SELECT m.agreement_id, sum(m.amount_ore) AS ore, count(*) AS number
     FROM matched AS m WHERE m.code = 'accepted' GROUP BY m.agreement_id
