@@ -1,0 +1,56 @@
+"""When a due date may be judged, by table and property."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from billing.collection.rules import by_grace, reach
+from config.bankdays import add_bank_days
+
+DAY = dt.timedelta(days=1)
+MON, TUE, WED, THU, FRI = (dt.date(2026, 2, 16) + n * DAY for n in range(5))
+DATES = st.dates(dt.date(2026, 1, 1), dt.date(2027, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("today", "read", "judged"),
+    [
+        (TUE, [MON], True),  # the file with the due date's payments has been read
+        (TUE, [MON - DAY], False),  # not yet
+        (TUE, [], False),  # no account of ours: the grace alone decides
+        (TUE, [None], False),
+        (WED, [None], False),
+        (THU, [None], True),  # three bank days after
+        (MON, [TUE], False),  # due today is not overdue
+        (TUE, [MON, None], False),  # every account
+        (TUE, [MON, FRI], True),
+    ],
+)
+def test_a_due_date_on_monday(today: dt.date, read: list[dt.date | None], judged: bool) -> None:
+    assert (reach(today, read, 3).through >= MON) is judged
+
+
+def test_easter_is_no_bank_days() -> None:
+    wednesday = dt.date(2026, 4, 1)  # before Maundy Thursday; Tuesday after Easter is the next bank day
+    assert reach(dt.date(2026, 4, 8), [None], 3).through < wednesday
+    assert reach(dt.date(2026, 4, 9), [None], 3).through >= wednesday
+
+
+@given(DATES, DATES | st.none(), st.integers(0, 5))
+def test_nothing_is_judged_before_file_or_grace(today: dt.date, read: dt.date | None, grace: int) -> None:
+    found = reach(today, [read], grace)
+    assert found.through < today
+    through = found.through
+    assert (read is not None and through <= read) or add_bank_days(through, grace) <= today
+    after = through + DAY
+    assert after >= today or (add_bank_days(after, grace) > today and (read is None or after > read))
+
+
+def test_by_grace() -> None:
+    assert by_grace(MON, None)
+    assert by_grace(MON, MON - DAY)
+    assert not by_grace(MON, MON)
