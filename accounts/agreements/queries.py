@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement, Block, StandingChange
 from config.problems import NotFound
 
 
-def by_number(session: Session, number: int) -> Agreement:
-    """Return the agreement of a number. Raises NotFound."""
-    found = session.scalar(select(Agreement).where(Agreement.number == number))
+def by_number(session: Session, number: int, *, lock: bool = False) -> Agreement:
+    """Return the agreement of a number, locked when it is to be changed. Raises NotFound."""
+    query = select(Agreement).where(Agreement.number == number)
+    if lock:
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    found = session.scalar(query)
     if found is None:
         raise NotFound("There is no such agreement.")
     return found
@@ -61,3 +64,10 @@ def story(session: Session, agreement: Agreement) -> Story:
     ).all()
     blocks = session.scalars(select(Block).where(Block.agreement_id == agreement.id).order_by(Block.id)).all()
     return Story(agreement, changes, blocks)
+
+
+def customer_number(session: Session, agreement: Agreement) -> int:
+    """Return the number of the customer who holds an agreement. Customers is the room above, so its table is
+    named here as in the foreign key."""
+    number = session.execute(text("SELECT number FROM customers WHERE id = :id"), {"id": agreement.customer_id})
+    return int(number.scalar_one())

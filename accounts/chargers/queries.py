@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger, Publication, Station
 from config.problems import NotFound
 
 
-def chargers(session: Session, after: str = "", limit: int = 200) -> Sequence[Charger]:
-    """Return chargers by code, after a code, at most ``limit``."""
-    return session.scalars(select(Charger).where(Charger.code > after).order_by(Charger.code).limit(limit)).all()
+def chargers() -> Select[Charger]:
+    """Return a query of all chargers, for keyset pages by Charger.code."""
+    return select(Charger)
 
 
 def charger(session: Session, code: str) -> Charger:
@@ -25,29 +22,17 @@ def charger(session: Session, code: str) -> Charger:
     return found
 
 
-def stations(session: Session, code: str, after: str = "", limit: int = 200) -> Sequence[Station]:
-    """Return a charger's stations by code, after a code, at most ``limit``. Raises NotFound."""
-    owner = charger(session, code)
-    query = select(Station).where(Station.charger_id == owner.id, Station.code > after)
-    return session.scalars(query.order_by(Station.code).limit(limit)).all()
+def stations(session: Session, code: str) -> Select[Station]:
+    """Return a query of a charger's stations, for keyset pages by Station.code. Raises NotFound."""
+    return select(Station).where(Station.charger_id == charger(session, code).id)
 
 
-@dataclass(frozen=True)
-class Published:
-    """A publication with the charger it went to."""
-
-    charger: str
-    publication: Publication
+def publications(agreement_id: int) -> Select[Publication]:
+    """Return a query of what was published of an agreement and its registrations, for keyset pages by
+    Publication.id."""
+    return select(Publication).where(Publication.agreement_id == agreement_id)
 
 
-def publications(session: Session, agreement_id: int, before: int | None = None, limit: int = 200) -> list[Published]:
-    """Return what was published of an agreement and its registrations, newest first, below an id."""
-    query = (
-        select(Charger.code, Publication)
-        .join(Charger, Charger.id == Publication.charger_id)
-        .where(Publication.agreement_id == agreement_id)
-    )
-    if before is not None:
-        query = query.where(Publication.id < before)
-    rows = session.execute(query.order_by(Publication.id.desc()).limit(limit)).all()
-    return [Published(code, publication) for code, publication in rows]
+def codes(session: Session) -> dict[int, str]:
+    """Return every charger's code by its id; there are some tens of them."""
+    return {row.id: row.code for row in session.execute(select(Charger.id, Charger.code))}

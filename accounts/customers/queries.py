@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from sqlalchemy import Select, select, text, union
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, func, select, text, union
+from sqlalchemy.orm import Session, aliased
 
 from accounts.agreements.models import Agreement
 from accounts.customers.models import Customer
@@ -18,9 +19,12 @@ from config.problems import Invalid, NotFound
 LONGEST_QUERY = 100
 
 
-def by_number(session: Session, number: int) -> Customer:
-    """Return the customer of a number. Raises NotFound."""
-    return _one(session, select(Customer).where(Customer.number == number))
+def by_number(session: Session, number: int, *, lock: bool = False) -> Customer:
+    """Return the customer of a number, locked when they are to be changed. Raises NotFound."""
+    query = select(Customer).where(Customer.number == number)
+    if lock:
+        query = query.with_for_update(key_share=True).execution_options(populate_existing=True)
+    return _one(session, query)
 
 
 def by_id(session: Session, customer_id: int) -> Customer:
@@ -89,3 +93,58 @@ def _by_tag(words: str) -> list[Select[int]]:
         except Wrong:
             continue
     return ways
+
+
+@dataclass(frozen=True)
+class Person:
+    """A customer with one of their tag agreements: what one needs to choose among people. ``ferry``: it has ferry
+    agreements too."""
+
+    customer_number: int
+    name: str
+    kind: str
+    language: str
+    agreement_number: int
+    standing: str
+    payment_method: str
+    ferry: bool
+
+
+def _persons() -> Select[int, str, str, str, int, str, str, bool]:
+    ferry = aliased(Agreement)
+    return (
+        select(
+            Customer.number,
+            Customer.name,
+            Customer.kind,
+            Customer.language,
+            Agreement.number,
+            Agreement.standing,
+            Agreement.payment_method,
+            select(ferry.id).where(ferry.parent_id == Agreement.id).exists(),
+        )
+        .join(Agreement, Agreement.customer_id == Customer.id)
+        .where(Agreement.kind == "tag")
+    )
+
+
+def examples(session: Session, each: int) -> list[Person]:
+    """Return ``each`` customers of every sort there is (standing, payment method, private or business), the oldest
+    first. For demos: it reads all agreements."""
+    sort = (Agreement.standing, Agreement.payment_method, Customer.kind)
+    place = func.row_number().over(partition_by=sort, order_by=Agreement.id).label("place")
+    ranked = (
+        select(Agreement.id, place)
+        .join(Customer, Customer.id == Agreement.customer_id)
+        .where(Agreement.kind == "tag")
+        .subquery()
+    )
+    query = _persons().join(ranked, ranked.c.id == Agreement.id).where(ranked.c.place <= each)
+    return [Person(*row) for row in session.execute(query.order_by(*sort, Agreement.id))]
+
+
+def people(session: Session, query: str, limit: int) -> list[Person]:
+    """Return the customers a few words find (as ``search``) with their tag agreements. Raises Invalid."""
+    found = search(query).with_only_columns(Customer.id)
+    rows = session.execute(_persons().where(Customer.id.in_(found)).order_by(Agreement.id).limit(limit))
+    return [Person(*row) for row in rows]

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, func, literal_column
+import datetime as dt
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    and_,
+    func,
+    literal_column,
+    or_,
+)
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -11,7 +23,19 @@ from config.database import Base, Id, Instant, Str
 _PERIOD = func.tstzrange(literal_column("valid_from"), literal_column("valid_to"))
 
 
-class Registration(Base):
+class Period:
+    """What lasts from ``valid_from`` to ``valid_to``, exclusive; the same instant twice is a period that never was."""
+
+    valid_from: Mapped[Instant]
+    valid_to: Mapped[Instant | None]
+
+    @classmethod
+    def lasts_after(cls, at: dt.datetime) -> ColumnElement[bool]:
+        """Return the condition that some of the period lies after an instant."""
+        return or_(cls.valid_to.is_(None), and_(cls.valid_to > at, cls.valid_to > cls.valid_from))
+
+
+class Registration(Period, Base):
     """A vehicle (country, plate), or on additional agreements a tag (pan), on an agreement for a time.
 
     ``scope`` is '' on a tag agreement and the ferry operator's charger code on an additional agreement.
@@ -59,8 +83,6 @@ class Registration(Base):
     country: Mapped[Str | None]
     plate: Mapped[Str | None]
     pan: Mapped[Str | None]
-    valid_from: Mapped[Instant]
-    valid_to: Mapped[Instant | None]
     created_at: Mapped[Instant]
 
 
@@ -79,7 +101,7 @@ class Tag(Base):
     issued_at: Mapped[Instant]
 
 
-class Mount(Base):
+class Mount(Period, Base):
     """A tag in a vehicle for a time. ``pan`` repeats the tag's, for matching by one index."""
 
     __tablename__ = "tag_mounts"
@@ -95,8 +117,6 @@ class Mount(Base):
     pan: Mapped[Str]
     country: Mapped[Str]
     plate: Mapped[Str]
-    valid_from: Mapped[Instant]
-    valid_to: Mapped[Instant | None]
 
 
 class Removal(Base):

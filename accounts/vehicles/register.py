@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from accounts.vehicles import rules
 from accounts.vehicles.holder import holder
 from accounts.vehicles.models import Registration
+from accounts.vehicles.when import refuse_unexplained
 from config.checks import Checks
 from config.jobs import ring
 from config.problems import Conflict
@@ -35,12 +36,14 @@ def register(
     valid_from: dt.datetime,
     now: dt.datetime,
     actor: str,
+    reason: str | None = None,
 ) -> Registered:
-    """Put a vehicle on a tag agreement from an instant (now, later, or earlier when support says so).
+    """Put a vehicle on a tag agreement from an instant: now, later, or (support, with a reason) earlier.
 
     Raises Invalid; Conflict when the agreement is closing, or when the vehicle is on another agreement at some
     time from then on (which one is not told).
     """
+    refuse_unexplained(valid_from, now, reason)
     vehicle = check_vehicle(country, plate)
     if holder(session, agreement_id).kind != "tag":
         raise Conflict("Vehicles are added to a ferry agreement as additional agreements.", slug="not-a-tag-agreement")
@@ -80,6 +83,8 @@ def enter(session: Session, values: dict[str, object], now: dt.datetime) -> Regi
 
 def _own(session: Session, values: dict[str, object]) -> Registration:
     """Return what the agreement itself has that covers the same from the same instant on; else raise Conflict."""
+    valid_from = values["valid_from"]
+    assert isinstance(valid_from, dt.datetime)
     what = [getattr(Registration, name).is_not_distinct_from(values.get(name)) for name in ("country", "plate", "pan")]
     found = session.scalar(
         select(Registration).where(
@@ -99,7 +104,7 @@ def _own(session: Session, values: dict[str, object]) -> Registration:
             *what,
             Registration.scope == values.get("scope", ""),
             Registration.agreement_id == values["agreement_id"],
-            Registration.valid_to.is_(None) | (Registration.valid_to > values["valid_from"]),
+            Registration.lasts_after(valid_from),
         )
         .limit(1)
     )

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from accounts.chargers.publish import Notice, publish
 from accounts.vehicles.holder import family
 from accounts.vehicles.models import Mount, Registration, Removal
+from accounts.vehicles.when import refuse_unexplained
 from config.jobs import ring
 from config.problems import Conflict, Invalid, NotFound
 
@@ -52,9 +53,7 @@ def remove(
     earlier instant are moved by billing, which is rung. Raises NotFound; Invalid for an earlier instant without
     a reason, or for an ``also`` that is not such a registration.
     """
-    if ends_at < now and not reason:
-        wrong = {"field": "reason", "code": "missing", "message": "is needed for an earlier instant"}
-        raise Invalid("Say why the vehicle is removed from an earlier instant.", errors=[wrong])
+    refuse_unexplained(ends_at, now, reason)
     registration = session.scalar(
         select(Registration).where(Registration.id == registration_id, Registration.agreement_id == agreement_id)
     )
@@ -63,7 +62,7 @@ def remove(
     additional = {row.id: row for row in additional_with(session, registration, ends_at)}
     unknown = sorted(set(also) - set(additional))
     if unknown:
-        ended = _ended(session, registration, unknown)
+        ended = _ended(session, registration, ends_at, unknown)
         if len(ended) != len(unknown):
             wrong = {"field": "also", "code": "unknown", "message": "is no additional agreement with this vehicle"}
             raise Invalid("One of the additional agreements does not have this vehicle.", errors=[wrong])
@@ -93,20 +92,17 @@ def additional_with(session: Session, registration: Registration, at: dt.datetim
     """Return the holder's additional registrations that still have the vehicle after an instant, by plate or by
     the tag mounted in it. Other people's are never named."""
     return session.scalars(
-        _same_vehicle(session, registration)
-        .where(or_(Registration.valid_to.is_(None), Registration.valid_to > at), Registration.id != registration.id)
-        .order_by(Registration.id)
+        _same_vehicle(session, registration, at).where(Registration.lasts_after(at)).order_by(Registration.id)
     ).all()
 
 
-def _ended(session: Session, registration: Registration, ids: Sequence[int]) -> Sequence[Registration]:
-    return session.scalars(_same_vehicle(session, registration).where(Registration.id.in_(ids))).all()
+def _ended(session: Session, registration: Registration, at: dt.datetime, ids: Sequence[int]) -> Sequence[Registration]:
+    return session.scalars(_same_vehicle(session, registration, at).where(Registration.id.in_(ids))).all()
 
 
-def _same_vehicle(session: Session, registration: Registration) -> Select[Registration]:
-    """Return a query of the family's additional registrations of the same vehicle, or of a tag that was in it
-    at the end of what is removed or later."""
-    until = registration.valid_to or registration.valid_from
+def _same_vehicle(session: Session, registration: Registration, at: dt.datetime) -> Select[Registration]:
+    """Return a query of the family's additional registrations of the same vehicle, or of a tag that is in it
+    after an instant."""
     agreements = [held.id for held in family(session, registration.agreement_id)]
     same: ColumnElement[bool] = and_(
         Registration.country == registration.country, Registration.plate == registration.plate
@@ -116,7 +112,7 @@ def _same_vehicle(session: Session, registration: Registration) -> Select[Regist
     tags = select(Mount.pan).where(
         Mount.country == registration.country,
         Mount.plate == registration.plate,
-        or_(Mount.valid_to.is_(None), Mount.valid_to > until),
+        Mount.lasts_after(at),
     )
     return select(Registration).where(
         Registration.agreement_id.in_(agreements),

@@ -6,7 +6,7 @@ import datetime as dt
 from dataclasses import dataclass
 
 from psycopg.errors import ExclusionViolation
-from sqlalchemy import or_, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -74,7 +74,7 @@ def mount(session: Session, tag_id: int, registration_id: int | None, *, at: dt.
             raise Conflict(f"The tag is {tag.state}; it cannot be put into a vehicle.", slug="tag-not-active")
         vehicle = _vehicle(session, tag.agreement_id, registration_id, at)
     current = session.scalar(
-        select(Mount).where(Mount.tag_id == tag_id, or_(Mount.valid_to.is_(None), Mount.valid_to > at))
+        select(Mount).where(Mount.tag_id == tag_id, Mount.lasts_after(at))
         .order_by(Mount.valid_from).limit(1)
     )  # fmt: skip
     if current is not None and current.valid_from > at:
@@ -98,7 +98,7 @@ def _vehicle(session: Session, agreement_id: int, registration_id: int, at: dt.d
             Registration.agreement_id == agreement_id,
             Registration.scope == "",
             Registration.valid_from <= at,
-            or_(Registration.valid_to.is_(None), Registration.valid_to > at),
+            Registration.lasts_after(at),
         )
     )
     if found is None or found.country is None or found.plate is None:

@@ -208,9 +208,9 @@ def upgrade() -> None:
         sa.Column("country", sa.Text(), nullable=True),
         sa.Column("plate", sa.Text(), nullable=True),
         sa.Column("pan", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("valid_from", sa.DateTime(timezone=True), nullable=False),
         sa.Column("valid_to", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         postgresql.ExcludeConstraint(
             (sa.column("scope"), "="),
             (sa.column("country"), "="),
