@@ -1,0 +1,94 @@
+"""The floor of ingest: COPY to a temporary table, then matched INSERT … ON CONFLICT, in chunks of the product's size.
+
+It writes the rows that the product writes: records, passages, balances, one transfer a chunk and project. It
+takes its records ready for COPY, matches by hash join (the fastest way for a chunk), and knows no flags, standing,
+duplicates, answers or locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from psycopg import Connection
+
+COLUMNS = (
+    "position, source_id, hash, passed_at, passed_offset, station, service, country, plate, pan, obu_id, "
+    "vehicle_class, list_ore, amount_ore, vat_bp, flags"
+)
+
+_TEMP = """
+CREATE TEMP TABLE f (
+    position integer, source_id text, hash bytea, passed_at timestamptz, passed_offset smallint, station text,
+    service text, country text, plate text, pan text, obu_id text, vehicle_class text, list_ore bigint,
+    amount_ore bigint, vat_bp integer, flags integer
+) ON COMMIT DELETE ROWS;
+CREATE TEMP TABLE g (
+    position integer, passage_id bigint, agreement_id bigint, registration_id bigint, country text, plate text,
+    project text, amount_ore bigint
+) ON COMMIT DELETE ROWS
+"""
+
+_STEPS: Sequence[str] = (
+    # the vehicle of the tag, or the plate; its registration; the station's project
+    """
+    INSERT INTO g
+    SELECT f.position, nextval('passage_ids'), r.agreement_id, r.id, r.country, r.plate, s.project, f.amount_ore
+    FROM f
+    JOIN stations AS s ON s.charger_id = 1 AND s.code = f.station
+    LEFT JOIN LATERAL (
+        SELECT tm.country, tm.plate FROM tag_mounts AS tm
+        WHERE tm.pan = f.pan AND tm.valid_from <= f.passed_at AND (tm.valid_to IS NULL OR tm.valid_to > f.passed_at)
+        LIMIT 1
+    ) AS m ON true
+    JOIN LATERAL (
+        SELECT reg.* FROM registrations AS reg
+        WHERE reg.country = coalesce(m.country, f.country) AND reg.plate = coalesce(m.plate, f.plate)
+            AND reg.scope = '' AND reg.valid_from <= f.passed_at
+            AND (reg.valid_to IS NULL OR reg.valid_to > f.passed_at)
+        LIMIT 1
+    ) AS r ON true
+    """,
+    """
+    INSERT INTO records (charger_id, source_id, batch_id, position, hash, passed_at, amount_ore, code, flags,
+        passage_id)
+    SELECT 1, f.source_id, 0, f.position, f.hash, f.passed_at, f.amount_ore, 'accepted', f.flags, g.passage_id
+    FROM f JOIN g USING (position)
+    ON CONFLICT DO NOTHING
+    """,
+    """
+    INSERT INTO passages (id, booked_at, agreement_id, registration_id, charger_id, source_id, batch_id, passed_at,
+        passed_offset, station, project, service, country, plate, pan, vehicle_class, list_ore, amount_ore, vat_bp,
+        flags, external, owed)
+    SELECT g.passage_id, now(), g.agreement_id, g.registration_id, 1, f.source_id, 0, f.passed_at, f.passed_offset,
+        f.station, g.project, f.service, g.country, g.plate, f.pan, f.vehicle_class, f.list_ore, f.amount_ore,
+        f.vat_bp, f.flags, false, true
+    FROM f JOIN g USING (position)
+    ON CONFLICT DO NOTHING
+    """,
+    """
+    INSERT INTO balances AS b (agreement_id, unbilled_ore, unbilled_count, open_since)
+    SELECT g.agreement_id, sum(g.amount_ore), count(*), now() FROM g GROUP BY g.agreement_id
+    ON CONFLICT (agreement_id) DO UPDATE SET unbilled_ore = b.unbilled_ore + excluded.unbilled_ore,
+        unbilled_count = b.unbilled_count + excluded.unbilled_count
+    """,
+    """
+    INSERT INTO transfers (debit, debit_owner, credit, credit_owner, amount_ore, code, ref, part, voucher, booked_on,
+        created_at)
+    SELECT 'unbilled', 0, 'payable', 1, sum(g.amount_ore), 'passages', nextval('vouchers'), g.project, 0, current_date,
+        now()
+    FROM g GROUP BY g.project
+    """,
+)
+
+
+def book(connection: Connection[tuple[object, ...]], blocks: Iterable[bytes]) -> None:
+    """Book blocks of COPY lines, a transaction each."""
+    connection.execute(_TEMP)
+    connection.commit()
+    with connection.cursor() as cursor:
+        for block in blocks:
+            with cursor.copy(f"COPY f ({COLUMNS}) FROM STDIN") as copy:
+                copy.write(block)
+            for step in _STEPS:
+                cursor.execute(step, prepare=False)
+            connection.commit()

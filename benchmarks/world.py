@@ -1,0 +1,93 @@
+"""A world for benchmarks, filled by SQL: customers, agreements, vehicles with tags, a charger with stations."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from billing.passages.partitions import ensure
+from config.clock import now_utc
+
+CHARGER = "FJELL"
+STATIONS = 40
+PROJECTS = 4
+FIRST_DAY = dt.datetime(2024, 1, 1, tzinfo=dt.UTC)
+
+_FILL = (
+    "INSERT INTO chargers (code, name, kind) VALUES ('FJELL', 'Fjellbompenger', 'toll')",
+    "INSERT INTO stations (charger_id, code, name, project) SELECT 1, 'S' || n, 'Stasjon ' || n, 'P' || n % :projects "
+    "FROM generate_series(1, :stations) AS n",
+    "INSERT INTO customers (kind, name, email, street, postal_code, city, created_at) SELECT 'private', 'Kunde ' || n, "
+    "'k' || n || '@example.org', 'Veien ' || n, '0150', 'Oslo', :day FROM generate_series(1, 100) AS n",
+    "INSERT INTO agreements (customer_id, payment_method, opened_at) SELECT 1 + n % 100, "
+    "CASE WHEN n % 2 = 0 THEN 'card' ELSE 'invoice' END, :day FROM generate_series(1, :agreements) AS n",
+    "INSERT INTO registrations (agreement_id, country, plate, valid_from, created_at) SELECT 1 + n % :agreements, "
+    "'NO', 'EV' || 100000 + n, :day, :day FROM generate_series(1, :vehicles) AS n",
+    "INSERT INTO tags (agreement_id, printed_number, pan, obu_id, issued_at) SELECT 1 + n % :agreements, "
+    "'T' || 100000 + n, 9578010000000000000 + n, upper(to_hex(4000000 + n)), :day "
+    "FROM generate_series(1, :vehicles) AS n",
+    "INSERT INTO tag_mounts (tag_id, pan, country, plate, valid_from) SELECT n, 9578010000000000000 + n, 'NO', "
+    "'EV' || 100000 + n, :day FROM generate_series(1, :vehicles) AS n",
+)
+
+
+def fill(engine: Engine, *, vehicles: int, agreements: int) -> None:
+    """Fill an empty database: half the agreements pay by card, every vehicle has its tag mounted."""
+    figures = {
+        "vehicles": vehicles,
+        "agreements": agreements,
+        "stations": STATIONS,
+        "projects": PROJECTS,
+        "day": FIRST_DAY,
+    }
+    with Session(engine) as session, session.begin():
+        for statement in _FILL:
+            session.execute(text(statement), figures)
+        ensure(session, now_utc())
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text("VACUUM ANALYZE"))
+        connection.execute(text("CHECKPOINT"))
+
+
+def records(count: int, *, vehicles: int, seed: int = 1, first: int = 1) -> Iterator[dict[str, object]]:
+    """Yield records of the last ten days in order of time: nine of ten by tag, the others by plate.
+
+    Drawn with one seed, so that every run books the same.
+    """
+    chance = random.Random(seed)
+    now = now_utc().replace(microsecond=0)
+    step = dt.timedelta(days=10) / count
+    for n in range(count):
+        vehicle = chance.randint(1, vehicles)
+        price = chance.choice((1700, 2300, 3100, 4600))
+        record: dict[str, object] = {
+            "id": f"FJ-{first + n:010d}",
+            "passed_at": (now - step * (count - n)).isoformat(),
+            "station": f"S{chance.randint(1, STATIONS)}",
+            "service": "toll",
+            "list_price": price,
+            "amount": price * 8 // 10,
+            "vat_rate": 0,
+            "vehicle_class": "1",
+            "flags": ["tag_discount"],
+        }
+        if chance.random() < 0.9:
+            record["pan"] = str(9578010000000000000 + vehicle)
+        if "pan" not in record or chance.random() < 0.5:
+            record |= {"country": "NO", "plate": f"EV{100000 + vehicle}"}
+        yield record
+
+
+def write_file(path: Path, count: int, *, vehicles: int) -> Path:
+    """Write such records as JSON Lines."""
+    encoder = msgspec.json.Encoder()
+    with path.open("wb") as out:
+        for record in records(count, vehicles=vehicles):
+            out.write(encoder.encode(record) + b"\n")
+    return path
