@@ -6,7 +6,7 @@ import http
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import flask_smorest
 import marshmallow as ma
@@ -26,7 +26,7 @@ SchemaLike = ma.Schema | type[ma.Schema]
 class _Parser(FlaskParser):
     """Reads arguments: other content types are 415, what is not JSON is 400, unknown query names are refused."""
 
-    DEFAULT_UNKNOWN_BY_LOCATION: ClassVar[dict[str, str | None]] = {
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {  # noqa: RUF012  # the parent has it so
         **FlaskParser.DEFAULT_UNKNOWN_BY_LOCATION,
         "query": ma.RAISE,
     }
@@ -122,7 +122,6 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the library h
         self, schema: SchemaLike, *, location: str = "json", description: str | None = None, required: bool = True
     ) -> Callable[[Callable[..., R]], Callable[..., R]]:
         """Parse the body (or ``location="query"``) and hand the loaded value to the view, before its path values."""
-        # webargs otherwise replaces a schema's own choice for bodies by nothing, which is what we want: RAISE.
         decorate: Callable[[Callable[..., R]], Callable[..., R]] = super().arguments(
             schema, location=location, description=description, required=required
         )

@@ -30,7 +30,7 @@ class MailTarget:
 
 @dataclass(frozen=True)
 class Issuer:
-    """Somebody whose tokens are taken: the ``iss`` claim and where the public keys are (JWKS)."""
+    """Somebody whose tokens are taken: the ``iss`` claim and where the public keys are (JWKS; https or file:)."""
 
     name: str
     jwks_url: str
@@ -133,8 +133,20 @@ def issuers(value: str) -> tuple[Issuer, ...]:
         words = part.split()
         if len(words) != 2:
             raise ValueError("must be an issuer and the address of its keys with a space between, several with commas")
-        found.append(Issuer(words[0], web_address(words[1])))
+        found.append(Issuer(words[0], _key_address(words[1])))
     return tuple(found)
+
+
+def _key_address(value: str) -> str:
+    """Return where keys are read: a file, or https. Over plain http anybody between could put keys of their own."""
+    if value.startswith("file:"):
+        if not Path(value.removeprefix("file:")).is_absolute():
+            raise ValueError(f"must name the file of keys with its whole path, not {value!r}")
+        return value
+    address = web_address(value)
+    if address.startswith("http:") and not is_loopback(urlsplit(address).hostname or ""):
+        raise ValueError(f"must fetch keys by https, not {value!r}")
+    return address
 
 
 def mail_target(value: str) -> MailTarget:

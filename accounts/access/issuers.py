@@ -6,9 +6,11 @@ restart and forged ids do not make us hammer the issuer.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 import structlog
@@ -65,16 +67,27 @@ def _holds(keys: KeySet, key_id: str | None) -> bool:
 
 def _fetch(issuer: Issuer, timeout_seconds: int) -> KeySet | None:
     try:
-        with httpx.stream("GET", issuer.jwks_url, timeout=timeout_seconds, follow_redirects=False) as answer:
+        held = json.loads(_read(issuer.jwks_url, timeout_seconds))
+        public = [key for key in held["keys"] if key.get("kty") in {"EC", "RSA", "OKP"}]
+        return KeySet.import_key_set({"keys": public})
+    except (OSError, httpx.HTTPError, JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        _log.warning("issuer_keys_failed", issuer=issuer.name, error=type(error).__name__)
+        return None
+
+
+def _read(address: str, timeout_seconds: int) -> bytes:
+    """Return the key set's text. Raises ValueError when it is larger than MAX_BYTES."""
+    body = b""
+    if address.startswith("file:"):
+        with Path(address.removeprefix("file:")).open("rb") as file:
+            body = file.read(MAX_BYTES + 1)
+    else:
+        with httpx.stream("GET", address, timeout=timeout_seconds, follow_redirects=False) as answer:
             answer.raise_for_status()
-            body = b""
             for chunk in answer.iter_bytes():
                 body += chunk
                 if len(body) > MAX_BYTES:
-                    raise ValueError("the key set is too large")
-        held = httpx.Response(200, content=body).json()
-        public = [key for key in held["keys"] if key.get("kty") in {"EC", "RSA", "OKP"}]
-        return KeySet.import_key_set({"keys": public})
-    except (httpx.HTTPError, JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
-        _log.warning("issuer_keys_failed", issuer=issuer.name, error=type(error).__name__)
-        return None
+                    break
+    if len(body) > MAX_BYTES:
+        raise ValueError("the key set is too large")
+    return body

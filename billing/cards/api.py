@@ -187,7 +187,7 @@ class StripeWebhook(MethodView):
 
     @public
     @blp.response(200, WebhookAnswerSchema)
-    @blp.problems(503)
+    @blp.problems(409, 503)
     def post(self) -> dict[str, str]:
         """Take in a signed event. Repeats and events that are not ours are answered 200 and do nothing."""
         gateway, settings = _gateway(), http.current_settings()

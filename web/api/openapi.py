@@ -33,8 +33,14 @@ class FieldErrorSchema(Schema):
     class Meta:
         unknown = ma.INCLUDE
 
-    field = http.text("Where: a field, or a path such as items.0.plate.", "email", required=False)
-    message = http.text("What is wrong with it.", "Not a valid email address.", required=False)
+    field = http.text(
+        "Where: a field, or a path such as items.0.plate; empty for the whole.",
+        "email",
+        required=False,
+        min_length=0,
+        max_length=1000,
+    )
+    message = http.text("What is wrong with it.", "Not a valid email address.", required=False, max_length=2000)
 
 
 class ProblemSchema(Schema):
@@ -67,6 +73,9 @@ class Api(flask_smorest.Api):  # type: ignore[misc]  # the library has no types
 
     def _register_error_handlers(self) -> None:
         """Leave errors alone: web.api.problems renders every one of them, also those of pages."""
+
+    def _register_pagination_header(self) -> None:
+        """Leave it out: our pages carry their cursor in the body."""
 
 
 def make_api(app: Flask) -> Api:
@@ -138,13 +147,13 @@ def _add_problems(operation: dict[str, Any], path: str) -> set[str]:
     responses: dict[str, Any] = operation.setdefault("responses", {})
     given = {int(status) for status in responses if str(status).isdigit() and int(status) >= 400}
     headers = {parameter.get("name") for parameter in operation.get("parameters", []) if "name" in parameter}
-    given.add(500)
+    given |= {400, 500, 503}
     if operation.get("x-roles"):
         given |= {401, 403}
     if "{" in path:
         given.add(404)
     if "requestBody" in operation:
-        given |= {400, 413, 415, 422}
+        given |= {413, 415, 422}
     if "If-Match" in headers:
         given |= {412, 428}
     if "Idempotency-Key" in headers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 
+import web.app
 from accounts.access import tokens
 from accounts.access.principal import ROLES
 from config.clock import now_utc
@@ -57,6 +59,11 @@ def operations(spec: dict[str, Any]) -> Iterator[Operation]:
             if method in item:
                 entry = item[method]
                 yield Operation(method, path, entry, item.get("parameters", []) + entry.get("parameters", []))
+
+
+@pytest.mark.parametrize("module", web.app.ROOMS + web.app.PAGES)
+def test_every_listed_face_exists(module: str) -> None:
+    assert hasattr(importlib.import_module(module), "blp")
 
 
 def test_every_operation_is_described(spec: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from joserfc.jwk import ECKey, KeySet
 
 from accounts.access import issuers, tokens
 from accounts.access.principal import ROLES, Principal
+from config import values
 from config.clock import now_utc
 from config.problems import Unauthorized
 from config.settings import Settings, load
@@ -256,3 +257,21 @@ def test_an_issuer_that_is_down_does_not_lock_out(their: Keys, monkeypatch: pyte
     issuers.forget()
     with pytest.raises(Unauthorized, match="just now"):
         tokens.verify(their.settings, text, now_utc())
+
+
+def test_keys_may_lie_in_a_file(settings: Settings, tmp_path: Path) -> None:
+    key, name = new_key("a"), "https://login.example.no"
+    place = tmp_path / "keys.json"
+    place.write_text(json.dumps(KeySet([key]).as_dict(private=False)))
+    (found,) = values.issuers(f"{name} file:{place}")
+    theirs = replace(settings, token_issuers=(found,))
+    text = jwt.encode({"alg": "ES256", "kid": "a"}, claims(settings, iss=name), key, ["ES256"])
+    issuers.forget()
+    assert tokens.verify(theirs, text, now_utc()).role == "agent"
+    issuers.forget()
+
+
+@pytest.mark.parametrize("address", ["http://login.example.no/keys", "file:keys.json", "ftp://a.no/keys", "keys"])
+def test_keys_are_not_fetched_where_anybody_could_change_them(address: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        values.issuers(f"https://login.example.no {address}")
