@@ -1,0 +1,168 @@
+"""The many: people who sign up, drive, are invoiced or charged, and pay as they are used to."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from simulator import payers
+from simulator.client import Json
+from simulator.people import Person, Vehicle
+from simulator.roadside import FJELL, FJORD, KYST, Charger
+from simulator.stage import Stage
+from simulator.tale import Steps, Tale
+from simulator.times import at, days, is_bank_day
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+CARDS = ("consumer", "mastercard", "commercial", "unknown_product", "insufficient_funds", "stolen_card")
+CARD_WEIGHTS = (55, 20, 15, 4, 4, 2)
+ANYBODY_DRIVES = 0.42  # on a working day; half of that on others
+LATE_IMAGES = 0.02
+STRANGERS = 0.01
+
+
+@dataclass
+class Household:
+    """Somebody with an agreement and a car or two, who pays by card or as their habit is."""
+
+    person: Person
+    cars: list[Vehicle]
+    card: str | None
+    habit: str
+    number: int = 0
+    seen: set[int] = field(default_factory=set)
+
+
+class Crowd:
+    """So many households over some days. `threads` requests at once when they sign up and read their invoices."""
+
+    def __init__(self, stage: Stage, size: int, *, seed: int = 7, threads: int = 4, card_share: float = 0.4) -> None:
+        self.stage = stage
+        self.size = size
+        self.chance = random.Random(seed)
+        self.threads = threads
+        self.card_share = card_share
+        self.households: list[Household] = []
+        self.sent: Counter[str] = Counter()
+        self._late: list[tuple[dt.date, Charger, Json]] = []
+        self._last: dict[str, list[Any]] = {}
+
+    def play(self, tale: Tale, first: dt.date, last: dt.date) -> Steps:
+        """Sign up, then every day: drive, be read at the roadside, read one's invoices, pay."""
+        self._make()
+        self.at_once(self._sign_up, self.households)
+        tale.tell(f"{len(self.households)} households, {sum(1 for one in self.households if one.card)} with a card")
+        for day in days(first + dt.timedelta(days=1), last):
+            yield at(day)
+            self.drive(day)
+            if day.day == 1:
+                self.read_invoices()
+            elif day.weekday() == 4:
+                self.read_invoices(only_cards=True)  # an invoice takes over where a card was declined
+
+    def at_once(self, act: Callable[[T], U], items: Iterable[T]) -> list[U]:
+        """Do something for many, some at a time; the first failure is raised."""
+        with ThreadPoolExecutor(self.threads) as pool:
+            return list(pool.map(act, items))
+
+    def _make(self) -> None:
+        people = self.stage.people
+        for index in range(self.size):
+            business = index % 5 == 4
+            cars = [people.vehicle(tag=self.chance.random() < 0.93)]
+            if self.chance.random() < (0.6 if business else 0.15):
+                cars.append(people.vehicle())
+            if index % 40 == 7:
+                cars.append(people.vehicle(tag=False, country="SE"))
+            card = self.chance.choices(CARDS, CARD_WEIGHTS)[0] if self.chance.random() < self.card_share else None
+            self.households.append(Household(people.person(business=business), cars, card, payers.habit(self.chance)))
+
+    def _sign_up(self, one: Household) -> None:
+        one.number = self.stage.sign_up(one.person)
+        for car in one.cars:
+            self.stage.add_vehicle(one.number, car)
+        if one.card is not None:
+            self.stage.register_card(one.number, one.card)
+
+    def drive(self, day: dt.date) -> None:
+        """Let the chargers send what passed since yesterday noon, with late images and some that are nobody's."""
+        for charger, share in ((FJELL, 0.7), (KYST, 0.25), (FJORD, 0.05)):
+            records = self._passed(charger, day, share)
+            self._send(charger, records, day)
+
+    def _passed(self, charger: Charger, day: dt.date, share: float) -> list[Json]:
+        chance, road = self.chance, self.stage.road
+        busy = ANYBODY_DRIVES * share * (1.0 if is_bank_day(day) else 0.5)
+        records = [record for arrives, owner, record in self._late if arrives == day and owner is charger]
+        self._late = [row for row in self._late if not (row[0] == day and row[1] is charger)]
+        for one in self.households:
+            for car in one.cars:
+                if chance.random() >= busy:
+                    continue
+                passed = at(day, 11, 59) - dt.timedelta(minutes=chance.randint(0, 23 * 60))
+                if chance.random() < LATE_IMAGES:
+                    image = road.passage(charger, car, passed, by_image=True)
+                    self._late.append((day + dt.timedelta(days=chance.randint(4, 25)), charger, image))
+                else:
+                    records.append(road.passage(charger, car, passed))
+        if chance.random() < STRANGERS * self.size:
+            records.append(road.passage(charger, self._stranger, at(day, 9)))
+        return records
+
+    @property
+    def _stranger(self) -> Vehicle:
+        return Vehicle(f"ZZ{self.chance.randint(10_000, 99_999)}")
+
+    def _send(self, charger: Charger, records: list[Json], day: dt.date) -> None:
+        if not records:
+            return
+        self.sent["batches"] += 1
+        if charger is KYST and day.day == 15:
+            self.stage.ingest(charger, records)  # the line was down that day: the charger sent a file instead
+            self.sent["files"] += 1
+        else:
+            self.stage.send(charger, records)
+        if day.weekday() == 0 and charger is FJELL and self._last.get(charger.code):
+            answers = self.stage.send(charger, self._last[charger.code])
+            if any(answer["code"] != "duplicate" for answer in answers if answer["code"] in {"accepted", "conflict"}):
+                raise AssertionError(f"a resent batch was not all duplicates: {Counter(a['code'] for a in answers)}")
+            self.sent["resent"] += 1
+        self._last[charger.code] = records
+
+    def read_invoices(self, *, only_cards: bool = False) -> None:
+        """Read what has come and decide when to pay it."""
+        waiting = [one for one in self.households if one.card is not None or not only_cards]
+        if only_cards:
+            waiting = [one for one in waiting if one.card in {"insufficient_funds", "stolen_card"}]
+        found = self.at_once(lambda one: self.stage.invoices(one.number), waiting)
+        for one, bills in zip(waiting, found, strict=True):
+            for bill in bills:
+                self._decide(one, bill)
+
+    def _decide(self, one: Household, bill: Json) -> None:
+        if bill["number"] in one.seen or bill["due_on"] is None or bill["open_ore"] <= 0:
+            return
+        one.seen.add(bill["number"])
+        issued, due = dt.date.fromisoformat(bill["issued_on"]), dt.date.fromisoformat(bill["due_on"])
+        for payment in payers.payments(one.habit, bill["kid"], bill["open_ore"], issued, due, self.chance):
+            self.stage.bank.pay(payment)
+
+
+def bank_days(stage: Stage, first: dt.date, last: dt.date) -> Steps:
+    """Let the bank send its file every bank day at noon: what was paid that day, or nothing."""
+    for day in days(first, last):
+        if is_bank_day(day):
+            yield at(day)
+            stage.bank.send(day)
+
+
+def habits(households: Sequence[Household]) -> Counter[str]:
+    """Count what sort of payers there are among those who get invoices."""
+    return Counter(one.habit for one in households if one.card is None)

@@ -1,0 +1,154 @@
+"""What a played quarter came to, gathered through the API, and written so that somebody wants to read it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from simulator import mailbox
+from simulator.client import Json
+from simulator.stage import Stage
+from simulator.tale import Tale, kroner
+
+WIDTH = 100
+
+
+@dataclass
+class Figures:
+    """Sums over every agreement, in øre, and counts."""
+
+    agreements: int = 0
+    standings: Counter[str] = field(default_factory=Counter)
+    documents: Counter[str] = field(default_factory=Counter)
+    billed_ore: int = 0
+    receipts_ore: int = 0
+    open_ore: int = 0
+    unbilled_ore: int = 0
+    credit_ore: int = 0
+    suspense_ore: int = 0
+    card_ore: int = 0
+    card_payments: int = 0
+    bank_ore: int = 0
+    gateway_ore: int = 0
+    gateway_payments: int = 0
+    mails: Counter[str] = field(default_factory=Counter)
+
+    def differences(self) -> list[str]:
+        """Return what does not agree between the gateway's books and ours; empty when all does."""
+        found = []
+        if (self.card_ore, self.card_payments) != (self.gateway_ore, self.gateway_payments):
+            found.append(
+                f"cards: we say {self.card_payments} payments, {kroner(self.card_ore)}; "
+                f"the gateway says {self.gateway_payments}, {kroner(self.gateway_ore)}"
+            )
+        return found
+
+
+def gather(stage: Stage, *, threads: int = 4) -> Figures:
+    """Read every agreement, its documents and its charges, and add them up."""
+    figures = Figures()
+    with ThreadPoolExecutor(threads) as pool:
+        for agreement, documents, charges in pool.map(lambda one: _read(stage, one), list(stage.persons)):
+            _add(figures, agreement, documents, charges)
+    for payment in stage.client.pages("/v1/payments"):
+        figures.bank_ore += payment["amount_ore"]
+        figures.suspense_ore += payment["amount_ore"] if payment["state"] == "suspense" else 0
+    books = stage.cards.books()
+    figures.gateway_ore, figures.gateway_payments = books["net_ore"], books["count"]
+    figures.mails = mailbox.count(stage.ground.mail)
+    return figures
+
+
+def _read(stage: Stage, number: int) -> tuple[Json, list[Json], list[Json]]:
+    agreement = stage.agreement(number)
+    charges = stage.charges(number) if agreement["kind"] == "tag" else []
+    return agreement, stage.invoices(number), charges
+
+
+def _add(figures: Figures, agreement: Json, documents: Sequence[Json], charges: Sequence[Json]) -> None:
+    figures.agreements += 1
+    figures.standings[agreement["standing"]] += 1
+    figures.unbilled_ore += agreement["unbilled_ore"]
+    figures.credit_ore += agreement["credit_ore"]
+    for document in documents:
+        receipt = document["due_on"] is None
+        figures.documents["receipts" if receipt else "invoices"] += 1
+        figures.open_ore += document["open_ore"]
+        if receipt:
+            figures.receipts_ore += document["total_ore"]
+        else:
+            figures.billed_ore += document["total_ore"]
+    for charge in charges:
+        for attempt in charge["attempts"]:
+            if attempt["state"] == "succeeded":
+                figures.card_ore += attempt["amount_ore"]
+                figures.card_payments += 1
+
+
+def text(
+    stage: Stage, tales: Sequence[Tale], figures: Figures, audit: Json, *, first: dt.date, last: dt.date, seconds: float
+) -> str:
+    """Return the whole report."""
+    parts = [_head(f"{figures.agreements} agreements, {first} to {last}, in {seconds:.0f} s")]
+    parts += [_tale(tale) for tale in tales]
+    parts += [_head("On the road"), _table(_road(stage))]
+    parts += [_head("Money"), _table(_money(stage, figures))]
+    parts += [_head("Agreements and e-mail")]
+    parts += [
+        _table([(name, f"{count:,}") for name, count in [*figures.standings.items(), *sorted(figures.mails.items())]])
+    ]
+    parts += [_head("The books"), _books(figures, audit)]
+    return "\n".join(parts)
+
+
+def _head(title: str) -> str:
+    return f"\n{title}\n{'─' * min(len(title), WIDTH)}"
+
+
+def _tale(tale: Tale) -> str:
+    mark = "✗" if tale.failure else "✓"
+    lines = [f"  {mark} {tale.name} ({tale.checked} checks)" if tale.checked else f"  {mark} {tale.name}"]
+    lines += [f"      {line}" for line in tale.lines]
+    if tale.failure:
+        lines.append(f"      BROKEN: {tale.failure}")
+    return "\n".join(lines)
+
+
+def _table(rows: Sequence[tuple[str, Any]]) -> str:
+    width = max((len(name) for name, _ in rows), default=0)
+    return "\n".join(f"  {name:<{width}}  {value:>16}" for name, value in rows)
+
+
+def _road(stage: Stage) -> list[tuple[str, str]]:
+    total = sum(stage.answers.values())
+    return [("records sent", f"{total:,}"), *((code, f"{count:,}") for code, count in stage.answers.most_common())]
+
+
+def _money(stage: Stage, figures: Figures) -> list[tuple[str, str]]:
+    return [
+        (f"invoiced ({figures.documents['invoices']:,} invoices)", kroner(figures.billed_ore)),
+        (f"on card receipts ({figures.documents['receipts']:,})", kroner(figures.receipts_ore)),
+        (f"paid by card ({figures.card_payments:,} payments)", kroner(figures.card_ore)),
+        (f"paid by bank ({stage.bank.sent['payments']:,} payments in {stage.bank.sent['files']} files)",
+         kroner(figures.bank_ore)),
+        ("open on invoices", kroner(figures.open_ore)),
+        ("in suspense", kroner(figures.suspense_ore)),
+        ("credit we owe customers", kroner(figures.credit_ore)),
+        ("driven and not billed yet", kroner(figures.unbilled_ore)),
+    ]  # fmt: skip
+
+
+def _books(figures: Figures, audit: Json) -> str:
+    checks = audit["checks"]
+    lines = [f"  audit: {sum(1 for check in checks if check['ok'])} of {len(checks)} rules hold"]
+    lines += [f"  WRONG {check['name']}: {check['detail']}" for check in checks if not check["ok"]]
+    lines += [f"  WRONG {difference}" for difference in figures.differences()]
+    if not figures.differences():
+        lines.append(
+            f"  the gateway's books are ours: {figures.gateway_payments:,} payments, {kroner(figures.gateway_ore)}"
+        )
+    return "\n".join(lines)
