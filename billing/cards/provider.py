@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from billing.cards.gateway import CardGateway
 from billing.cards.stripe_gateway import StripeGateway
@@ -19,3 +20,11 @@ def gateway_of(settings: Settings) -> CardGateway | None:
     if not settings.stripe_api_key:
         return None
     return _stripe(settings.stripe_api_key, settings.stripe_api_base, settings.http_timeout_seconds)
+
+
+def page_origin(settings: Settings) -> str:
+    """Return the origin of the provider's page where a customer gives a card, for a Content-Security-Policy."""
+    if not settings.stripe_api_base:
+        return "https://checkout.stripe.com"
+    parts = urlsplit(settings.stripe_api_base)
+    return f"{parts.scheme}://{parts.netloc}"

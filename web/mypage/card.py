@@ -1,0 +1,170 @@
+"""The card: registering it on the provider's own page, removing it, and the story of what was charged."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from flask import flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from accounts.access import trail
+from accounts.access.principal import principal
+from accounts.agreements.models import Agreement
+from billing.cards import queries, register
+from billing.cards.gateway import CardGateway, GatewayMisuse, GatewayUnavailable
+from billing.cards.provider import gateway_of, page_origin
+from billing.invoices import listed
+from billing.invoices.words import brand
+from config import http
+from config.clock import business_date
+from config.problems import Conflict, NotFound
+from config.rates import whole
+from web import words
+from web.mypage import explain
+from web.mypage.blueprint import blp, customers_only, me, own
+
+PAGE = 20
+
+
+@blp.get("/<int:number>/card")
+@customers_only
+def card(number: int) -> str | Response:
+    """Show the card and what it was charged; coming back from the provider with ``setup``, take the card over."""
+    agreement = own(number)
+    if "setup" in request.args:
+        return _finish(agreement, request.args["setup"][:255])
+    session, today = http.current_session(), business_date(http.request_now())
+    settings = http.current_settings()
+    page = queries.charges_of(session, agreement.id, after=request.args.get("after") or None, limit=PAGE)
+    claims = [story.charge.claim_id for story in page.items if story.charge.claim_id]
+    numbers = listed.numbers(session, claims)
+    there = gateway_of(settings) is not None
+    if there:
+        # The form leads to the provider's page by a redirect, which the browser holds against our policy too.
+        http.allow_content("form-action", page_origin(settings))
+    return render_template(
+        "mypage/card.html",
+        agreement=agreement,
+        customer=me(),
+        here="card",
+        card=queries.card_of(session, agreement.id),
+        brand=brand,
+        gateway=there,
+        stories=[
+            (
+                story,
+                explain.charge_word(story),
+                explain.charge_story(story, numbers.get(story.charge.claim_id or 0)),
+                numbers.get(story.charge.claim_id or 0),
+            )
+            for story in page.items
+        ],
+        next=page.next,
+        threshold_ore=whole("card_threshold_ore", today),
+        week_days=whole("card_week_days", today),
+        fee_bp=whole("card_fee_commercial_bp", today),
+        fee_ore=whole("card_fee_commercial_ore", today),
+    )
+
+
+def _finish(agreement: Agreement, setup: str) -> Response:
+    back = redirect(url_for("mypage.card", number=agreement.number), 303)
+    session, now = http.current_session(), http.request_now()
+    agreement_id, number = agreement.id, agreement.number
+    session.rollback()  # nothing is held open while the provider is asked
+    try:
+        done = register.finish(http.current_sessions(), _gateway(), setup, agreement_id=agreement_id, now=now)
+    except GatewayUnavailable:
+        flash(_not_answering(), "warn")
+        return back
+    except Conflict:
+        flash(words.t("Kortet kunne ikke tas i bruk.", "The card could not be used."), "bad")
+        return back
+    if done is None:
+        flash(words.t("Kortet ble ikke registrert.", "The card was not registered."), "warn")
+        return back
+    trail.record(session, principal(), "register_card", f"agreement:{number}", now)
+    flash(
+        words.t(
+            "{brand} som slutter på {last4} er registrert og betaler avtalen fra nå av.",
+            "{brand} ending in {last4} is registered and pays the agreement from now on.",
+            brand=brand(done.brand),
+            last4=done.last4,
+        ),
+        "good",
+    )
+    return back
+
+
+def _gateway() -> CardGateway:
+    gateway = gateway_of(http.current_settings())
+    if gateway is None:
+        raise NotFound("No card gateway is configured here.")
+    return gateway
+
+
+def _not_answering() -> str:
+    return words.t(
+        "Kortleverandøren svarer ikke akkurat nå. Prøv igjen om et minutt.",
+        "The card provider does not answer just now. Try again in a minute.",
+    )
+
+
+@blp.post("/<int:number>/card/register")
+@customers_only
+def register_card(number: int) -> Response:
+    """Begin registering a card, and send the browser to the provider's page."""
+    agreement = own(number)
+    here = url_for("mypage.card", number=number)
+    gateway, now, agreement_id = _gateway(), http.request_now(), agreement.id
+    commercial = me().kind == "business" or request.form.get("business") == "yes"
+    http.current_session().rollback()  # nothing is held open while the provider is asked
+    try:
+        begun = register.begin(
+            http.current_sessions(),
+            gateway,
+            agreement_id,
+            return_url=http.current_settings().url + here,
+            declared_commercial=commercial,
+            now=now,
+        )
+    except GatewayUnavailable:
+        flash(_not_answering(), "warn")
+        return redirect(here, 303)
+    except Conflict:
+        flash(words.t("Avtalen er avsluttet.", "The agreement is closed."), "warn")
+        return redirect(here, 303)
+    return redirect(begun.url, 303)
+
+
+@blp.post("/<int:number>/card/remove")
+@customers_only
+def remove_card(number: int) -> Response:
+    """Stop paying by card: invoices from now on."""
+    agreement = own(number)
+    session, now = http.current_session(), http.request_now()
+    back = redirect(url_for("mypage.card", number=number), 303)
+    try:
+        removed = register.remove(session, agreement.id, now=now)
+    except NotFound:
+        flash(words.t("Det er ikke noe kort på avtalen.", "There is no card on the agreement."))
+        return back
+    except Conflict:
+        session.rollback()
+        flash(
+            words.t(
+                "Et trekk på kortet er ikke avsluttet ennå. Prøv igjen når det er det, eller ta kontakt med oss.",
+                "A charge on the card is not settled yet. Try again when it is, or contact us.",
+            ),
+            "warn",
+        )
+        return back
+    trail.record(session, principal(), "remove_card", f"agreement:{number}", now)
+    session.commit()
+    with suppress(GatewayUnavailable, GatewayMisuse, NotFound):  # out of use here whether or not they forget it
+        _gateway().detach(removed.payment_method)
+    flash(
+        words.t("Kortet er fjernet. Fra nå av får du faktura.", "The card is removed. From now on you get invoices."),
+        "good",
+    )
+    return back

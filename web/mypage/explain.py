@@ -1,0 +1,222 @@
+"""What the machine's words mean, said to a driver: flags, what became of a passage, the story of a charge."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from billing.cards.models import Attempt
+from billing.cards.queries import ChargeStory
+from billing.invoices import words as document_words
+from web.words import day, kroner, language, pick, t
+
+_FLAGS: Mapping[str, tuple[str, str]] = {
+    "hour_rule": (
+        "Timesregel: du betaler for én passering i timen, den dyreste",
+        "One-hour rule: you pay for one passage an hour, the dearest",
+    ),
+    "hour_free": (
+        "Timesregel: gratis, du har betalt for en annen passering i samme time",
+        "One-hour rule: free, you have paid for another passage in the same hour",
+    ),
+    "monthly_cap": (
+        "Månedstak: kjøretøyet har nådd taket i området denne måneden",
+        "Monthly cap: the vehicle has reached this month's cap in the area",
+    ),
+    "tag_discount": ("Brikkerabatt", "Tag discount"),
+    "zero_emission": ("Nullutslipp: lavere pris", "Zero emission: lower price"),
+    "by_plate": (
+        "Lest på skiltet: brikken ble ikke lest",
+        "Read by plate: the tag was not read",
+    ),
+    "tag_plate_mismatch": (
+        "Brikke og skilt stemte ikke: kjøretøyet som brikken hører til, gjelder",
+        "Tag and plate differ: the vehicle that the tag belongs to counts",
+    ),
+    "after_removal": (
+        "Etter fjerning: operatøren hadde ikke fått beskjed da kjøretøyet passerte",
+        "After removal: the operator had not been told when the vehicle passed",
+    ),
+}
+
+
+def flags(names: Iterable[str]) -> list[str]:
+    """Return what flags of a passage mean; one without words of ours as a document says it."""
+    return [pick(_FLAGS[name]) if name in _FLAGS else _document_flag(name) for name in names]
+
+
+def _document_flag(name: str) -> str:
+    return document_words.flag("en" if language() == "en" else "nb", name)
+
+
+def fate(row: Any) -> list[str]:
+    """Return what became of a passage, or why a counter-row is there (rows of billing.passages.shown)."""
+    said: list[str] = []
+    if row.external:
+        ref = t(" (avtale {ref})", " (agreement {ref})", ref=row.external_ref) if row.external_ref else ""
+        said.append(
+            t(
+                "Gjøres opp på tilleggsavtalen din hos {charger}{ref}, ikke her",
+                "Settled on your additional agreement with {charger}{ref}, not here",
+                charger=row.charger,
+                ref=ref,
+            )
+        )
+    if row.reverses_id is not None:
+        said.append(_counter(row.counter_cause, row.counter_reason))
+    if row.taken_back == "moved":
+        said.append(
+            t(
+                "Flyttet til den som har kjøretøyet; se tilbakeføringen",
+                "Moved to who has the vehicle; see the reversal",
+            )
+        )
+    elif row.taken_back == "credited":
+        said.append(t("Kreditert; se tilbakeføringen", "Credited; see the reversal"))
+    if (row.booked_at - row.passed_at) > dt.timedelta(days=14):
+        said.append(
+            t("Kom sent fra operatøren: {when}", "Came late from the operator: {when}", when=day(row.booked_at))
+        )
+    return said
+
+
+def _counter(cause: str | None, reason: str | None) -> str:
+    if cause == "moved":
+        text = t(
+            "Tilbakeført: kjøretøyet var ikke lenger ditt", "Reversed: the vehicle was no longer on your agreement"
+        )
+    elif cause == "credited":
+        text = t("Tilbakeført: kreditert av kundeservice", "Reversed: credited by customer service")
+    else:
+        text = t("Rettelse fra operatøren", "Correction by the operator")
+    return f"{text} – {reason}" if reason and cause == "credited" else text
+
+
+_SOURCES: Mapping[str, tuple[str, str]] = {
+    "payment": ("Innbetaling", "Payment"),
+    "reversal": ("Innbetaling trukket tilbake av banken", "Payment taken back by the bank"),
+    "credit": ("Brukt tilgodehavende", "Credit used"),
+    "card": ("Trukket på kort", "Charged to card"),
+    "write_off": ("Ettergitt restbeløp", "Remainder written off"),
+}
+
+
+def source(name: str) -> str:
+    """Say by what something was paid."""
+    return pick(_SOURCES[name]) if name in _SOURCES else name
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of a charge's story: when, what, and how it went (good, warn, bad or nothing)."""
+
+    at: dt.datetime
+    text: str
+    tone: str = ""
+
+
+_CODES: Mapping[str, tuple[str, str]] = {
+    "insufficient_funds": ("det var ikke dekning på kortet", "there was not enough money on the card"),
+    "expired_card": ("kortet er utløpt", "the card has expired"),
+    "lost_card": ("kortet er meldt tapt", "the card is reported lost"),
+    "stolen_card": ("kortet er meldt stjålet", "the card is reported stolen"),
+    "do_not_honor": ("banken sa nei", "the bank said no"),
+    "generic_decline": ("banken sa nei", "the bank said no"),
+    "processing_error": ("det var en feil hos banken", "there was an error at the bank"),
+    "authentication_required": (
+        "banken krever at du bekrefter betalingen selv",
+        "the bank wants you to confirm the payment yourself",
+    ),
+}
+
+
+def charge_story(story: ChargeStory, invoice: int | None) -> Sequence[Step]:
+    """Return how a charge went, step by step, oldest first. ``invoice``: the number of its receipt or invoice."""
+    charge = story.charge
+    cause = (
+        t("Summen nådde grensen for trekk.", "The sum reached the limit for charging.")
+        if charge.cause == "threshold"
+        else t("Uken siden forrige trekk var over.", "The week since the last charge was over.")
+    )
+    steps = [Step(charge.due_at, cause)]
+    steps += [_attempt(attempt) for attempt in story.attempts]
+    end = charge.ended_at
+    if charge.state == "invoiced" and end is not None:
+        steps.append(Step(end, _invoiced(invoice), "warn"))
+    elif charge.state == "cancelled" and end is not None:
+        steps.append(
+            Step(end, t("Ikke lenger nødvendig: ingenting ble trukket.", "Not needed any more: nothing was charged."))
+        )
+    elif charge.state == "claimed" and story.attempts and story.attempts[-1].state == "declined":
+        again = t("Vi prøver igjen {when}.", "We try again on {when}.", when=day(charge.next_at))
+        steps.append(Step(charge.next_at, again))
+    elif charge.state == "due":
+        steps.append(Step(charge.next_at, t("Blir trukket snart.", "Will be charged soon.")))
+    return steps
+
+
+def _invoiced(number: int | None) -> str:
+    if number is None:
+        return t("Vi sender faktura i stedet.", "We send an invoice instead.")
+    return t(
+        "Vi ga opp kortet og sendte faktura {number} i stedet.",
+        "We gave the card up and sent invoice {number} instead.",
+        number=number,
+    )
+
+
+def _attempt(attempt: Attempt) -> Step:
+    sum_ = kroner(attempt.amount_ore)
+    at = attempt.ended_at or attempt.started_at
+    if attempt.state == "succeeded":
+        fee = (
+            t(", derav {fee} i kortgebyr", ", of which {fee} card fee", fee=kroner(attempt.fee_ore))
+            if attempt.fee_ore
+            else ""
+        )
+        return Step(at, t("Trukket {sum}{fee}.", "Charged {sum}{fee}.", sum=sum_, fee=fee), "good")
+    if attempt.state == "declined":
+        why = pick(_CODES.get(attempt.code or "", _CODES["do_not_honor"]))
+        return Step(at, t("Avvist: {why}.", "Declined: {why}.", why=why), "bad")
+    if attempt.state == "nothing":
+        return Step(at, t("Nådde aldri banken. Ingenting ble trukket.", "Never reached the bank. Nothing was charged."))
+    return Step(
+        at,
+        t(
+            "Sendt til banken, men vi har ikke fått svar ennå. Vi spør igjen og trekker ikke to ganger.",
+            "Sent to the bank, but there is no answer yet. We ask again and never charge twice.",
+        ),
+        "warn",
+    )
+
+
+def charge_word(story: ChargeStory) -> tuple[str, str]:
+    """Return how a charge stands in a word, and its tone."""
+    state = story.charge.state
+    if state == "claimed" and story.attempts:
+        last = story.attempts[-1].state
+        if last == "unknown":
+            return t("Venter på svar", "Waiting for the bank"), "warn"
+        if last == "declined":
+            return t("Avvist, prøves igjen", "Declined, will be tried again"), "bad"
+    return {
+        "due": (t("Skal trekkes", "To be charged"), ""),
+        "claimed": (t("Skal trekkes", "To be charged"), ""),
+        "succeeded": (t("Betalt", "Paid"), "good"),
+        "invoiced": (t("Ble faktura", "Became an invoice"), "warn"),
+        "cancelled": (t("Falt bort", "Fell away"), ""),
+    }[state]
+
+
+def invoice_word(row: Any, today: dt.date) -> tuple[str, str]:
+    """Return how a listed document stands in a word, and its tone."""
+    if row.kind == "credit_note":
+        return t("Kreditnota", "Credit note"), ""
+    if row.open_ore <= 0:
+        return t("Betalt", "Paid"), "good"
+    part = row.open_ore < row.total_ore
+    if row.due_on is not None and row.due_on < today:
+        return (t("Forfalt, delvis betalt", "Overdue, part paid") if part else t("Forfalt", "Overdue")), "bad"
+    return (t("Delvis betalt", "Part paid") if part else t("Å betale", "To pay")), "warn"
