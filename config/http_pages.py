@@ -77,7 +77,7 @@ def page_of(item: type[Schema]) -> type[Schema]:
 
 def paged(
     session: Session,
-    statement: Select[Any],
+    statement: Select[*tuple[Any, ...]],
     keys: Sequence[InstrumentedAttribute[Any] | ColumnElement[Any]],
     *,
     after: str | None,
