@@ -12,6 +12,7 @@ from config.jobs import Job
 SCHEDULE: tuple[Job, ...] = (
     Job("invoices", "0 3 1 * *", "billing.invoices.run:job", "invoice what has arrived and is not billed", every=True),
     Job("invoice_runs", "*/10 * * * *", "billing.invoices.run:job_unfinished", "go on with invoice runs begun by hand or cut short"),
+    Job("closings", "5 0 * * *", "accounts.agreements.close:job", "close the agreements whose day has come"),
     Job("partitions", "15 0 * * *", "billing.passages.partitions:job", "make the coming months' partitions of passages"),
     Job("move_passages", "*/10 * * * *", "billing.passages.move:job", "move passages after a vehicle was removed back in time"),
     Job("due_charges", "*/5 * * * *", "billing.cards.charge:job", "charge the cards that are due"),
@@ -21,6 +22,7 @@ SCHEDULE: tuple[Job, ...] = (
     Job("bank_inbox", "*/5 * * * *", "billing.payments.inbox:job", "read the files the bank has put in the inbox"),
     Job("overdue", "0 7 * * *", "billing.collection.overdue:job", "block agreements whose due date has passed unpaid", every=True),
     Job("reminders", "0 8 * * *", "billing.collection.remind:job", "remind before the due date", every=True),
+    Job("idempotency_keys", "20 3 * * *", "accounts.access.idempotency:job", "forget the answers to requests of long ago"),
     Job("housekeeping", "30 3 * * *", "config.jobs:housekeeping", "delete finished bells, take back stalled ones"),
 )  # fmt: skip
 

@@ -24,12 +24,14 @@ from accounts.access.models import IdempotencyKey
 from accounts.access.principal import principal
 from config.http import current_session, request_now
 from config.http_versions import document
+from config.jobs import JobContext
 from config.problems import Conflict, Invalid, PreconditionRequired
 
 P = ParamSpec("P")
 
 MAX_KEY = 200
 WAIT = "5s"
+KEPT_FOR = dt.timedelta(days=30)
 KEPT_HEADERS = ("ETag", "Location")
 UNDER_WAY = 0
 """Status of a row whose answer is not written yet."""
@@ -59,6 +61,12 @@ def forget_before(session: Session, instant: dt.datetime) -> int:
             delete(IdempotencyKey).where(IdempotencyKey.created_at < instant).returning(IdempotencyKey.id)
         ).all()
     )
+
+
+def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
+    """Forget keys older than KEPT_FOR."""
+    with ctx.sessions.begin() as session:
+        return {"forgotten": forget_before(session, scheduled_for - KEPT_FOR)}
 
 
 def _key() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from accounts.access.models import IdempotencyKey, TrailEntry
 from accounts.access.principal import Principal, principal
 from config.clock import now_utc
 from config.database import SessionFactory
+from config.jobs import JobContext
 from config.settings import Settings
 from tests.integration.conftest import Bearer
 from tests.integration.web.test_requests import entries, order, problem
@@ -115,6 +117,16 @@ def test_old_keys_are_forgotten(http: FlaskClient, bearer: Bearer, sessions: Ses
     with sessions.begin() as session:
         assert idempotency.forget_before(session, before) == 0
         assert idempotency.forget_before(session, now_utc()) == 1
+
+
+def test_the_job_forgets_after_a_month(
+    http: FlaskClient, bearer: Bearer, sessions: SessionFactory, settings: Settings
+) -> None:
+    order(http, bearer("agent"))
+    context = JobContext(sessions, settings)
+    assert idempotency.job(context, now_utc() + dt.timedelta(days=29)) == {"forgotten": 0}
+    assert order(http, bearer("agent")).headers["Idempotent-Replayed"] == "true"
+    assert idempotency.job(context, now_utc() + dt.timedelta(days=31)) == {"forgotten": 1}
 
 
 def test_the_trail_says_who_did_what(http: FlaskClient, bearer: Bearer, sessions: SessionFactory) -> None:
