@@ -13,6 +13,8 @@ from accounts.agreements import rules
 from accounts.agreements.models import Agreement
 from accounts.agreements.standing import StandingChanged, change
 from accounts.chargers.publish import Notice, publish
+from config.clock import business_now
+from config.jobs import JobContext, Result
 from config.problems import Conflict, Invalid, NotFound
 
 
@@ -99,3 +101,14 @@ def _reached(session: Session, ids: Sequence[int], now: dt.datetime, actor: str)
     ).all()
     # Chargers were told when the closing was decided: change() publishes nothing for it.
     return change(session, [(row.id, row.standing, rules.CLOSED) for row in rows], now, "closed", actor)
+
+
+def job(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
+    """Close what has come to its day, a chunk a transaction. The second time there is nothing left."""
+    closed = 0
+    while True:
+        with ctx.sessions.begin() as session:
+            changed = close_reached(session, business_now(session))
+        closed += len(changed)
+        if not changed:
+            return {"closed": closed}

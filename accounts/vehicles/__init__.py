@@ -6,5 +6,6 @@ Does not own: the passages of a vehicle (billing.passages moves them when a remo
 Words: registration, scope ('' for the tag agreement, a ferry operator's code for an additional agreement),
 mount, removal. A vehicle is (country, plate), the plate normalised by ``rules.normalise_plate``.
 Invariants: a vehicle, or a tag, is on one agreement of a scope at a time (exclusion constraint); a tag is
-mounted on one vehicle at a time; history is never overwritten: an end is set once, and a removal row says why.
+mounted on one vehicle at a time; history is never overwritten: an end only ever moves to an earlier instant, and
+each time a removal row says who, when and why (a closed agreement's registrations end with it and need none).
 """

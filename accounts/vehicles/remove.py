@@ -59,14 +59,7 @@ def remove(
     )
     if registration is None:
         raise NotFound("There is no such vehicle on this agreement.")
-    additional = {row.id: row for row in additional_with(session, registration, ends_at)}
-    unknown = sorted(set(also) - set(additional))
-    if unknown:
-        ended = _ended(session, registration, ends_at, unknown)
-        if len(ended) != len(unknown):
-            wrong = {"field": "also", "code": "unknown", "message": "is no additional agreement with this vehicle"}
-            raise Invalid("One of the additional agreements does not have this vehicle.", errors=[wrong])
-        additional |= {row.id: row for row in ended}
+    additional = _wanted(session, registration, also, ends_at)
     rows = [registration, *(additional[one] for one in dict.fromkeys(also) if one != registration_id)]
     # One order for everybody, so that two removals of the same things cannot hold each other up.
     done = {row.id: _end(session, row, ends_at, reason, now, actor) for row in sorted(rows, key=lambda row: row.id)}
@@ -86,6 +79,21 @@ def remove(
         also=[done[row.id] for row in rows[1:]],
         still=[row for row in additional.values() if row.id not in done],
     )
+
+
+def _wanted(
+    session: Session, registration: Registration, also: Sequence[int], ends_at: dt.datetime
+) -> dict[int, Registration]:
+    """Return by id what additionally has the vehicle, and those of ``also`` that had it. Raises Invalid."""
+    additional = {row.id: row for row in additional_with(session, registration, ends_at)}
+    unknown = sorted(set(also) - set(additional))
+    if unknown:
+        ended = _ended(session, registration, ends_at, unknown)
+        if len(ended) != len(unknown):
+            wrong = {"field": "also", "code": "unknown", "message": "is no additional agreement with this vehicle"}
+            raise Invalid("One of the additional agreements does not have this vehicle.", errors=[wrong])
+        additional |= {row.id: row for row in ended}
+    return additional
 
 
 def additional_with(session: Session, registration: Registration, at: dt.datetime) -> Sequence[Registration]:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from accounts.agreements import queries
 from accounts.agreements.block import block, reopen, void
-from accounts.agreements.close import Closed, close, close_reached
+from accounts.agreements.close import Closed, close, close_reached, job
 from accounts.agreements.method import set_payment_method
 from accounts.agreements.models import Agreement, Block, StandingChange
 from accounts.agreements.standing import StandingChanged, apply
@@ -18,9 +18,11 @@ from accounts.customers.close import close_agreement
 from accounts.customers.models import Message
 from accounts.customers.sign_up import SignedUp
 from accounts.vehicles.register import register
-from config.clock import start_of_day
+from config.clock import move_clock, start_of_day
 from config.database import SessionFactory
+from config.jobs import JobContext
 from config.problems import Conflict, Invalid, NotFound, PreconditionFailed
+from config.settings import Settings
 from tests.integration.accounts.conftest import DAY, HOUR, NOW, at_once, put, told
 
 CALLED = {"channel": "phone", "note": "called"}
@@ -168,6 +170,19 @@ def test_closing_from_a_later_day_is_reached_by_the_daily_job(session: Session, 
     assert close_reached(session, day + DAY) == []
     last = queries.story(session, kari.agreement).changes[-1]
     assert (last.standing, last.at, last.reason) == ("closed", day, "closed")
+
+
+def test_the_job_closes_all_whose_day_has_come(
+    sessions: SessionFactory, settings: Settings, session: Session, kari: SignedUp, ola: SignedUp
+) -> None:
+    for signed, days in ((kari, 1), (ola, 30)):
+        close(session, signed.agreement.id, at=NOW + days * DAY, now=NOW, actor="a")
+    move_clock(session, NOW + 2 * DAY, running=False)
+    session.commit()
+    ctx = JobContext(sessions, settings)
+    assert job(ctx, NOW) == {"closed": 1}
+    assert job(ctx, NOW) == {"closed": 0}
+    assert (standing(session, kari), standing(session, ola)) == ("closed", "open")
 
 
 def test_until_its_day_a_closing_agreement_can_be_blocked_and_takes_no_vehicle(
