@@ -6,8 +6,10 @@ PostgreSQL only. Callers own transactions: a verb takes a Session and never comm
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated
+from typing import Annotated, Any
 
+import psycopg
+from psycopg.types.array import ListDumper
 from sqlalchemy import BigInteger, DateTime, Engine, Identity, MetaData, Text, create_engine
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
 
@@ -25,6 +27,20 @@ Instant = Annotated[dt.datetime, mapped_column(DateTime(timezone=True))]
 Str = Annotated[str, mapped_column(Text)]
 
 SessionFactory = sessionmaker[Session]
+
+
+class _Lists(ListDumper):
+    """Lists as arrays, those of whole numbers in one step: bulk verbs hand over thousands of ids at a time, and an
+    element at a time that was a fifth of an invoice run's own work."""
+
+    def dump(self, obj: list[Any]) -> Any:
+        """Return the array as text; what is not all whole numbers goes psycopg's way."""
+        if obj and set(map(type, obj)) == {int}:
+            return b"{" + str(obj)[1:-1].encode() + b"}"
+        return super().dump(obj)
+
+
+psycopg.adapters.register_dumper(list, _Lists)
 
 
 class Base(DeclarativeBase):

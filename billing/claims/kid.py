@@ -25,6 +25,9 @@ Check = Literal["ok", "bad_check", "foreign"]
 _SHAPE = re.compile(r"[0-9]{1,24}[0-9-]")
 
 
+_DOUBLED = {str(digit): sum(divmod(2 * digit, 10)) for digit in range(10)}
+
+
 class Kid(NamedTuple):
     """What one of our own KIDs names."""
 
@@ -39,7 +42,9 @@ def make_kid(agreement_number: int, invoice_number: int) -> str:
     if not 1 <= invoice_number < 10**INVOICE_DIGITS:
         raise ValueError(f"invoice number {invoice_number} does not fit {INVOICE_DIGITS} digits")
     body = f"{agreement_number:0{AGREEMENT_DIGITS}}{invoice_number:0{INVOICE_DIGITS}}"
-    return body + luhn.calc_check_digit(body)
+    # As luhn.calc_check_digit, which takes ten times as long: a run makes tens of thousands.
+    total = sum(map(int, body[-2::-2])) + sum(map(_DOUBLED.__getitem__, body[-1::-2]))
+    return f"{body}{-total % 10}"
 
 
 def parse_kid(text: str) -> Kid | None:

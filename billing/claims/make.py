@@ -38,9 +38,9 @@ class BalanceDiffers(Exception):
 
 
 _INSERT = """
-    INSERT INTO claims (agreement_id, kind, run, part, cutoff_at, passages_ore, passages_count, made_at)
+    INSERT INTO claims (agreement_id, kind, run, part, cutoff_at, passages_ore, passages_count, due_on, made_at)
     SELECT b.agreement_id, :kind, :run, :part, :cutoff,
-           b.unbilled_ore - coalesce(late.ore, 0), b.unbilled_count - coalesce(late.count, 0), :now
+           b.unbilled_ore - coalesce(late.ore, 0), b.unbilled_count - coalesce(late.count, 0), :due, :now
     FROM balances AS b
     LEFT JOIN (
         SELECT agreement_id, sum(amount_ore)::bigint AS ore, count(*) AS count
@@ -71,11 +71,13 @@ def make(
     cutoff: dt.datetime,
     minimum_ore: int,
     now: dt.datetime,
+    due_on: dt.date | None = None,
 ) -> list[MadeClaim]:
     """Claim what each agreement has unbilled and booked by ``cutoff`` (inclusive), where that is ≥ ``minimum_ore``.
 
     A sum of nothing or less is never claimed, whatever the minimum. Unique by (agreement, run, part): a repeat
-    makes nothing and returns nothing. Raises BalanceDiffers when what was taken is not what the balance said.
+    makes nothing and returns nothing. ``due_on``: for a caller that issues the document in the same transaction,
+    which would write it otherwise. Raises BalanceDiffers when what was taken is not what the balance said.
     """
     if not agreement_ids:
         return []
@@ -89,6 +91,7 @@ def make(
             "part": part,
             "cutoff": cutoff,
             "minimum": max(minimum_ore, 1),
+            "due": due_on,
             "now": now,
         },
     )

@@ -36,10 +36,24 @@ def issue(
     lock_claims(session, claim_ids)
     done = existing(session, claim_ids)
     fresh = [claim_id for claim_id in dict.fromkeys(claim_ids) if claim_id not in done]
-    credit.use(session, fresh, today=issued_on, now=now)
     presented = Presented(seller, issued_on, due_on, None, run_id, now)
-    done |= write(session, fresh, presented, since=since)
+    done |= issue_fresh(session, fresh, presented, since=since)
     return [done[claim_id] for claim_id in claim_ids]
+
+
+def issue_fresh(
+    session: Session, claim_ids: Sequence[int], presented: Presented, *, since: dt.datetime | None = None
+) -> dict[int, int]:
+    """Issue the invoices of claims that have none, their balances being locked; return claim id → document id."""
+    owners = session.execute(
+        text(
+            "SELECT id FROM claims AS c WHERE id = ANY(:ids) "
+            "AND EXISTS (SELECT FROM credit_entries AS e WHERE e.agreement_id = c.agreement_id)"
+        ),
+        {"ids": list(claim_ids)},
+    )
+    credit.use(session, list(owners.scalars()), today=presented.issued_on, now=presented.now)
+    return write(session, claim_ids, presented, since=since)
 
 
 def lock_claims(session: Session, claim_ids: Sequence[int]) -> None:

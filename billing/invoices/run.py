@@ -28,11 +28,12 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from billing.claims.make import make
-from billing.invoices.issue import issue
+from billing.invoices.issue import issue_fresh
 from billing.invoices.models import Run, RunFault
 from billing.invoices.numbers import SeriesFull
 from billing.invoices.rules import due_date
 from billing.invoices.seller import seller_of
+from billing.invoices.write import Presented
 from billing.passages.balances import lock
 from config.clock import business_date, business_now, start_of_day
 from config.database import SessionFactory
@@ -189,7 +190,7 @@ def _chunk(
             run.state, run.finished_at, run.seconds_left = "done", terms.now, 0
         return 0, None
     tally = _invoice(session, rows, terms)
-    rest = [row_id for row_id, _ in rows if row_id not in set(tally.invoiced) | tally.faults.keys()]
+    rest = sorted({row_id for row_id, _ in rows} - set(tally.invoiced) - tally.faults.keys())
     run.carried += session.execute(text(_CARRIED), {"ids": rest, "cutoff": terms.cutoff}).scalar_one()
     run.created += tally.created
     run.sum_ore += tally.sum_ore
@@ -216,7 +217,7 @@ def _candidates(
 
 def _invoice(session: Session, rows: Sequence[tuple[int, bool]], terms: Terms) -> Tally:
     """Invoice agreements; where that fails, halve them until the ones that fail stand alone."""
-    lock(session, [row_id for row_id, _ in rows])
+    lock(session, [row_id for row_id, _ in rows])  # all in one order, and before their balances are read
     try:
         with session.begin_nested():
             return _make_and_issue(session, rows, terms)
@@ -239,17 +240,9 @@ def _make_and_issue(session: Session, rows: Sequence[tuple[int, bool]], terms: T
     for closed, minimum_ore in ((False, terms.minimum_ore), (True, 1)):
         ids = [row_id for row_id, is_closed in rows if is_closed is closed]
         run = f"invoices:{terms.for_date}"
-        made += make(session, ids, "invoice", run, "", terms.cutoff, minimum_ore, terms.now)
-    issue(
-        session,
-        [claim.claim_id for claim in made],
-        seller=terms.seller,
-        issued_on=terms.issued_on,
-        due_on=terms.due_on,
-        run_id=terms.run_id,
-        now=terms.now,
-        since=None if since[1] else since[0],
-    )
+        made += make(session, ids, "invoice", run, "", terms.cutoff, minimum_ore, terms.now, terms.due_on)
+    presented = Presented(terms.seller, terms.issued_on, terms.due_on, None, terms.run_id, terms.now)
+    issue_fresh(session, [claim.claim_id for claim in made], presented, since=None if since[1] else since[0])
     invoiced = [claim.agreement_id for claim in made]
     return Tally(len(made), sum(claim.amount_ore for claim in made), {}, invoiced)
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from billing.invoices import run as room
-from billing.invoices.issue import issue
+from billing.invoices.issue import issue_fresh
 from billing.invoices.models import Document, Run, RunFault
 from billing.invoices.numbers import FIRST
 from billing.invoices.run import begin, carry_out, job, job_unfinished
@@ -138,13 +138,13 @@ def test_a_run_cut_short_goes_on_where_it_was(
     monkeypatch.setattr(room, "CHUNK", 2)
     calls: list[int] = []
 
-    def cut(*args: Any, **named: Any) -> list[int]:
+    def cut(*args: Any, **named: Any) -> dict[int, int]:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return issue(*args, **named)
+        return issue_fresh(*args, **named)
 
-    monkeypatch.setattr(room, "issue", cut)
+    monkeypatch.setattr(room, "issue_fresh", cut)
     with pytest.raises(KeyboardInterrupt):
         job(ctx, FEBRUARY)
     row = session.scalars(select(Run)).one()

@@ -100,9 +100,9 @@ class World:
         passage = self._one(
             "INSERT INTO passages (id, booked_at, agreement_id, charger_id, source_id, batch_id, reverses_id, "
             "passed_at, passed_offset, station, project, service, country, plate, vehicle_class, list_ore, "
-            "amount_ore, vat_bp, flags, external, owed, claim_id) VALUES (nextval('passage_ids'), :booked, :agreement, :charger, :source, "
-            ":batch, :reverses, :at, 60, 'S1', 'P1', :service, :country, :plate, '1', :list, :ore, :vat, :flags, "
-            "false, true, :claim) RETURNING id",
+            "amount_ore, vat_bp, flags, external, owed, claim_id) VALUES (nextval('passage_ids'), :booked, :agreement, "
+            ":charger, :source, :batch, :reverses, :at, 60, 'S1', 'P1', :service, :country, :plate, '1', :list, :ore, "
+            ":vat, :flags, false, true, :claim) RETURNING id",
             booked=booked,
             agreement=agreement,
             charger=self.charger,
