@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -98,6 +98,38 @@ def allocate(session: Session, settlements: Sequence[Settlement], today: dt.date
     return Allocated(ids, agreement_ids, leftovers)
 
 
+def allocate_query(
+    session: Session, query: str, params: Mapping[str, Any], today: dt.date, now: dt.datetime
+) -> list[Leftover]:
+    """Settle what a query of ours asks for, set-based, and return what did not fit: for tens of thousands at once.
+
+    ``query`` yields (claim_id, source, source_id, amount_ore > 0, value_date, position): nothing that is allocated
+    already, each (source, source_id, claim) once. The caller holds the balances' locks of all its agreements, and
+    recomputes the standing before committing.
+    """
+    session.execute(
+        text(
+            "SELECT count(*) FROM (SELECT id FROM claims WHERE id IN "  # noqa: S608 - code of ours, no input
+            f"(SELECT q.claim_id FROM ({query}) AS q) ORDER BY id FOR NO KEY UPDATE) AS locked"
+        ),
+        params,
+    )
+    insert = _ALLOCATE.format(asked=f"({query})") + " RETURNING id"
+    ids = session.scalars(text(insert), {**params, "now": now}).all()
+    session.execute(text(_SETTLED), {"ids": ids})
+    book_query(session, _BOOK, {"ids": ids}, booked_on=today, now=now)
+    rows = session.execute(
+        text(
+            "SELECT q.claim_id, q.source, q.source_id, q.amount_ore, q.value_date, "  # noqa: S608 - ours
+            f"q.amount_ore - coalesce(a.amount_ore, 0) AS left_ore FROM ({query}) AS q "
+            "LEFT JOIN allocations AS a ON a.source = q.source AND a.source_id = q.source_id "
+            "AND a.claim_id = q.claim_id WHERE q.amount_ore > coalesce(a.amount_ore, 0) ORDER BY q.position"
+        ),
+        params,
+    )
+    return [Leftover(Settlement(*row[:5]), row.left_ore) for row in rows]
+
+
 def _check(settlements: Sequence[Settlement]) -> None:
     """Raise ValueError for what no caller may ask."""
     keys = {(s.source, s.source_id, s.claim_id) for s in settlements}
@@ -169,15 +201,17 @@ _ALLOCATE = """
                            greatest(0, c.amount_ore - c.settled_ore - coalesce(sum(s.amount_ore) OVER w, 0)))
                 ELSE greatest(s.amount_ore, least(0, -c.settled_ore - coalesce(sum(s.amount_ore) OVER w, 0)))
             END)::bigint AS fit
-        FROM unnest(CAST(:claims AS bigint[]), CAST(:sources AS text[]), CAST(:source_ids AS bigint[]),
-                    CAST(:amounts AS bigint[]), CAST(:dates AS date[]))
-             WITH ORDINALITY AS s (claim_id, source, source_id, amount_ore, value_date, position)
+        FROM {asked} AS s (claim_id, source, source_id, amount_ore, value_date, position)
         JOIN claims AS c ON c.id = s.claim_id
         WINDOW w AS (PARTITION BY s.claim_id ORDER BY s.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     ) AS fitted
     WHERE fit <> 0
     ORDER BY position
-    RETURNING id, source, source_id, claim_id, amount_ore
+"""
+
+_LIST = """
+    unnest(CAST(:claims AS bigint[]), CAST(:sources AS text[]), CAST(:source_ids AS bigint[]),
+           CAST(:amounts AS bigint[]), CAST(:dates AS date[])) WITH ORDINALITY
 """
 
 _SETTLED = """
@@ -207,7 +241,8 @@ def _allocate(
     session: Session, settlements: Sequence[Settlement], now: dt.datetime
 ) -> dict[int, tuple[str, int, int, int]]:
     """Insert what fits of one round and raise the claims' settled sums; return allocation id → what it is."""
-    rows = session.execute(text(_ALLOCATE), {**_columns(settlements), "now": now}).all()
+    insert = _ALLOCATE.format(asked=_LIST) + " RETURNING id, source, source_id, claim_id, amount_ore"
+    rows = session.execute(text(insert), {**_columns(settlements), "now": now}).all()
     made: dict[int, tuple[str, int, int, int]] = {
         row.id: (row.source, row.source_id, row.claim_id, row.amount_ore) for row in rows
     }

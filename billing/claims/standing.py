@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, text
@@ -41,7 +41,15 @@ def recompute_locked(
     session: Session, agreement_ids: Sequence[int], today: dt.date, now: dt.datetime, actor: str
 ) -> list[StandingChanged]:
     """Do the same for a caller that holds the balances' locks."""
-    blocked = _blocked(session, agreement_ids)
+    query = "SELECT unnest(CAST(:agreements AS bigint[])) AS agreement_id"
+    return recompute_query(session, query, {"agreements": list(agreement_ids)}, today, now, actor)
+
+
+def recompute_query(
+    session: Session, query: str, params: Mapping[str, Any], today: dt.date, now: dt.datetime, actor: str
+) -> list[StandingChanged]:
+    """Do the same for the agreements that a query of ours yields as ``agreement_id``, their balances locked."""
+    blocked = _blocked(session, query, params)
     if not blocked:
         return []
     remainder = whole(REMAINDER, today)
@@ -73,16 +81,17 @@ def overdue_sums(session: Session, agreement_ids: Iterable[int], today: dt.date,
     return {row.agreement_id: row.ore for row in rows}
 
 
-def _blocked(session: Session, agreement_ids: Sequence[int]) -> list[int]:
+def _blocked(session: Session, query: str, params: Mapping[str, Any]) -> list[int]:
     """Return those that are closed to traffic for unpaid claims, or whose standing says so."""
     return list(
         session.scalars(
             text(
-                "SELECT a.id FROM agreements AS a WHERE a.id = ANY(:ids) AND (a.standing IN "
-                "('blocked', 'awaiting_reopen') OR EXISTS "
-                "(SELECT FROM blocks AS b WHERE b.agreement_id = a.id AND b.ended_at IS NULL)) ORDER BY a.id"
+                "SELECT a.id FROM agreements AS a LEFT JOIN blocks AS b "  # noqa: S608 - code of ours
+                "ON b.agreement_id = a.id AND b.ended_at IS NULL "
+                f"WHERE a.id IN (SELECT q.agreement_id FROM ({query}) AS q) "
+                "AND (a.standing IN ('blocked', 'awaiting_reopen') OR b.id IS NOT NULL) ORDER BY a.id"
             ),
-            {"ids": list(agreement_ids)},
+            params,
         )
     )
 

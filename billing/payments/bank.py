@@ -6,17 +6,17 @@ import datetime as dt
 import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.claims import credit
-from billing.claims.settle import Settlement, allocate
-from billing.claims.standing import recompute_locked
-from billing.passages.balances import lock
+from billing.claims.settle import Leftover, allocate_query
+from billing.claims.standing import recompute_query
+from billing.passages.balances import lock_query
 from billing.payments import incoming, match, reversals
-from billing.payments.match import Contradiction, Matched
+from billing.payments.match import Contradiction, Waiting
 from billing.payments.ocr import OcrFile, OcrFileError, read_ocr
 from config.clock import business_date
 from config.problems import TooLarge
@@ -96,18 +96,20 @@ def receive(
     transactions += sum(1 for fault in file.faults if fault.number is not None)
     file_id = _keep(session, digest, name, content, now, transactions=transactions, sum_ore=total)
     _cover(session, file_id, file)
-    rows = match.insert(session, file_id, today, now)
+    inserted = match.insert(session, file_id, today, now)
     result = BankResult(
         "booked",
         file_id,
         name,
         transactions=transactions,
         sum_ore=total,
-        payments=len(rows),
-        repeated=count - len(rows),
+        payments=inserted.count,
+        repeated=count - inserted.count,
+        matched=inserted.matched,
+        matched_ore=inserted.matched_ore,
         notes=incoming.notes(file, accounts),
     )
-    return _settle(session, result, rows, today, now, actor)
+    return _settle(session, result, inserted.waiting, today, now, actor)
 
 
 def _keep(
@@ -172,44 +174,49 @@ def _cover(session: Session, file_id: int, file: OcrFile) -> None:
         )
 
 
+_MATCHED = "FROM payments WHERE bank_file_id = :file AND state = 'settled' AND claim_id IS NOT NULL AND amount_ore > 0"
+_ASKED = f"SELECT claim_id, 'payment' AS source, id AS source_id, amount_ore, value_date, line AS position {_MATCHED}"
+_TOUCHED = f"SELECT agreement_id {_MATCHED} UNION SELECT unnest(CAST(:others AS bigint[]))"
+
+
 def _settle(
-    session: Session, result: BankResult, rows: Sequence[Matched], today: dt.date, now: dt.datetime, actor: str
+    session: Session, result: BankResult, waiting: Sequence[Waiting], today: dt.date, now: dt.datetime, actor: str
 ) -> BankResult:
     """Let the new payments do what they are for; return the result with what came of it."""
-    matched = [row for row in rows if row.state == "settled"]
-    undoings = reversals.find(session, rows)
-    agreements = {row.agreement_id for row in matched} | {u.agreement_id for u in undoings}
-    touched = sorted(i for i in agreements if i is not None)
-    lock(session, touched)
-    done = allocate(session, [_settlement(row) for row in matched], today, now)
-    owners = {row.id: row.agreement_id for row in matched}
-    gains = [
-        credit.Gain(owners[left.settlement.source_id] or 0, left.settlement.source_id, left.amount_ore)
-        for left in done.leftovers
-    ]
+    undoings = reversals.find(session, waiting)
+    others = [u.agreement_id for u in undoings if u.agreement_id is not None]
+    touched: dict[str, Any] = {"file": result.file_id, "others": others}
+    lock_query(session, _TOUCHED, touched)
+    leftovers = allocate_query(session, _ASKED, {"file": result.file_id}, today, now)
+    gains = _gains(session, leftovers)
     credit.add(session, gains, "overpaid", today, now)
     reversals.undo(session, undoings, today, now)
     credit.use(session, credit.past_due(session, [gain.agreement_id for gain in gains], today), today, now)
-    changes = recompute_locked(session, touched, today, now, actor)
-    waiting = session.execute(
+    changes = recompute_query(session, _TOUCHED, touched, today, now, actor)
+    left = session.execute(
         text(
             "SELECT count(*) AS n, coalesce(sum(amount_ore), 0)::bigint AS ore FROM payments "
-            "WHERE id = ANY(:ids) AND state = 'suspense'"
+            "WHERE bank_file_id = :file AND state = 'suspense'"
         ),
-        {"ids": [row.id for row in rows if row.state == "suspense"]},
+        {"file": result.file_id},
     ).one()
     return replace(
         result,
-        matched=len(matched),
-        matched_ore=sum(row.amount_ore for row in matched),
         credit_ore=sum(gain.amount_ore for gain in gains),
-        suspense=waiting.n,
-        suspense_ore=waiting.ore,
+        suspense=left.n,
+        suspense_ore=left.ore,
         taken_back=len(undoings),
         standings=len(changes),
     )
 
 
-def _settlement(row: Matched) -> Settlement:
-    assert row.claim_id is not None
-    return Settlement(row.claim_id, "payment", row.id, row.amount_ore, row.value_date)
+def _gains(session: Session, leftovers: Sequence[Leftover]) -> list[credit.Gain]:
+    """Return what was too much for its claim as credit of the claim's agreement."""
+    rows = session.execute(
+        text("SELECT id, agreement_id FROM claims WHERE id = ANY(:ids)"),
+        {"ids": [left.settlement.claim_id for left in leftovers]},
+    )
+    owners = {row.id: row.agreement_id for row in rows}
+    return [
+        credit.Gain(owners[left.settlement.claim_id], left.settlement.source_id, left.amount_ore) for left in leftovers
+    ]

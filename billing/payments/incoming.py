@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from billing.payments.ocr import Assignment, OcrFault, OcrFile, Transaction
 
 _NO_DATE = "undated"
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A payment to be. ``kid`` as it came ("" for none), ``look_up`` as documents write it; ``why`` is set when it
-    must wait in suspense whatever its KID says."""
+class Incoming(NamedTuple):
+    """A payment to be, column by column as it is copied.
+
+    ``kid`` as it came ("" for none), ``look_up`` as documents write it; ``why`` is set when it must wait in suspense
+    whatever its KID says.
+    """
 
     line: int
     key: str

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -39,18 +39,24 @@ class Contradiction(Exception):
 
 
 @dataclass(frozen=True)
-class Matched:
-    """A new payment row: with its claim where the KID named one. Amount in øre, negative when it takes back."""
+class Waiting:
+    """A new payment that settles nothing by itself: in suspense, or taking money back (amount below zero, in øre)."""
 
     id: int
-    line: int
     amount_ore: int
     value_date: dt.date
     kid: str | None
-    state: str
-    why: str | None
-    claim_id: int | None
-    agreement_id: int | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Inserted:
+    """The new payments of a file: how many, how many of them were matched to a claim and their sum, and the rest."""
+
+    count: int
+    matched: int
+    matched_ore: int
+    waiting: list[Waiting]
 
 
 _TEMPORARY = """
@@ -89,7 +95,6 @@ _INSERT = """
     FROM incoming_payments AS i LEFT JOIN documents AS d ON d.kid = i.look_up
     ORDER BY i.line
     ON CONFLICT (key) DO NOTHING
-    RETURNING id, line, amount_ore, value_date, kid, state, why, claim_id, agreement_id
 """
 
 # All of it into suspense first; what is matched leaves it in the same transaction.
@@ -98,7 +103,7 @@ _BOOK = """
            CASE WHEN amount_ore > 0 THEN 'suspense' ELSE 'bank' END AS credit, 0 AS credit_owner,
            abs(amount_ore) AS amount_ore,
            CASE WHEN amount_ore > 0 THEN 'payment' ELSE 'taken_back' END AS code, id AS ref, '' AS part
-    FROM payments WHERE id = ANY(:ids)
+    FROM payments WHERE bank_file_id = :file
 """
 
 
@@ -111,7 +116,7 @@ def stage(session: Session, rows: Iterable[Incoming]) -> int:
     count = 0
     with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
         for row in rows:
-            copy.write_row(astuple(row))
+            copy.write_row(row)
             count += 1
     session.execute(text("ANALYZE incoming_payments"))
     wrong = session.execute(text(_CONTRADICTIONS)).one_or_none()
@@ -123,15 +128,31 @@ def stage(session: Session, rows: Iterable[Incoming]) -> int:
     return count
 
 
-def insert(session: Session, file_id: int, today: dt.date, now: dt.datetime) -> list[Matched]:
-    """Insert what was staged and is new, matched by KID, book it into suspense; return it in the file's order."""
-    rows = [Matched(*row) for row in session.execute(text(_INSERT), {"file": file_id, "now": now})]
-    book_query(session, _BOOK, {"ids": [row.id for row in rows]}, booked_on=today, now=now)
-    _say_why(session, rows)
-    return sorted(rows, key=lambda row: row.line)
+def insert(session: Session, file_id: int, today: dt.date, now: dt.datetime) -> Inserted:
+    """Insert what was staged and is new, matched by KID, and book it into suspense."""
+    session.execute(text(_INSERT), {"file": file_id, "now": now})
+    book_query(session, _BOOK, {"file": file_id}, booked_on=today, now=now)
+    sums = session.execute(
+        text(
+            "SELECT count(*) AS n, count(*) FILTER (WHERE state = 'settled') AS matched, "
+            "coalesce(sum(amount_ore) FILTER (WHERE state = 'settled'), 0)::bigint AS ore "
+            "FROM payments WHERE bank_file_id = :file"
+        ),
+        {"file": file_id},
+    ).one()
+    rows = session.execute(
+        text(
+            "SELECT id, amount_ore, value_date, kid, why FROM payments "
+            "WHERE bank_file_id = :file AND state = 'suspense' ORDER BY line"
+        ),
+        {"file": file_id},
+    )
+    waiting = [Waiting(*row) for row in rows]
+    _say_why(session, waiting)
+    return Inserted(sums.n, sums.matched, sums.ore, waiting)
 
 
-def _say_why(session: Session, rows: Iterable[Matched]) -> None:
+def _say_why(session: Session, rows: Iterable[Waiting]) -> None:
     """Tell a missing and a mistyped KID from an unknown one."""
     said: dict[str, list[int]] = {"no_kid": [], "bad_kid": []}
     for row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -39,6 +40,20 @@ def one(session: Session, payment_id: int) -> dict[str, Any]:
     if row is None:
         raise NotFound("There is no such payment.")
     return _as_dict(row)
+
+
+def waiting(session: Session) -> tuple[int, int]:
+    """Return how many payments wait in suspense, and their sum (øre)."""
+    row = session.execute(
+        select(func.count(), func.coalesce(func.sum(Payment.amount_ore), 0)).where(Payment.state == "suspense")
+    ).one()
+    return row[0], int(row[1])
+
+
+def waiting_of(session: Session, amounts_ore: Sequence[int], limit: int) -> list[dict[str, Any]]:
+    """Return payments in suspense of exactly one of these sums (øre), the last first: perhaps what somebody misses."""
+    query = _shown().where(Payment.state == "suspense", Payment.amount_ore.in_(list(amounts_ore)))
+    return [_as_dict(row) for row in session.execute(query.order_by(Payment.id.desc()).limit(limit))]
 
 
 def _shown() -> Select[Any]:

@@ -17,14 +17,14 @@ from sqlalchemy.orm import Session
 from billing.claims import credit
 from billing.claims.settle import Settlement, allocate
 from billing.passages.balances import lock
-from billing.payments.match import Matched
+from billing.payments.match import Waiting
 
 
 @dataclass(frozen=True)
 class Undoing:
     """A reversal and the payment it takes back (ids), with the agreement that had the money, if one had."""
 
-    reversal: Matched
+    reversal: Waiting
     payment_id: int
     state: str
     agreement_id: int | None
@@ -43,7 +43,7 @@ _ORIGINAL = """
 """
 
 
-def find(session: Session, rows: Sequence[Matched]) -> list[Undoing]:
+def find(session: Session, rows: Sequence[Waiting]) -> list[Undoing]:
     """Find which payments the new negative rows take back, and note it on the rows (once for each payment)."""
     found = []
     for row in rows:

@@ -97,15 +97,15 @@ class Books:
             params = {"a": agreement, "c": self.charger, "b": self.batch, "s": source, "ore": ore, "at": booked}
             passage = self.one(
                 "INSERT INTO passages (id, booked_at, agreement_id, charger_id, source_id, batch_id, passed_at, "
-                "passed_offset, station, project, service, country, plate, vehicle_class, list_ore, amount_ore, vat_bp, "
-                "flags, external, owed) VALUES (nextval('passage_ids'), :at, :a, :c, :s, :b, :at, 60, 'S1', 'P1', "
+                "passed_offset, station, project, service, country, plate, vehicle_class, list_ore, amount_ore, "
+                "vat_bp, flags, external, owed) VALUES (nextval('passage_ids'), :at, :a, :c, :s, :b, :at, 60, 'S1', 'P1', "
                 "'toll', 'NO', 'EK12345', '1', :ore, :ore, 0, 0, false, true) RETURNING id",
                 **params,
             )
             self.session.execute(
                 text(
-                    "INSERT INTO records (charger_id, source_id, batch_id, position, hash, passed_at, amount_ore, code, "
-                    "passage_id) VALUES (:c, :s, :b, :p, '\\x00', :at, :ore, 'accepted', :p)"
+                    "INSERT INTO records (charger_id, source_id, batch_id, position, hash, passed_at, amount_ore, "
+                    "code, passage_id) VALUES (:c, :s, :b, :p, '\\x00', :at, :ore, 'accepted', :p)"
                 ),
                 {**params, "p": passage},
             )
@@ -130,9 +130,7 @@ class Books:
         (document,) = issue(
             self.session, [claim.claim_id], seller=SELLER, issued_on=ISSUED.date(), due_on=due, run_id=None, now=ISSUED
         )
-        row = self.session.execute(
-            text("SELECT number, kid FROM documents WHERE id = :id"), {"id": document}
-        ).one()
+        row = self.session.execute(text("SELECT number, kid FROM documents WHERE id = :id"), {"id": document}).one()
         return Invoice(agreement, claim.claim_id, document, row.number, row.kid, claim.amount_ore)
 
     def file(self, *payments: BankPayment, account: str = OURS) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
@@ -140,15 +138,16 @@ TAMPERED = {
     "ledger_suspense": "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'payment' AND amount_ore = 9000",
     "ledger_card_clearing": "UPDATE transfers SET amount_ore = amount_ore - 1 WHERE code = 'card_payment'",
     "ledger_card_fees": "DELETE FROM transfers WHERE code = 'card_fee'",
-    "transfers_claims": "UPDATE transfers SET debit_owner = debit_owner + 1 WHERE code = 'claim' AND amount_ore = 12345",
+    "transfers_claims": "UPDATE transfers SET debit_owner = debit_owner + 1 WHERE code = 'claim' "
+    "AND amount_ore = 12345",
     "transfers_payments": "UPDATE transfers SET ref = ref + 1000 WHERE code = 'payment' AND amount_ore = 9000",
     "transfers_allocations": "UPDATE transfers SET ref = ref + 1000 WHERE code = 'allocation' AND amount_ore = 6000",
     "transfers_credit": "DELETE FROM transfers WHERE code = 'credit_back'",
     "balances": "UPDATE balances SET unbilled_ore = unbilled_ore + 1 WHERE unbilled_ore = 4000",
     "passages_one_place": "UPDATE passages SET claim_id = 1 WHERE external",
-    "passages_unique": "INSERT INTO passages SELECT id, booked_at + interval '1 second', agreement_id, registration_id, "
-    "charger_id, source_id, batch_id, reverses_id, passed_at, passed_offset, station, project, service, country, plate, "
-    "pan, vehicle_class, list_ore, amount_ore, vat_bp, flags, external, owed, claim_id FROM passages "
+    "passages_unique": "INSERT INTO passages SELECT id, booked_at + interval '1 second', agreement_id, "
+    "registration_id, charger_id, source_id, batch_id, reverses_id, passed_at, passed_offset, station, project, "
+    "service, country, plate, pan, vehicle_class, list_ore, amount_ore, vat_bp, flags, external, owed, claim_id FROM passages "
     "WHERE amount_ore = 4000",
     "records_have_passages": "DELETE FROM passages WHERE amount_ore = 4000",
     "passages_have_records": "DELETE FROM records WHERE amount_ore = 4000",
@@ -246,7 +245,11 @@ def test_the_first_difference_names_rule_and_row(books: Books) -> None:
     assert report.first_difference == (
         f"ledger_receivable: agreement {invoice.agreement}, account receivable: ledger 6001 øre, detail 6000 øre"
     )
-    assert [c.name for c in report.checks if not c.ok] == ["ledger_receivable", "ledger_suspense", "transfers_allocations"]
+    assert [c.name for c in report.checks if not c.ok] == [
+        "ledger_receivable",
+        "ledger_suspense",
+        "transfers_allocations",
+    ]
 
 
 @pytest.mark.parametrize(("role", "status"), [("operator", 200), ("accountant", 200), ("agent", 403)])

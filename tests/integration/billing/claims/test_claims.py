@@ -20,7 +20,9 @@ TODAY = dt.date(2026, 2, 10)
 NOW = noon(TODAY)
 
 
-def make_all(session: Session, agreements: list[int], *, minimum: int = 0, run: str = RUN) -> list[tuple[int, int, int]]:
+def make_all(
+    session: Session, agreements: list[int], *, minimum: int = 0, run: str = RUN
+) -> list[tuple[int, int, int]]:
     made = make(session, agreements, "invoice", run, "", ISSUED, minimum, ISSUED)
     return [(claim.agreement_id, claim.amount_ore, claim.count) for claim in made]
 
@@ -100,9 +102,7 @@ def test_settling_never_goes_above_what_is_open(books: Books, session: Session) 
     books.prove(NOW)
 
 
-def test_a_repeated_settlement_is_already_done_and_what_does_not_fit_comes_back(
-    books: Books, session: Session
-) -> None:
+def test_a_repeated_settlement_is_already_done_and_what_does_not_fit_comes_back(books: Books, session: Session) -> None:
     invoice = books.invoice(books.agreement(), 10_000)
     asked = [Settlement(invoice.claim, "card", 7, 6_000, TODAY), Settlement(invoice.claim, "card", 8, 6_000, TODAY)]
     first = settle(session, asked, TODAY, NOW, "test")

@@ -47,7 +47,9 @@ def test_a_refused_file_is_a_problem_and_is_kept(books: Books, client: FlaskClie
     assert client.post("/v1/bank-files", data=b"NY", headers=bearer("agent")).status_code == 403
 
 
-def test_suspense_is_listed_and_placed_once(books: Books, client: FlaskClient, bearer: Bearer, invoice: Invoice) -> None:
+def test_suspense_is_listed_and_placed_once(
+    books: Books, client: FlaskClient, bearer: Bearer, invoice: Invoice
+) -> None:
     listed = client.get("/v1/payments?state=suspense", headers=bearer("accountant")).json["items"]
     assert [(row["amount_ore"], row["why"]) for row in listed] == [(7_000, "no_kid")]
     path = f"/v1/payments/{listed[0]['id']}/assign"

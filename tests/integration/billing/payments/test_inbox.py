@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import threading
 import time
 from pathlib import Path
@@ -103,7 +102,7 @@ def test_a_file_still_growing_is_left(ctx: JobContext) -> None:
 def test_a_link_out_of_the_folder_is_not_followed(ctx: JobContext, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("not the bank's")
-    os.symlink(secret, ctx.settings.bank_inbox / "file.ocr")
+    (ctx.settings.bank_inbox / "file.ocr").symlink_to(secret)
     assert inbox.whole_files(ctx.settings.bank_inbox, 0) == []
 
 
