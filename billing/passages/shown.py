@@ -13,15 +13,17 @@ from accounts.chargers.models import Charger, Station
 from accounts.vehicles.models import Registration
 from billing.passages.models import Balance, Passage, Reversal
 from config.http import Page, paged
+from config.problems import NotFound
 
 
 @dataclass(frozen=True)
 class Period:
-    """Passages of an agreement from an instant to another (exclusive), by when they happened."""
+    """Passages of an agreement, or of one plate on it, from an instant to another (exclusive), by occurrence."""
 
     agreement_id: int
     since: dt.datetime
     until: dt.datetime
+    plate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ def _rows() -> Select[*tuple[Any, ...]]:
             Passage.booked_at,
             func.coalesce(Station.name, Passage.station).label("station"),
             Charger.name.label("charger"),
+            Charger.code.label("charger_code"),
+            Passage.source_id,
+            Passage.vehicle_class,
+            Passage.vat_bp,
             Passage.service,
             Passage.country,
             Passage.plate,
@@ -68,7 +74,8 @@ def _rows() -> Select[*tuple[Any, ...]]:
 def shown(session: Session, period: Period, *, after: str | None, limit: int) -> Page:
     """Return passages and counter-rows of a period, newest first, a keyset page.
 
-    Rows have: id, passed_at, booked_at, station and charger (names), service, country, plate, list_ore, amount_ore,
+    Rows have: id, passed_at, booked_at, station and charger (names), service,
+    charger_code, source_id, vehicle_class, vat_bp, country, plate, list_ore, amount_ore,
     flags (bits), external, external_ref, claim_id, reverses_id, taken_back (why this one was reversed: moved,
     credited; or None), counter_cause and counter_reason (why this counter-row was made). Raises Invalid for a
     cursor that is not this list's.
@@ -77,11 +84,20 @@ def shown(session: Session, period: Period, *, after: str | None, limit: int) ->
     return paged(session, statement, [Passage.passed_at, Passage.id], after=after, limit=limit, descending=True)
 
 
+def one(session: Session, agreement_id: int, passage_id: int) -> Any:
+    """Return one passage of an agreement, a row as in ``shown``. Raises NotFound."""
+    row = session.execute(_rows().where(Passage.agreement_id == agreement_id, Passage.id == passage_id)).one_or_none()
+    if row is None:
+        raise NotFound("There is no such passage on this agreement.")
+    return row
+
+
 def _within(period: Period) -> list[Any]:
     return [
         Passage.agreement_id == period.agreement_id,
         Passage.passed_at >= period.since,
         Passage.passed_at < period.until,
+        *([Passage.plate == period.plate] if period.plate is not None else []),
     ]
 
 

@@ -1,0 +1,137 @@
+"""Invoices and runs over HTTP."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from flask.views import MethodView
+from sqlalchemy import select
+
+from accounts.access import trail
+from accounts.access.guard import principal, require
+from accounts.access.idempotency import idempotent
+from accounts.agreements.queries import by_id
+from accounts.agreements.seen import seen
+from billing.invoices import listed
+from billing.invoices.models import Document, DocumentLine, Run
+from billing.invoices.render import pdf
+from billing.invoices.run import begin
+from billing.invoices.runs import runs
+from billing.invoices.schemas import InvoiceSchema, RunSchema, StartRunSchema, WholeInvoiceSchema
+from config import http
+from config.clock import business_date
+from config.jobs import ring
+from config.problems import Invalid, NotFound
+
+blp = http.Blueprint("invoices", __name__, url_prefix="/v1", description="Invoices, receipts and the monthly run.")
+
+READERS = ("customer", "agent", "lead", "accountant")
+
+
+def _document(number: int) -> tuple[Document, int]:
+    """Return a document the caller may see, and its agreement's number; somebody else's does not exist."""
+    session = http.current_session()
+    found = session.scalars(select(Document).where(Document.number == number)).one_or_none()
+    if found is None:
+        raise NotFound("There is no such invoice.")
+    agreement = by_id(session, found.agreement_id)
+    if not principal().may_see_customer(agreement.customer_id):
+        raise NotFound("There is no such invoice.")
+    trail.looked_up(session, principal(), f"agreement:{agreement.number}", http.request_now(), "look_up_invoice")
+    return found, agreement.number
+
+
+@blp.route("/agreements/<int:number>/invoices")
+class AgreementInvoices(MethodView):
+    """The documents of an agreement."""
+
+    @require(*READERS)
+    @blp.arguments(http.PageQuery, location="query")
+    @blp.response(200, http.page_of(InvoiceSchema))
+    @blp.problems(404)
+    def get(self, page: dict[str, Any], number: int) -> http.Page:
+        """List invoices, receipts and credit notes, the newest first."""
+        return listed.listed(http.current_session(), seen(number).id, **page)
+
+
+@blp.route("/invoices/<int:number>")
+class Invoice(MethodView):
+    """One document."""
+
+    @require(*READERS)
+    @blp.response(200, WholeInvoiceSchema)
+    @blp.problems(404)
+    def get(self, number: int) -> dict[str, Any]:
+        """Show an invoice with its lines, VAT, what is open and what settled it."""
+        document, agreement = _document(number)
+        session = http.current_session()
+        row = listed.one(session, document.agreement_id, number)
+        lines = session.scalars(
+            select(DocumentLine).where(DocumentLine.document_id == document.id).order_by(DocumentLine.line)
+        ).all()
+        return {
+            **row._mapping,
+            "agreement": agreement,
+            "lines": lines,
+            "settled": listed.paid(session, document.claim_id),
+        }
+
+
+@blp.route("/invoices/<int:number>.pdf")
+class InvoicePdf(MethodView):
+    """One document as a page."""
+
+    @require(*READERS)
+    @blp.response(200, {"type": "string", "format": "binary"}, content_type="application/pdf")
+    @blp.problems(404)
+    def get(self, number: int) -> Response:
+        """Fetch the PDF; the same bytes every time."""
+        document, _ = _document(number)
+        page = pdf(http.current_sessions(), document.id)
+        return Response(
+            page,
+            content_type="application/pdf",
+            headers={"Content-Disposition": f'inline; filename="{number}.pdf"', "Cache-Control": "private, no-store"},
+        )
+
+
+@blp.route("/runs")
+class Runs(MethodView):
+    """Monthly runs."""
+
+    @require("operator", "accountant", "agent")
+    @blp.arguments(http.PageQuery, location="query")
+    @blp.response(200, http.page_of(RunSchema))
+    def get(self, page: dict[str, Any]) -> http.Page:
+        """List runs, the last begun first."""
+        return runs(http.current_session(), **page)
+
+    @require("operator")
+    @idempotent
+    @blp.arguments(StartRunSchema)
+    @blp.response(202, RunSchema)
+    def post(self, args: dict[str, Any]) -> Run:
+        """Start the invoice run for a date, or go on with it; one that is done makes nothing more."""
+        session, now = http.current_session(), http.request_now()
+        if args["date"] > business_date(now):
+            raise Invalid("A run is for today or earlier.", errors=[{"field": "date", "message": "Lies ahead."}])
+        run = begin(session, args["date"], now=now, actor=principal().key)
+        trail.record(session, principal(), "start_run", f"run:{run.id}", now)
+        ring(session, "invoice_runs")
+        return run
+
+
+@blp.route("/runs/<int:run_id>")
+class OneRun(MethodView):
+    """One monthly run."""
+
+    @require("operator", "accountant", "agent")
+    @blp.response(200, RunSchema)
+    @blp.problems(404)
+    def get(self, run_id: int) -> Run:
+        """Show how far a run has come."""
+        run = http.current_session().get(Run, run_id)
+        if run is None:
+            raise NotFound("There is no such run.")
+        return run
