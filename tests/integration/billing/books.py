@@ -8,9 +8,11 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
 
 from accounts.agreements.open import open_agreement
 from accounts.chargers.models import Charger
@@ -34,6 +36,12 @@ DAY = dt.timedelta(days=1)
 def noon(day: dt.date) -> dt.datetime:
     """The instant at noon UTC of a day."""
     return dt.datetime.combine(day, dt.time(12), dt.UTC)
+
+
+def body(answer: TestResponse) -> Any:
+    """The JSON of an answer, which must be there."""
+    assert answer.json is not None, answer.text
+    return answer.json
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,8 @@ class Books:
             passage = self.one(
                 "INSERT INTO passages (id, booked_at, agreement_id, charger_id, source_id, batch_id, passed_at, "
                 "passed_offset, station, project, service, country, plate, vehicle_class, list_ore, amount_ore, "
-                "vat_bp, flags, external, owed) VALUES (nextval('passage_ids'), :at, :a, :c, :s, :b, :at, 60, 'S1', 'P1', "
+                "vat_bp, flags, external, owed) "
+                "VALUES (nextval('passage_ids'), :at, :a, :c, :s, :b, :at, 60, 'S1', 'P1', "
                 "'toll', 'NO', 'EK12345', '1', :ore, :ore, 0, 0, false, true) RETURNING id",
                 **params,
             )

@@ -15,7 +15,7 @@ from billing.invoices.receipt import issue_receipt
 from billing.ledger.book import Account, Entry, book
 from config.clock import move_clock
 from simulator.bank import BankPayment
-from tests.integration.billing.books import DAY, DUE, ISSUED, OURS, SELLER, Books, noon
+from tests.integration.billing.books import DAY, DUE, ISSUED, OURS, SELLER, Books, body, noon
 from tests.integration.conftest import Bearer
 
 TODAY = DUE + 4 * DAY
@@ -147,8 +147,8 @@ TAMPERED = {
     "passages_one_place": "UPDATE passages SET claim_id = 1 WHERE external",
     "passages_unique": "INSERT INTO passages SELECT id, booked_at + interval '1 second', agreement_id, "
     "registration_id, charger_id, source_id, batch_id, reverses_id, passed_at, passed_offset, station, project, "
-    "service, country, plate, pan, vehicle_class, list_ore, amount_ore, vat_bp, flags, external, owed, claim_id FROM passages "
-    "WHERE amount_ore = 4000",
+    "service, country, plate, pan, vehicle_class, list_ore, amount_ore, vat_bp, flags, external, owed, claim_id "
+    "FROM passages WHERE amount_ore = 4000",
     "records_have_passages": "DELETE FROM passages WHERE amount_ore = 4000",
     "passages_have_records": "DELETE FROM records WHERE amount_ore = 4000",
     "reversals_have_counters": "UPDATE passages SET amount_ore = -2499 WHERE amount_ore = -2500",
@@ -261,8 +261,8 @@ def test_over_http(books: Books, client: FlaskClient, bearer: Bearer, role: str,
     answer = client.get("/v1/audit", headers=bearer(role))
     assert answer.status_code == status
     if status == 200:
-        assert answer.json["ok"] is False
-        assert answer.json["first_difference"].startswith("ledger_receivable: agreement ")
+        assert body(answer)["ok"] is False
+        assert body(answer)["first_difference"].startswith("ledger_receivable: agreement ")
 
 
 def test_it_reads_one_snapshot(books: Books, session: Session) -> None:

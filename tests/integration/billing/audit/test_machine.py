@@ -147,7 +147,7 @@ def test_the_books_stay_whole(session: Session) -> None:
         pass
 
     Bound.session = session
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         Bound,
         settings=settings(
             max_examples=12,

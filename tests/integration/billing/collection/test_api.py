@@ -6,7 +6,7 @@ from flask.testing import FlaskClient
 
 from billing.collection.overdue import find_reach, step
 from config.clock import move_clock
-from tests.integration.billing.books import DAY, DUE, OURS, Books, noon
+from tests.integration.billing.books import DAY, DUE, OURS, Books, body, noon
 from tests.integration.conftest import Bearer
 
 GRACE_OVER = DUE + 3 * DAY
@@ -20,12 +20,12 @@ def test_reopening_takes_an_agent_contact_and_everything_paid(
     move_clock(books.session, noon(GRACE_OVER), running=False)
     books.session.commit()
     path = f"/v1/agreements/{books.number(invoice.agreement)}/reopen"
-    body = {"channel": "phone", "note": "Called."}
+    what = {"channel": "phone", "note": "Called."}
     agent = bearer("agent")
-    assert client.post(path, json=body, headers=agent).status_code == 428
-    refused = client.post(path, json=body, headers={**agent, "Idempotency-Key": "a"})
-    assert (refused.status_code, refused.json["type"]) == (409, "/problems/still-due")
-    assert refused.json["due"] == [
+    assert client.post(path, json=what, headers=agent).status_code == 428
+    refused = client.post(path, json=what, headers={**agent, "Idempotency-Key": "a"})
+    assert (refused.status_code, body(refused)["type"]) == (409, "/problems/still-due")
+    assert body(refused)["due"] == [
         {"invoice": invoice.number, "kid": invoice.kid, "open_ore": 10_000, "due_on": DUE.isoformat()}
     ]
     books.pay(invoice.kid, 10_000, GRACE_OVER)
@@ -33,12 +33,12 @@ def test_reopening_takes_an_agent_contact_and_everything_paid(
     assert client.post(path, json={}, headers={**agent, "Idempotency-Key": "b"}).status_code == 422
     customer = books.one("SELECT customer_id FROM agreements")
     own = {**bearer("customer", customer_id=customer), "Idempotency-Key": "c"}
-    assert client.post(path, json=body, headers=own).status_code == 403
-    done = client.post(path, json=body, headers={**agent, "Idempotency-Key": "a"})
-    assert done.status_code == 200, done.json
-    assert (done.json["standing"], done.json["already"]) == ("open", False)
-    repeat = client.post(path, json=body, headers={**agent, "Idempotency-Key": "a"})
-    assert repeat.json == done.json
+    assert client.post(path, json=what, headers=own).status_code == 403
+    done = client.post(path, json=what, headers={**agent, "Idempotency-Key": "a"})
+    assert done.status_code == 200, body(done)
+    assert (body(done)["standing"], body(done)["already"]) == ("open", False)
+    repeat = client.post(path, json=what, headers={**agent, "Idempotency-Key": "a"})
+    assert body(repeat) == body(done)
     assert books.value("SELECT detail->>'channel' FROM audit_trail WHERE action = 'agreement.reopen'") == "phone"
-    other = client.post("/v1/agreements/99999999/reopen", json=body, headers={**agent, "Idempotency-Key": "d"})
+    other = client.post("/v1/agreements/99999999/reopen", json=what, headers={**agent, "Idempotency-Key": "d"})
     assert other.status_code == 404
