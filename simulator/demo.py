@@ -56,9 +56,8 @@ def _play(stack: Stack, agreements: int, until: dt.date, began: float) -> int:
         director.cast(ALL, FIRST)
         director.beside("the bank", bank_days(stage, FIRST, until + dt.timedelta(days=60)))
         tales = director.play()
-        _last_words(stage)
-        figures = report.gather(stage)
-        proven = stage.client.get("/v1/audit", role="operator")
+        proven = stage.last_words()
+        figures = report.gather(stage, proven)
         code, _ = stage.command("audit", may_fail=True)
         seconds = time.monotonic() - began
         _say(report.text(stage, tales, figures, proven, first=FIRST, last=until, seconds=seconds))
@@ -78,14 +77,6 @@ def _with_progress(crowd: Crowd, tale: Tale, until: dt.date, began: float) -> St
         if instant.astimezone(dt.UTC).day == 1:
             _say(f"  {instant:%Y-%m-%d} ({time.monotonic() - began:.0f} s)")
         yield instant
-
-
-def _last_words(stage: Stage) -> None:
-    """Let what is under way come to its end: webhooks, e-mails, charges."""
-    deadline = time.monotonic() + 10
-    while stage.cards.webhooks_waiting() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    stage.settle()
 
 
 def _say(text: str) -> None:

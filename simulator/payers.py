@@ -82,9 +82,6 @@ class House:
         """Write the file with everything that was paid through a bank day, in one go, into the watched folder."""
         chosen = [payment for day, payment in self._waiting if day <= through]
         self._waiting = [(day, payment) for day, payment in self._waiting if day > through]
-        self.sent["files"] += 1
-        self.sent["payments"] += len(chosen)
-        self.sent["ore"] += sum(payment.amount_ore for payment in chosen)
         path = self.inbox / f"ocr-{through:%Y%m%d}-{next(_serial):04}.txt"
         self.files.append(path)
         return self.write(path, chosen, made_on=through)
@@ -101,6 +98,10 @@ class House:
             made_on=made_on,
             mistake=mistake,
         )
+        if mistake is None:
+            self.sent["files"] += 1
+            self.sent["payments"] += len(payments)
+            self.sent["ore"] += sum(payment.amount_ore for payment in payments)
         path.parent.mkdir(parents=True, exist_ok=True)
         # Written beside and renamed, so that nobody reads half a file.
         fresh = path.with_suffix(".part")

@@ -27,9 +27,8 @@ class Figures:
     billed_ore: int = 0
     receipts_ore: int = 0
     open_ore: int = 0
-    unbilled_ore: int = 0
-    credit_ore: int = 0
-    suspense_ore: int = 0
+    claimed_ore: int = 0
+    accounts: dict[str, int] = field(default_factory=dict)
     card_ore: int = 0
     card_payments: int = 0
     bank_ore: int = 0
@@ -38,25 +37,29 @@ class Figures:
     mails: Counter[str] = field(default_factory=Counter)
 
     def differences(self) -> list[str]:
-        """Return what does not agree between the gateway's books and ours; empty when all does."""
+        """Return what does not agree between others' books and ours; empty when all does."""
         found = []
         if (self.card_ore, self.card_payments) != (self.gateway_ore, self.gateway_payments):
             found.append(
                 f"cards: we say {self.card_payments} payments, {kroner(self.card_ore)}; "
                 f"the gateway says {self.gateway_payments}, {kroner(self.gateway_ore)}"
             )
+        for account, told, who in (
+            ("card_clearing", self.gateway_ore, "the gateway"),
+            ("bank", self.bank_ore, "the bank"),
+            ("receivable", self.open_ore + self.claimed_ore, "open invoices and claims on cards make"),
+        ):
+            if self.accounts.get(account, 0) != told:
+                found.append(f"{account}: the ledger has {kroner(self.accounts.get(account, 0))}, {who} {kroner(told)}")
         return found
 
 
-def gather(stage: Stage, *, threads: int = 4) -> Figures:
-    """Read every agreement, its documents and its charges, and add them up."""
-    figures = Figures()
+def gather(stage: Stage, proven: Json, *, threads: int = 4) -> Figures:
+    """Read every agreement, its documents and its charges, and add them up; `proven` is the audit's answer."""
+    figures = Figures(accounts=proven["accounts"], bank_ore=stage.bank.sent["ore"])
     with ThreadPoolExecutor(threads) as pool:
         for agreement, documents, charges in pool.map(lambda one: _read(stage, one), list(stage.persons)):
             _add(figures, agreement, documents, charges)
-    for payment in stage.client.pages("/v1/payments"):
-        figures.bank_ore += payment["amount_ore"]
-        figures.suspense_ore += payment["amount_ore"] if payment["state"] == "suspense" else 0
     books = stage.cards.books()
     figures.gateway_ore, figures.gateway_payments = books["net_ore"], books["count"]
     figures.mails = mailbox.count(stage.ground.mail)
@@ -72,8 +75,6 @@ def _read(stage: Stage, number: int) -> tuple[Json, list[Json], list[Json]]:
 def _add(figures: Figures, agreement: Json, documents: Sequence[Json], charges: Sequence[Json]) -> None:
     figures.agreements += 1
     figures.standings[agreement["standing"]] += 1
-    figures.unbilled_ore += agreement["unbilled_ore"]
-    figures.credit_ore += agreement["credit_ore"]
     for document in documents:
         receipt = document["due_on"] is None
         figures.documents["receipts" if receipt else "invoices"] += 1
@@ -83,6 +84,7 @@ def _add(figures: Figures, agreement: Json, documents: Sequence[Json], charges: 
         else:
             figures.billed_ore += document["total_ore"]
     for charge in charges:
+        figures.claimed_ore += charge["amount_ore"] if charge["state"] == "claimed" else 0
         for attempt in charge["attempts"]:
             if attempt["state"] == "succeeded":
                 figures.card_ore += attempt["amount_ore"]
@@ -136,9 +138,11 @@ def _money(stage: Stage, figures: Figures) -> list[tuple[str, str]]:
         (f"paid by bank ({stage.bank.sent['payments']:,} payments in {stage.bank.sent['files']} files)",
          kroner(figures.bank_ore)),
         ("open on invoices", kroner(figures.open_ore)),
-        ("in suspense", kroner(figures.suspense_ore)),
-        ("credit we owe customers", kroner(figures.credit_ore)),
-        ("driven and not billed yet", kroner(figures.unbilled_ore)),
+        ("in suspense", kroner(-figures.accounts.get("suspense", 0))),
+        ("credit we owe customers", kroner(-figures.accounts.get("credit", 0))),
+        ("driven and not billed yet", kroner(figures.accounts.get("unbilled", 0))),
+        ("written off", kroner(figures.accounts.get("write_off", 0))),
+        ("owed to chargers", kroner(-figures.accounts.get("payable", 0))),
     ]  # fmt: skip
 
 

@@ -27,6 +27,13 @@ SHOWN = 20
 """How many differences of one check are listed; one that is wrong everywhere needs no more to be found."""
 
 
+_ACCOUNTS = """
+    SELECT kind, sum(ore)::bigint AS ore FROM (
+        SELECT debit AS kind, amount_ore AS ore FROM transfers UNION ALL SELECT credit, -amount_ore FROM transfers
+    ) AS t GROUP BY kind ORDER BY kind
+"""
+
+
 @dataclass(frozen=True)
 class Check:
     """A rule and what was found: ``detail`` is what holds, or the first difference."""
@@ -39,11 +46,15 @@ class Check:
 
 @dataclass(frozen=True)
 class AuditReport:
-    """All checks, in order, and the first difference (``name: what``), None when everything agrees."""
+    """All checks, in order, and the first difference (``name: what``), None when everything agrees.
+
+    ``accounts``: what stands on each kind of account in the ledger, øre, debit less credit.
+    """
 
     at: dt.datetime
     checks: list[Check]
     first_difference: str | None
+    accounts: dict[str, int] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -56,6 +67,7 @@ class AuditReport:
             "ok": self.ok,
             "at": self.at,
             "first_difference": self.first_difference,
+            "accounts": self.accounts,
             "checks": [
                 {"name": c.name, "ok": c.ok, "detail": c.detail, "differences": c.differences} for c in self.checks
             ],
@@ -82,7 +94,8 @@ def audit(session: Session) -> AuditReport:
     }
     checks = [_check(session, rule, params) for rule in RULES]
     first = next((f"{check.name}: {check.detail}" for check in checks if not check.ok), None)
-    return AuditReport(now, checks, first)
+    accounts = {row.kind: row.ore for row in session.execute(text(_ACCOUNTS))}
+    return AuditReport(now, checks, first, accounts)
 
 
 def _check(session: Session, rule: Rule, params: dict[str, Any]) -> Check:

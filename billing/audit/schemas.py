@@ -26,4 +26,7 @@ class AuditSchema(http.Schema):
     ok = http.flag("Whether everything agrees.")
     at = http.instant("The business time it was judged at.")
     first_difference = http.text("The first difference; null when there is none.", "balances: …", allow_none=True)
+    accounts = http.mapping(
+        "What stands on each kind of account in the ledger: øre, debit less credit.", {"receivable": 16450}
+    )
     checks = http.many(AuditCheckSchema, "Every check.")

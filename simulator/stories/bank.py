@@ -24,13 +24,14 @@ def overpayment(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     paid_on = next_bank_day(issued)
     stage.pay(bill, 15_000, on=paid_on)
     yield day(next_bank_day(paid_on), 1)
-    tale.same(stage.agreement(number)["credit_ore"], 3_000, "credit")
+    tale.same(stage.only_invoice(number)["open_ore"], 0, "open on the first invoice")
+    tale.same([row["amount_ore"] for row in stage.payments(number)], [15_000], "payments")
     stage.accepted(KYST, [stage.road.passage(KYST, car, stage.now, amount_ore=9_900)])
     again = run_date(issued)
     yield at(again)
     second = next(row for row in stage.invoices(number) if row["issued_on"] == again.isoformat())
     tale.same((second["total_ore"], second["open_ore"]), (9_900, 6_900), "the next invoice, with the credit used")
-    tale.same(stage.agreement(number)["credit_ore"], 0, "credit left")
+    tale.same(second["credit_used_ore"], 3_000, "credit used on it")
     stage.pay(second, on=bank_day_before(due_date(again)))
     tale.tell(f"{person.name}: paid {kroner(15_000)} of {kroner(12_000)}; the next invoice of {kroner(9_900)} asks for "
               f"{kroner(6_900)}")  # fmt: skip

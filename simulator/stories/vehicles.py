@@ -65,7 +65,7 @@ def nobodys_car(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     yield day(first, 6) + DAY
     tale.same(stage.unbilled(number), 5200, "what nobody has stays with the last holder")
     passage = next(row for row in stage.passages(number) if row["amount_ore"] == 5200)
-    stage.credit(number, [passage["id"]], "The car was scrapped the day before")
+    stage.credit(number, passage["id"], "The car was scrapped the day before")
     tale.same(stage.unbilled(number), 0, "credited by support")
     tale.tell(f"{kroner(5200)} stayed until support credited it")
 

@@ -22,6 +22,6 @@ def test_story(stage: Stage, story: Story) -> None:
     director.beside("the bank", bank_days(stage, FIRST, FIRST + dt.timedelta(days=120)))
     for tale in director.play():
         assert tale.failure is None, tale.failure
-    stage.settle()
-    stage.audit()
-    assert report.gather(stage, threads=1).differences() == []
+    proven = stage.last_words()
+    assert proven["ok"], proven["first_difference"]
+    assert report.gather(stage, proven, threads=1).differences() == []
