@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -261,6 +261,12 @@ def _call(context: JobContext, job: Job, scheduled_for: dt.datetime) -> Result:
         metrics.JOB_SECONDS.labels(job.name).observe(seconds)
     log.info("job.done", job=job.name, scheduled_for=scheduled_for.isoformat(), seconds=round(seconds, 3), **result)
     return result
+
+
+def troubled(session: Session, limit: int) -> Sequence[JobOccurrence]:
+    """Return the occurrences that failed and are tried again, or were given up, the newest first."""
+    query = select(JobOccurrence).where(JobOccurrence.state.in_(("failed", "given_up")))
+    return session.scalars(query.order_by(JobOccurrence.scheduled_for.desc(), JobOccurrence.job).limit(limit)).all()
 
 
 def run_job(engine: Engine, context: JobContext, job: Job, day: dt.date | None = None) -> Result:

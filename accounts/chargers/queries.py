@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
@@ -20,6 +22,11 @@ def charger(session: Session, code: str) -> Charger:
     if found is None:
         raise NotFound(f"There is no charger {code}.")
     return found
+
+
+def ferries(session: Session) -> Sequence[Charger]:
+    """Return the ferry operators, by name; there are a few."""
+    return session.scalars(select(Charger).where(Charger.kind == "ferry").order_by(Charger.name)).all()
 
 
 def stations(session: Session, code: str) -> Select[Station]:

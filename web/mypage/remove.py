@@ -67,7 +67,7 @@ def _form(
     return (page, 422) if errors else page
 
 
-def _also() -> frozenset[int]:
+def ticked_also() -> frozenset[int]:
     """Return the additional registrations that were ticked; what is no number is passed over."""
     sent = request.form.getlist("also")[:100]
     return frozenset(int(one) for one in sent if one.isascii() and one.isdecimal() and len(one) <= 18)
@@ -89,9 +89,9 @@ def do_remove(number: int, registration_id: int) -> Page:
             day=words.day(row.valid_to),
         )
     if errors:
-        return _form(agreement, row, values, errors, _also())
+        return _form(agreement, row, values, errors, ticked_also())
     try:
-        _end(agreement, row, at, _also())
+        _end(agreement, row, at, ticked_also())
     except Invalid:
         general = words.t("Noe ble endret i mellomtiden. Se over.", "Something changed meanwhile. Look it over.")
         return _form(agreement, row, values, {forms.GENERAL: general}, None)
@@ -146,7 +146,7 @@ def remove_also(number: int, registration_id: int) -> Page:
     agreement = own(number)
     row = _registration(agreement, registration_id)
     back = url_for("mypage.removed", number=number, registration_id=registration_id)
-    also = _also()
+    also = ticked_also()
     if row.valid_to is None:
         return redirect(url_for("mypage.remove", number=number, registration_id=registration_id), 303)
     if not also:

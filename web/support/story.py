@@ -1,0 +1,222 @@
+"""The story of an agreement: everything that happened, one timeline, newest first."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import url_for
+
+from accounts.agreements.models import Agreement, Block, StandingChange
+from accounts.agreements.queries import Story
+from accounts.vehicles.story import Taken, removals
+from billing.cards.queries import ChargeStory, charges_of
+from billing.claims.models import CreditEntry
+from billing.claims.story import Settled, credit_entries, settled
+from billing.delivery import desk as delivery
+from billing.delivery.desk import Told
+from billing.invoices import listed
+from billing.passages.story import TakenBack, taken_back
+from billing.payments import queries as payments
+from config import http
+from web.mypage import explain
+from web.support.words import actor, contact_word, delivery_sentence, why_in_suspense
+from web.words import clock, day, kroner, plate, t
+
+EACH = 60
+"""Of every kind of event so many of the last are looked at."""
+SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line: when, what kind (for its sign), the sentence, how it went, lines under it, and where it leads."""
+
+    at: dt.datetime
+    kind: str
+    text: str
+    tone: str = ""
+    lines: Sequence[str] = field(default_factory=list)
+    link: str = ""
+    link_text: str = ""
+
+
+def story_of(agreement: Agreement, standing: Story, now: dt.datetime) -> list[Event]:
+    """Return the events of an agreement, newest first; what happened at one instant in the order it was done."""
+    session = http.current_session()
+    documents = listed.listed(session, agreement.id, after=None, limit=EACH).items
+    charges = charges_of(session, agreement.id, after=None, limit=EACH).items
+    numbers = listed.numbers(session, [one.charge.claim_id for one in charges if one.charge.claim_id])
+    money = settled(session, agreement.id, EACH)
+    events = [
+        *_standings(standing),
+        *(_document(row, agreement.number) for row in documents),
+        *(_told(one) for one in delivery.told(session, agreement.id, EACH)),
+        *_payments(payments.page(session, after=None, limit=EACH, agreement_id=agreement.id).items, money),
+        *_settlements(money),
+        *_credit(credit_entries(session, agreement.id, EACH)),
+        *(event for one in charges for event in _charge(one, numbers, now)),
+        *(_removal(one) for one in removals(session, [agreement.id], EACH)),
+        *_taken_back(taken_back(session, agreement.id, EACH)),
+    ]
+    return sorted(events, key=lambda event: event.at, reverse=True)
+
+
+def _standings(story: Story) -> list[Event]:
+    return [_standing(one, story.blocks) for one in story.changes]
+
+
+def _standing(change: StandingChange, blocks: Sequence[Block]) -> Event:
+    who = actor(change.actor)
+    lines: list[str] = []
+    if change.reason == "reopened":
+        ended = next((one for one in blocks if one.ending == "reopened" and one.ended_at == change.at), None)
+        if ended is not None and ended.contact:
+            note = ended.contact.get("note")
+            lines.append(contact_word(ended.contact.get("channel", "")) + (f": «{note}»" if note else ""))
+        return Event(change.at, "standing", t("Gjenåpnet av {who}.", "Reopened by {who}.", who=who), "good", lines)
+    text, tone = {
+        "opened": (t("Avtalen ble opprettet.", "The agreement was made."), ""),
+        "overdue": (t("Sperret: ubetalt etter forfall.", "Blocked: unpaid past the due date."), "bad"),
+        "paid": (t("Alt forfalt er betalt: venter på gjenåpning.", "All that is due is paid: waits to be reopened."),
+                 "warn"),
+        "paid_in_time": (t("Åpnet av seg selv: betalingen var i tide.", "Opened by itself: the payment was in time."),
+                         "good"),
+        "closed": (t("Avtalen ble avsluttet av {who}.", "The agreement was closed by {who}.", who=who), ""),
+    }.get(change.reason, (standing_word(change.standing), ""))  # fmt: skip
+    if change.reason not in ("paid_in_time", "reopened") and change.standing == "blocked":
+        tone = "bad"
+    return Event(change.at, "standing", text, tone, lines)
+
+
+def standing_word(standing: str) -> str:
+    """Say a standing."""
+    return {
+        "open": t("Åpen", "Open"),
+        "blocked": t("Sperret", "Blocked"),
+        "awaiting_reopen": t("Venter på gjenåpning", "Waiting to be reopened"),
+        "closed": t("Avsluttet", "Closed"),
+    }.get(standing, standing)
+
+
+def _document(row: Any, number: int) -> Event:
+    link = url_for("support.document_pdf", number=number, document=row.number)
+    total = kroner(row.total_ore)
+    if row.kind == "credit_note":
+        text = t("Kreditnota {number} på {sum}.", "Credit note {number} of {sum}.", number=row.number, sum=total)
+    elif row.paid_by:
+        text = t("Kvittering {number} på {sum}, betalt med kort.", "Receipt {number} of {sum}, paid by card.",
+                 number=row.number, sum=total)  # fmt: skip
+    else:
+        text = t("Faktura {number} på {sum}, forfall {due}.", "Invoice {number} of {sum}, due {due}.",
+                 number=row.number, sum=total, due=day(row.due_on))  # fmt: skip
+    lines = []
+    if row.credit_used_ore:
+        lines.append(t("Tilgodehavende brukt: {sum}", "Credit used: {sum}", sum=kroner(row.credit_used_ore)))
+    return Event(row.made_at, "document", text, "", lines, link, "PDF")
+
+
+def _told(one: Told) -> Event:
+    text, tone = delivery_sentence(one)
+    link = url_for("support.delivery", delivery_id=one.delivery_id) if one.delivery_id else ""
+    return Event(one.at, "mail", text, tone, [], link, t("som sendt", "as sent") if link else "")
+
+
+def _payments(rows: Sequence[Mapping[str, Any]], money: Sequence[Settled]) -> list[Event]:
+    events = []
+    for row in rows:
+        into = [one for one in money if one.source in ("payment", "reversal") and one.source_id == row["id"]]
+        lines = [_into(one) for one in into]
+        booked = day(row["received_at"])
+        if row["amount_ore"] < 0:
+            text, tone = (
+                t("Banken tok {sum} tilbake, valutert {value}.", "The bank took {sum} back, value date {value}.",
+                  sum=kroner(-row["amount_ore"]), value=day(row["value_date"])), "bad",
+            )  # fmt: skip
+        else:
+            text, tone = (
+                t("Innbetalt {sum}, valutert {value}, bokført {booked}.",
+                  "Paid {sum}, value date {value}, booked {booked}.",
+                  sum=kroner(row["amount_ore"]), value=day(row["value_date"]), booked=booked), "good",
+            )  # fmt: skip
+        if row["why"]:
+            lines.append(t("Kom uten eier: {why}", "Came without owner: {why}", why=why_in_suspense(row["why"])))
+        link = url_for("support.payment", payment_id=row["id"])
+        events.append(Event(row["received_at"], "payment", text, tone, lines, link, t("betalingen", "the payment")))
+    return events
+
+
+def _into(one: Settled) -> str:
+    if one.amount_ore < 0:
+        return t("{sum} er åpent igjen på faktura {number}", "{sum} is open again on invoice {number}",
+                 sum=kroner(-one.amount_ore), number=one.number or "–")  # fmt: skip
+    return t("{sum} på faktura {number}", "{sum} on invoice {number}", sum=kroner(one.amount_ore),
+             number=one.number or "–")  # fmt: skip
+
+
+def _settlements(money: Sequence[Settled]) -> list[Event]:
+    """Credit used and remainders written off; payments and charges tell of their own."""
+    return [
+        Event(one.at, "money", f"{explain.source(one.source)}: {_into(one)}.")
+        for one in money
+        if one.source in ("credit", "write_off")
+    ]
+
+
+def _credit(entries: Sequence[CreditEntry]) -> list[Event]:
+    texts = {
+        "overpaid": t("For mye betalt: {sum} til gode.", "Paid too much: {sum} in credit.", sum="{sum}"),
+        "assigned": t("Plassert av oss: {sum} til gode.", "Placed by us: {sum} in credit.", sum="{sum}"),
+        "reversed": t("{sum} av tilgodehavendet falt bort.", "{sum} of the credit fell away.", sum="{sum}"),
+    }
+    return [
+        Event(one.at, "money", texts[one.code].format(sum=kroner(abs(one.amount_ore))))
+        for one in entries
+        if one.code in texts
+    ]
+
+
+def _charge(one: ChargeStory, numbers: Mapping[int, int], now: dt.datetime) -> list[Event]:
+    invoice = numbers.get(one.charge.claim_id or 0)
+    return [
+        Event(step.at, "card", f"{t('Kort', 'Card')}: {step.text[:1].lower()}{step.text[1:]}", step.tone)
+        for step in explain.charge_story(one, invoice)
+        if step.at <= now
+    ]
+
+
+def _removal(one: Taken) -> Event:
+    row, of = one.removal, one.registration
+    name = plate(of.plate, of.country) if of.plate else t("brikken", "the tag")
+    lines = [f"«{row.reason}»"] if row.reason else []
+    if row.ends_at < row.requested_at and row.moved_at is None:
+        lines.append(t("Passeringene flyttes snart.", "The passages are moved soon."))
+    text = t(
+        "{plate} fjernet fra {when} av {who}.", "{plate} removed from {when} by {who}.",
+        plate=name, when=f"{day(row.ends_at)} {clock(row.ends_at)}", who=actor(row.actor),
+    )  # fmt: skip
+    return Event(row.requested_at, "vehicle", text, "", lines)
+
+
+def _taken_back(rows: Sequence[TakenBack]) -> list[Event]:
+    """Credited passages one by one; those that were moved at once, as one event."""
+    events, moved = [], dict[dt.datetime, list[TakenBack]]()
+    for row in rows:
+        if row.cause == "moved":
+            moved.setdefault(row.at, []).append(row)
+            continue
+        text = t(
+            "Passering kreditert av {who}: {where} {when}, {sum}.", "Passage credited by {who}: {where} {when}, {sum}.",
+            who=actor(row.actor), where=row.station, when=day(row.passed_at), sum=kroner(row.amount_ore),
+        )  # fmt: skip
+        events.append(Event(row.at, "vehicle", text, "", [f"«{row.reason}»"] if row.reason else []))
+    for at, group in moved.items():
+        text = t(
+            "{count} passeringer på til sammen {sum} flyttet til den som har kjøretøyet.",
+            "{count} passages of {sum} altogether moved to who has the vehicle.",
+            count=len(group), sum=kroner(sum(one.amount_ore for one in group)),
+        )  # fmt: skip
+        events.append(Event(at, "vehicle", text))
+    return events

@@ -1,0 +1,151 @@
+"""Words of the support desk: who did it, by which channel, what was told, why money has no owner."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from billing.delivery.desk import Told
+from web.words import pick, t
+
+CONTACTS: tuple[tuple[str, tuple[str, str]], ...] = (
+    ("phone", ("Telefon", "Telephone")),
+    ("email", ("E-post", "E-mail")),
+    ("chat", ("Chat", "Chat")),
+    ("in_person", ("Besøk", "Visit")),
+    ("letter", ("Brev", "Letter")),
+)
+"""How a customer makes contact, in the order it is offered."""
+
+_TEMPLATES: Mapping[str, tuple[str, str]] = {
+    "invoice": ("Faktura", "Invoice"),
+    "receipt": ("Kvittering", "Receipt"),
+    "card_failed": ("Kortet ble avvist", "The card was declined"),
+    "reminder": ("Påminnelse før forfall", "Reminder before the due date"),
+    "blocked": ("Avtalen er sperret", "The agreement is blocked"),
+    "paid_call_us": ("Betalt – ta kontakt", "Paid – contact us"),
+    "reopened": ("Avtalen er åpnet igjen", "The agreement is open again"),
+    "unblocked": ("Sperringen er opphevet", "The block is undone"),
+    "welcome": ("Velkommen", "Welcome"),
+    "closed": ("Avtalen er avsluttet", "The agreement is closed"),
+}
+
+_WHYS: Mapping[str, tuple[str, str]] = {
+    "no_kid": ("uten KID", "without KID"),
+    "bad_kid": ("KID-en stemmer ikke, trolig skrevet feil", "the KID fails its check, most likely mistyped"),
+    "unknown_kid": ("ingen faktura har denne KID-en", "no invoice has this KID"),
+    "unreadable": ("et felt kunne ikke leses", "a field could not be read"),
+    "foreign_account": ("betalt til en konto som ikke er vår", "paid to an account that is not ours"),
+    "reversal_unmatched": (
+        "banken tar penger tilbake, men vi finner ikke betalingen det gjelder",
+        "the bank takes money back, and we know no payment it is about",
+    ),
+    "credit_spent": (
+        "banken tok tilbake en betaling der det overskytende alt var brukt",
+        "the bank took a payment back whose surplus had been used",
+    ),
+}
+
+_ACTORS: Mapping[str, tuple[str, str]] = {
+    "system": ("systemet", "the system"),
+    "overdue": ("forfallskontrollen", "the overdue check"),
+    "schedule": ("timeplanen", "the schedule"),
+    "bank": ("bankens fil", "the bank's file"),
+}
+
+_ROLES: Mapping[str, tuple[str, str]] = {
+    "customer": ("kunden", "the customer"),
+    "agent": ("kundebehandler", "agent"),
+    "lead": ("leder", "lead"),
+    "accountant": ("regnskap", "accountant"),
+    "operator": ("drift", "operator"),
+    "charger": ("operatøren", "the charger"),
+}
+
+
+_ACTIONS: Mapping[str, tuple[str, str]] = {
+    "look_up": ("så på", "looked"),
+    "look_up_passages": ("så på passeringer", "looked at passages"),
+    "look_up_document": ("åpnet et dokument", "opened a document"),
+    "look_up_mail": ("leste e-post", "read mail"),
+    "look_up_trail": ("så på sporet", "looked at the trail"),
+    "agreement.reopen": ("gjenåpnet", "reopened"),
+    "agreement.close": ("avsluttet", "closed"),
+    "payment.assign": ("plasserte en innbetaling", "placed a payment"),
+    "passage.credit": ("krediterte en passering", "credited a passage"),
+    "additional.add": ("la til tilleggsavtale", "added an additional agreement"),
+    "vehicle.add": ("la til kjøretøy", "added a vehicle"),
+    "vehicle.remove": ("fjernet kjøretøy", "removed a vehicle"),
+    "register_card": ("registrerte kort", "registered a card"),
+    "remove_card": ("fjernet kort", "removed the card"),
+    "customer.change": ("endret opplysninger", "changed details"),
+}
+
+
+def action_word(action: str) -> str:
+    """Say what the trail says was done."""
+    return pick(_ACTIONS[action]) if action in _ACTIONS else action.replace("_", " ").replace(".", " ")
+
+
+def actor(key: str) -> str:
+    """Say who did something: ``agent:kari`` is «kundebehandler kari»; a customer is the customer."""
+    role, _, who = key.partition(":")
+    if not who:
+        return pick(_ACTORS[key]) if key in _ACTORS else key
+    name = pick(_ROLES[role]) if role in _ROLES else role
+    return name if role == "customer" else f"{name} {who}"
+
+
+def role_word(role: str) -> str:
+    """Say a role."""
+    return pick(_ROLES[role]) if role in _ROLES else role
+
+
+def contact_word(channel: str) -> str:
+    """Say how a customer made contact."""
+    pair = dict(CONTACTS).get(channel)
+    return pick(pair) if pair else channel
+
+
+def contacts() -> list[tuple[str, str]]:
+    """Return how a customer can have made contact, for a choice."""
+    return [(code, pick(pair)) for code, pair in CONTACTS]
+
+
+def template_word(template: str) -> str:
+    """Say what a message is about."""
+    return pick(_TEMPLATES[template]) if template in _TEMPLATES else template.replace("_", " ")
+
+
+def why_in_suspense(why: str) -> str:
+    """Say why a payment has no owner."""
+    return pick(_WHYS[why]) if why in _WHYS else why.replace("_", " ")
+
+
+def delivery_word(state: str) -> tuple[str, str]:
+    """Return how a delivery stands in a word, and its tone."""
+    return {
+        "queued": (t("Venter på å bli sendt", "Waits to be sent"), ""),
+        "sending": (t("Sendes nå", "Being sent"), ""),
+        "sent": (t("Sendt", "Sent"), ""),
+        "unknown": (t("Uten svar, prøves igjen", "No answer, tried again"), "warn"),
+        "failed": (t("Kom ikke fram", "Did not arrive"), "bad"),
+        "dropped": (t("Ikke sendt: ikke lenger sant", "Not sent: no longer true"), ""),
+    }.get(state, (state, ""))
+
+
+def delivery_sentence(one: Told) -> tuple[str, str]:
+    """Say what was told and how that went, and its tone."""
+    what = template_word(one.template)
+    if one.invoice:
+        what += f" {one.invoice}"
+    to = one.recipient or t("kunden", "the customer")
+    if one.state == "sent":
+        return t("E-post «{what}» sendt til {to}.", "Mail “{what}” sent to {to}.", what=what, to=to), ""
+    if one.state is None:
+        if one.planned:
+            return t("«{what}» ble ikke sendt.", "“{what}” was not sent.", what=what), ""
+        return t("«{what}» sendes snart.", "“{what}” will be sent soon.", what=what), ""
+    word, tone = delivery_word(one.state)
+    text = t("E-post «{what}» til {to}: {word}.", "Mail “{what}” to {to}: {word}.", what=what, to=to,
+             word=word[:1].lower() + word[1:])  # fmt: skip
+    return text, tone
