@@ -1,8 +1,8 @@
-"""The floor of ingest: COPY to a temporary table, then matched INSERT … ON CONFLICT, in chunks of the product's size.
+"""The floor of ingest: COPY to a temporary table, then matched INSERT … ON CONFLICT, all in one transaction.
 
-It writes the rows that the product writes: records, passages, balances, one transfer a chunk and project. It
-takes its records ready for COPY, matches by hash join (the fastest way for a chunk), and knows no flags, standing,
-duplicates, answers or locks.
+It writes the rows that the product writes: records, passages, balances, a transfer a project. It takes its
+records ready for COPY, matches all of them at once by hash joins, which is the fastest way there is, and knows no
+chunks, flags, standing, duplicates, answers or locks.
 """
 
 from __future__ import annotations
@@ -35,18 +35,10 @@ _STEPS: Sequence[str] = (
     SELECT f.position, nextval('passage_ids'), r.agreement_id, r.id, r.country, r.plate, s.project, f.amount_ore
     FROM f
     JOIN stations AS s ON s.charger_id = 1 AND s.code = f.station
-    LEFT JOIN LATERAL (
-        SELECT tm.country, tm.plate FROM tag_mounts AS tm
-        WHERE tm.pan = f.pan AND tm.valid_from <= f.passed_at AND (tm.valid_to IS NULL OR tm.valid_to > f.passed_at)
-        LIMIT 1
-    ) AS m ON true
-    JOIN LATERAL (
-        SELECT reg.* FROM registrations AS reg
-        WHERE reg.country = coalesce(m.country, f.country) AND reg.plate = coalesce(m.plate, f.plate)
-            AND reg.scope = '' AND reg.valid_from <= f.passed_at
-            AND (reg.valid_to IS NULL OR reg.valid_to > f.passed_at)
-        LIMIT 1
-    ) AS r ON true
+    LEFT JOIN tag_mounts AS m ON m.pan = f.pan AND m.valid_from <= f.passed_at
+        AND (m.valid_to IS NULL OR m.valid_to > f.passed_at)
+    JOIN registrations AS r ON r.country = coalesce(m.country, f.country) AND r.plate = coalesce(m.plate, f.plate)
+        AND r.scope = '' AND r.valid_from <= f.passed_at AND (r.valid_to IS NULL OR r.valid_to > f.passed_at)
     """,
     """
     INSERT INTO records (charger_id, source_id, batch_id, position, hash, passed_at, amount_ore, code, flags,
@@ -82,13 +74,16 @@ _STEPS: Sequence[str] = (
 
 
 def book(connection: Connection[tuple[object, ...]], blocks: Iterable[bytes]) -> None:
-    """Book blocks of COPY lines, a transaction each."""
-    connection.execute(_TEMP)
-    connection.commit()
+    """Book blocks of COPY lines."""
     with connection.cursor() as cursor:
-        for block in blocks:
-            with cursor.copy(f"COPY f ({COLUMNS}) FROM STDIN") as copy:
+        cursor.execute(_TEMP)
+        with cursor.copy(f"COPY f ({COLUMNS}) FROM STDIN") as copy:
+            for block in blocks:
                 copy.write(block)
-            for step in _STEPS:
-                cursor.execute(step, prepare=False)
-            connection.commit()
+        cursor.execute("ANALYZE f")
+        cursor.execute("SET LOCAL enable_nestloop = off")  # through the exclusion constraint's index it takes minutes
+        for number, step in enumerate(_STEPS):
+            cursor.execute(step)
+            if not number:
+                cursor.execute("ANALYZE g")
+        connection.commit()

@@ -49,6 +49,7 @@ def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
     must not be kept for one of ten thousand.
     """
     params = {"charger": charger.id, "code": charger.code, "oldest": oldest}
+    cursor.execute(_SQL["prefer_btree"])
     cursor.execute(_SQL["match"], params, prepare=False)
     if charger.kind == "ferry":  # accounts.vehicles.additional takes no other operators
         cursor.execute(_SQL["additional"], params, prepare=False)
@@ -57,6 +58,7 @@ def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
         for name in ("plate_instead_of_tag", "after_removal", "not_started"):
             cursor.execute(_SQL[name], params, prepare=False)
     cursor.execute(_SQL["published"], params, prepare=False)
+    cursor.execute(_SQL["prefer_any"])
 
 
 def is_stale(cursor: Cursor[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""Reads of passages for screens, lists and documents."""
+"""Reads of passages for the API and for documents: by period or by claim, in order of occurrence."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, text
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.orm import Session
 
+from accounts.chargers.models import Charger, Station
+from billing.passages.models import Passage, Reversal
 from billing.passages.rules import flag_names
 from config.clock import start_of_day
+from config.http import Page, paged
 
 
 @dataclass(frozen=True)
 class Listed:
     """A passage or counter-row as a list shows it. ``passed_at`` carries the sender's offset; øre with VAT.
 
-    ``billed`` is whether it is in a claim; ``external`` journeys are settled elsewhere and have no claim.
+    ``claim_id`` is null as long as it is not billed; ``external`` journeys are settled elsewhere and never are.
     """
 
     id: int
@@ -41,56 +44,62 @@ class Listed:
     claim_id: int | None
 
 
-Cursor = tuple[dt.datetime, int]
-"""Where a page ended: (passed_at, id) of its last row."""
-
-_LIST = """
-    SELECT p.id, p.passed_at, p.passed_offset, p.booked_at, c.code AS charger, c.name AS charger_name, p.station,
-        coalesce(s.name, p.station) AS station_name, p.service, p.country, p.plate, p.vehicle_class, p.list_ore,
-        p.amount_ore, p.vat_bp, p.flags, p.external, p.reverses_id, v.passage_id IS NOT NULL AS reversed, p.claim_id
-    FROM passages AS p
-    JOIN chargers AS c ON c.id = p.charger_id
-    LEFT JOIN stations AS s ON s.charger_id = p.charger_id AND s.code = p.station
-    LEFT JOIN reversals AS v ON v.passage_id = p.id
-    WHERE p.agreement_id = :agreement {conditions}
-    ORDER BY p.passed_at, p.id LIMIT :limit
-"""
-
-
-def passages(
+def page(
     session: Session,
     agreement_id: int,
     *,
     since: dt.date | None = None,
     until: dt.date | None = None,
     claim_id: int | None = None,
-    after: Cursor | None = None,
+    after: str | None = None,
     limit: int = 200,
-) -> list[Listed]:
-    """Return passages of an agreement in order of occurrence, by Oslo dates (both inclusive) or by claim.
+) -> Page:
+    """Return a keyset page of ``Listed`` by (passed_at, id): all, between Oslo dates (both inclusive), or a claim's.
 
-    At most ``limit`` rows after ``after``; the next page begins after the last row's (passed_at, id). One index
-    serves it: (agreement_id, passed_at, id).
+    One index serves it: (agreement_id, passed_at, id). Raises Invalid for a cursor that is not this list's.
     """
-    conditions: list[str] = []
-    params: dict[str, Any] = {"agreement": agreement_id, "limit": limit}
+    statement = _listed().where(Passage.agreement_id == agreement_id)
     if since is not None:
-        conditions.append("p.passed_at >= :since")
-        params["since"] = start_of_day(since)
+        statement = statement.where(Passage.passed_at >= start_of_day(since))
     if until is not None:
-        conditions.append("p.passed_at < :until")
-        params["until"] = start_of_day(until + dt.timedelta(days=1))
+        statement = statement.where(Passage.passed_at < start_of_day(until + dt.timedelta(days=1)))
     if claim_id is not None:
-        conditions.append("p.claim_id = :claim")
-        params["claim"] = claim_id
-    if after is not None:
-        conditions.append("(p.passed_at, p.id) > (:after_at, :after_id)")
-        params["after_at"], params["after_id"] = after
-    query = _LIST.format(conditions="".join(f" AND {one}" for one in conditions))
-    return [_listed(row) for row in session.execute(text(query), params)]
+        statement = statement.where(Passage.claim_id == claim_id)
+    found = paged(session, statement, [Passage.passed_at, Passage.id], after=after, limit=limit)
+    return Page([_as_listed(row) for row in found.items], found.next)
 
 
-def _listed(row: Row[Any]) -> Listed:
+def _listed() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            Passage.id,
+            Passage.passed_at,
+            Passage.passed_offset,
+            Passage.booked_at,
+            Charger.code.label("charger"),
+            Charger.name.label("charger_name"),
+            Passage.station,
+            func.coalesce(Station.name, Passage.station).label("station_name"),
+            Passage.service,
+            Passage.country,
+            Passage.plate,
+            Passage.vehicle_class,
+            Passage.list_ore,
+            Passage.amount_ore,
+            Passage.vat_bp,
+            Passage.flags,
+            Passage.external,
+            Passage.reverses_id,
+            Reversal.passage_id.is_not(None).label("reversed"),
+            Passage.claim_id,
+        )
+        .join(Charger, Charger.id == Passage.charger_id)
+        .outerjoin(Station, and_(Station.charger_id == Passage.charger_id, Station.code == Passage.station))
+        .outerjoin(Reversal, Reversal.passage_id == Passage.id)
+    )
+
+
+def _as_listed(row: Any) -> Listed:
     fields = row._asdict()
     offset = dt.timezone(dt.timedelta(minutes=fields.pop("passed_offset")))
     fields["passed_at"] = row.passed_at.astimezone(offset)

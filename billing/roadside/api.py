@@ -1,0 +1,113 @@
+"""Records from chargers over HTTP: a batch in, an answer a record out."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import Any, BinaryIO, cast
+
+import msgspec
+from flask import Response, request
+from flask.views import MethodView
+
+from accounts.access.guard import principal, require
+from billing.passages.incoming import Answer
+from billing.roadside.receive import Received, receive
+from billing.roadside.schemas import BODY, BatchQuery, BatchSchema
+from config import http
+from config.problems import Forbidden, Invalid, TooLarge, Unsupported
+
+blp = http.Blueprint("roadside", __name__, url_prefix="/v1", description="Exchange with chargers.")
+
+FORMS = {
+    "application/json": "json",
+    "application/x-ndjson": "jsonl",
+    "application/jsonl": "jsonl",
+    "text/csv": "csv",
+}
+_MEMORY = 8 * 1024 * 1024
+_PIECE = 1024 * 1024
+_ENCODER = msgspec.json.Encoder()
+
+
+@blp.route("/passages")
+class Passages(MethodView):
+    """What chargers send."""
+
+    @require("charger", "operator")
+    @blp.doc(requestBody=BODY)  # type: ignore[untyped-decorator]  # the library has no types
+    @blp.arguments(BatchQuery, location="query")
+    @blp.response(200, BatchSchema)
+    @blp.problems(404, 413, 415)
+    def post(self, query: dict[str, Any]) -> Response:
+        """Book a batch of records.
+
+        Every record gets an answer, in order; a broken one costs its neighbours nothing, and a batch sent again is
+        answered `duplicate` throughout. A JSON array is answered with an object (the schema below); JSON Lines and CSV
+        with a line of JSON a record, and the batch's number in `X-Batch`. A long batch is booked in parts: if the
+        connection breaks, send it again.
+        """
+        code = _sender(query["charger"])
+        form = FORMS.get(request.mimetype)
+        if form is None:
+            raise Unsupported(f"Send {', '.join(FORMS)}; {request.mimetype or 'no content type'} is not read here.")
+        answers: list[Answer] = []
+        with _spooled() as body:
+            _check_size(body, form)
+            received = receive(
+                http.current_sessions(), code, body, form=form, name=query["name"], answered=answers.extend
+            )
+        return _answer(received, answers, form)
+
+
+def _sender(asked: str | None) -> str:
+    """Return whose records these are. Raises Forbidden for a charger that names another; Invalid for none."""
+    caller = principal()
+    if caller.charger is not None:
+        if asked not in (None, caller.charger):
+            raise Forbidden(f"You are {caller.charger} and send only your own records.")
+        return caller.charger
+    if not asked:
+        wrong = {"field": "charger", "message": "Say whose records these are: ?charger=CODE."}
+        raise Invalid("Whose records are these?", errors=[wrong])
+    return asked
+
+
+def _spooled() -> BinaryIO:
+    """Take in the whole body, on disk beyond some megabytes: a slow sender holds no transaction open."""
+    body = cast(BinaryIO, tempfile.SpooledTemporaryFile(_MEMORY))  # noqa: SIM115 - the caller closes it
+    while piece := request.stream.read(_PIECE):
+        body.write(piece)
+    body.seek(0)
+    return body
+
+
+def _check_size(body: BinaryIO, form: str) -> None:
+    """Raise TooLarge for more records than a request may hold; nothing of it is booked then."""
+    settings = http.current_settings()
+    if form == "json":
+        most = settings.max_batch_json
+        try:
+            count = len(msgspec.json.decode(body.read(), type=list[msgspec.Raw]))
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            count = 0  # the format says what is wrong with it, and at which line
+    else:
+        most, count = settings.max_batch_ndjson, 0
+        while piece := body.read(_PIECE):
+            count += piece.count(b"\n")
+        count -= form == "csv"
+    body.seek(0)
+    if count > most:
+        raise TooLarge(f"A batch holds at most {most} records this way; this one has {count}. Send it in parts.")
+
+
+def _answer(received: Received, answers: list[Answer], form: str) -> Response:
+    if form == "json":
+        said = {**received.as_dict(), "answers": [_full(answer) for answer in answers]}
+        return Response(_ENCODER.encode(said), mimetype="application/json")
+    response = Response(_ENCODER.encode_lines(answers), mimetype="application/x-ndjson")
+    response.headers["X-Batch"] = str(received.batch_id)
+    return response
+
+
+def _full(answer: Answer) -> dict[str, Any]:
+    return {name: getattr(answer, name) for name in Answer.__struct_fields__}
