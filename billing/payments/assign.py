@@ -11,6 +11,7 @@ from billing.claims import credit
 from billing.claims.settle import Settlement, allocate
 from billing.claims.standing import recompute_locked
 from billing.passages.balances import lock
+from billing.payments.match import take_turn
 from billing.payments.models import Payment
 from config.clock import business_date
 from config.problems import Conflict, Invalid, NotFound
@@ -25,7 +26,7 @@ def assign(
     Conflict when it does not wait any more or takes money back; Invalid when the claim is another agreement's.
     """
     today = business_date(now)
-    # The balance comes first in the order of locks, then the payment decides who was first.
+    take_turn(session)
     lock(session, [agreement_id])
     payment = session.scalars(
         select(Payment)

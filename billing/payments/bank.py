@@ -75,8 +75,7 @@ def receive(
     """
     if len(content) > max_bytes:
         raise TooLarge(f"The file has {len(content)} bytes; the most is {max_bytes} (MAX_BANK_FILE_BYTES).")
-    # One file at a time: their order does not matter, but their agreements' locks must not cross.
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('brikke bank files', 0))"))
+    match.take_turn(session)
     digest = hashlib.sha256(content).digest()
     known = session.execute(
         text("SELECT id, name, transactions, sum_ore FROM bank_files WHERE sha256 = :digest AND state = 'booked'"),
@@ -84,6 +83,20 @@ def receive(
     ).one_or_none()
     if known is not None:
         return BankResult("already", known.id, known.name, known.transactions, known.sum_ore)
+    return _book(session, digest, name, content, now, accounts, max_bytes, actor)
+
+
+def _book(
+    session: Session,
+    digest: bytes,
+    name: str,
+    content: bytes,
+    now: dt.datetime,
+    accounts: Collection[str],
+    max_bytes: int,
+    actor: str,
+) -> BankResult:
+    """Book a file that is new, or keep it as refused."""
     today = business_date(now)
     try:
         file = read_ocr(content, max_bytes=max_bytes, max_lines=max_bytes // _SHORTEST_LINE + 1)

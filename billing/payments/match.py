@@ -107,6 +107,14 @@ _BOOK = """
 """
 
 
+def take_turn(session: Session) -> None:
+    """Let one at a time place payments, until the transaction ends.
+
+    Two files' locks must not cross, and what support places must not be taken back by a file in the same moment.
+    """
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('brikke payments', 0))"))
+
+
 def stage(session: Session, rows: Iterable[Incoming]) -> int:
     """COPY payments to a temporary table of this transaction; return how many. Raises Contradiction."""
     session.execute(text("DROP TABLE IF EXISTS incoming_payments"))
