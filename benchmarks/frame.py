@@ -18,6 +18,7 @@ from psycopg import sql
 from sqlalchemy import Engine
 
 import benchmarks
+import migrations.tables  # noqa: F401 - every table is declared, as in the application
 from config.database import make_engine
 from migrations.run import migrate
 

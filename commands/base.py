@@ -17,6 +17,7 @@ from typing import Any, ParamSpec
 import click
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+import migrations.tables  # noqa: F401 - every table is declared, or a foreign key may lead nowhere
 from config import logging, settings
 from config.embedded import EmbeddedError
 from config.problems import Problem
