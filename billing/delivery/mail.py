@@ -1,98 +1,96 @@
-"""Build an e-mail: plain text and the same as simple HTML, the PDF where there is one, a Message-ID that stays."""
+"""Make an e-mail: words, sender, recipient and a PDF become the bytes that are sent.
+
+Headers are set through the standard library's e-mail policy, which refuses a line break in any of them; names are
+cleaned first, so that a strange name costs nobody their invoice.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import re
+from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
-from html import escape
 
-from billing.delivery.words import Text
-
-# Seven bits: every server takes them.
-POLICY = SMTP.clone(cte_type="7bit")
+from billing.delivery.words import Letter
+from config.clock import to_oslo
 
 TEMPLATE_HEADER = "X-Brikke-Template"
+LONGEST_NAME = 100
+
+_LOCAL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}")
+_DOMAIN = re.compile(r"(?=.{1,253}$)([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z0-9-]{2,63}")
 
 
-class BadAddress(ValueError):
-    """An address that no mail can be sent to."""
+class BadAddressError(ValueError):
+    """An address that no plain SMTP server takes."""
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A PDF and what it is called."""
+
+    name: str
+    content: bytes
 
 
 def message_id(delivery_id: int, queued_at: dt.datetime, sender: str) -> str:
-    """Return the Message-ID of a delivery: the same at every attempt, so that a repeat can be recognised."""
-    return f"<{delivery_id}.{int(queued_at.timestamp())}@{sender.rpartition('@')[2]}>"
+    """Return the Message-ID of a delivery: the same at each attempt, another in another database."""
+    return f"<{delivery_id}.{queued_at.astimezone(dt.UTC):%Y%m%d%H%M%S%f}@{envelope(sender).rpartition('@')[2]}>"
 
 
-def ascii_address(address: str) -> str:
-    """Return an address as mail servers take it, an international domain in its ASCII form. Raises BadAddress."""
-    local, at, domain = address.strip().rpartition("@")
+def envelope(address: str) -> str:
+    """Return an address as SMTP's commands take it: ASCII, its domain in IDNA. Raises BadAddressError."""
+    local, _, domain = address.strip().rpartition("@")
     try:
-        domain = domain.encode("idna").decode()
+        domain = domain.encode("idna").decode("ascii")
     except UnicodeError:
-        raise BadAddress("the address has a domain that cannot be") from None
-    if not at or not local.isascii() or not domain or any(c in '<>(),;:\\"[]' or c.isspace() for c in local + domain):
-        raise BadAddress("the address cannot be written to")
+        domain = ""
+    if not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain):
+        raise BadAddressError("the address is not one that mail can be sent to")
     return f"{local}@{domain}"
 
 
-def build(
-    words: Text,
+def compose(
+    letter: Letter,
     *,
-    rfc_id: str,
     sender_name: str,
     sender: str,
     reply_to: str,
+    recipient_name: str,
     recipient: str,
-    language: str,
+    rfc_message_id: str,
     template: str,
-    dated: dt.datetime,
-    pdf: tuple[str, bytes] | None,
+    language: str,
+    now: dt.datetime,
+    attachment: Attachment | None = None,
 ) -> bytes:
-    """Return the message as bytes with CR LF. ``pdf`` is (file name, content). Raises BadAddress."""
-    message = EmailMessage(policy=POLICY)
-    message["From"] = Address(sender_name, addr_spec=ascii_address(sender))
-    message["To"] = ascii_address(recipient)
-    message["Reply-To"] = ascii_address(reply_to)
-    message["Subject"] = words.subject
-    message["Date"] = format_datetime(dated)
-    message["Message-ID"] = rfc_id
-    message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = language
-    message[TEMPLATE_HEADER] = template
-    message.set_content(as_text(words))
-    message.add_alternative(as_html(words, language), subtype="html")
-    if pdf is not None:
-        message.add_attachment(pdf[1], maintype="application", subtype="pdf", filename=pdf[0])
-    return message.as_bytes()
+    """Return the whole e-mail, CRLF lines, ASCII only. ``now`` is its date. Raises BadAddressError."""
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = _address(sender_name, sender)
+    mail["To"] = _address(recipient_name, recipient)
+    mail["Reply-To"] = _address(sender_name, reply_to)
+    mail["Subject"] = _one_line(letter.subject, 200)
+    mail["Date"] = format_datetime(to_oslo(now))
+    mail["Message-ID"] = rfc_message_id
+    mail["Content-Language"] = language
+    mail["Auto-Submitted"] = "auto-generated"
+    mail[TEMPLATE_HEADER] = _one_line(template, 50)
+    mail.set_content(letter.plain, cte="quoted-printable")
+    mail.add_alternative(letter.html, subtype="html", cte="quoted-printable")
+    if attachment is not None:
+        mail.add_attachment(attachment.content, maintype="application", subtype="pdf", filename=attachment.name)
+    return mail.as_bytes()
 
 
-def as_text(words: Text) -> str:
-    """Return the letter as plain text."""
-    blocks = [words.hello, *words.paragraphs]
-    for table in words.tables:
-        width = max(len(label) for label, _ in table) + 2
-        blocks.append("\n".join(f"{label + ':':<{width}}{value}" for label, value in table))
-    blocks += [words.end[0], "\n".join(words.end[1:])]
-    return "\n\n".join(blocks) + "\n"
+def _address(name: str, address: str) -> Address:
+    local, _, domain = envelope(address).rpartition("@")
+    return Address(_one_line(name, LONGEST_NAME), local, domain)
 
 
-def as_html(words: Text, language: str) -> str:
-    """Return the letter as HTML: no pictures, no links, nothing that is loaded."""
-    parts = [f"<p>{escape(words.hello)}</p>", *(f"<p>{escape(text)}</p>" for text in words.paragraphs)]
-    for table in words.tables:
-        rows = "".join(
-            f'<tr><td style="padding:4px 24px 4px 0;color:#555">{escape(label)}</td>'
-            f'<td style="padding:4px 0;font-weight:600">{escape(value)}</td></tr>'
-            for label, value in table
-        )
-        parts.append(f'<table style="border-collapse:collapse;border-top:2px solid #0b5;margin:16px 0">{rows}</table>')
-    parts.append(f"<p>{escape(words.end[0])}</p><p>{'<br>'.join(escape(text) for text in words.end[1:])}</p>")
-    return (
-        f'<!doctype html><html lang="{language}"><head><meta charset="utf-8">'
-        f"<title>{escape(words.subject)}</title></head>"
-        '<body style="font:16px/1.5 system-ui,sans-serif;color:#111;max-width:36em;margin:24px">'
-        f"{''.join(parts)}</body></html>\n"
-    )
+def _one_line(text: str, longest: int) -> str:
+    """Return text as a header may hold it: control characters and line breaks become spaces."""
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(shown.split())[:longest]

@@ -35,6 +35,8 @@ class Delivery(Base):
     """The address it went to, filled when sent."""
     state: Mapped[Str] = mapped_column(server_default="queued")
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    unanswered: Mapped[int] = mapped_column(Integer, server_default="0")
+    """How many of the attempts got no answer, so that the mail may have arrived."""
     next_at: Mapped[Instant]
     rfc_message_id: Mapped[Str | None]
     """The Message-ID of the mail: the same at every attempt, so that a repeat can be recognised."""

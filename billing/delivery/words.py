@@ -1,224 +1,192 @@
-"""The words of e-mails, in Bokmål and English.
+"""The words of e-mails, in Bokmål and English: a template and the facts become a subject, plain text and HTML.
 
-A letter names its reader and the figures to pay by, and nothing that was driven: mail is read over shoulders and kept
-on servers we do not know. What is to be paid comes with account, KID and due date to be typed in, never with a link:
-a customer who is used to links from us is a customer who can be phished.
+The texts are in ``words.toml``. A letter holds the customer's name and agreement number and, where something is to be
+paid, the invoice's number, sum, KID and account: no passages, plates, cards, addresses or links.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+import html
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-from billing.delivery.letter import Bill, Letter
-from billing.invoices.pdf.layout import account, amount, day
-from billing.invoices.words import brand
+from babel.dates import format_date
 
-SUBJECTS: Mapping[str, Mapping[str, str]] = {
-    "nb": {
-        "invoice": "Faktura {number}, forfall {due}",
-        "receipt": "Kvittering {number}",
-        "card_failed": "Kortet kunne ikke belastes: faktura {number}, forfall {due}",
-        "reminder": "Påminnelse: faktura {number} forfaller {due}",
-        "blocked": "Avtalen din er stengt",
-        "paid_call_us": "Betalingen er mottatt – ta kontakt for å åpne avtalen",
-        "reopened": "Avtalen din er åpnet igjen",
-        "unblocked": "Avtalen din er åpen – stengingen er opphevet",
-        "welcome": "Velkommen som kunde",
-        "closed": "Avtalen din avsluttes",
-    },
-    "en": {
-        "invoice": "Invoice {number}, due {due}",
-        "receipt": "Receipt {number}",
-        "card_failed": "Your card could not be charged: invoice {number}, due {due}",
-        "reminder": "Reminder: invoice {number} is due {due}",
-        "blocked": "Your agreement is closed to traffic",
-        "paid_call_us": "Payment received – contact us to reopen the agreement",
-        "reopened": "Your agreement is open again",
-        "unblocked": "Your agreement is open – the block is lifted",
-        "welcome": "Welcome as a customer",
-        "closed": "Your agreement is ending",
-    },
-}
+TEXTS = Path(__file__).with_name("words.toml")
+LOCALES = {"nb": "nb_NO", "en": "en_GB"}
+_SPACE = "\u00a0"
+_STYLE = "font-family:Arial,Helvetica,sans-serif;font-size:16px;line-height:1.5;color:#1a1a1a;max-width:36em;margin:1em"
+_CELL = "padding:2px 16px 2px 0;text-align:left;vertical-align:top"
 
-BODIES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "nb": {
-        "invoice": ("Her er fakturaen for avtale {agreement}. Alle passeringer står i vedlegget.",),
-        "receipt": ("Vi har belastet kortet ditt ({card}). Kvitteringen for avtale {agreement} ligger ved.",),
-        "card_failed": (
-            "Kortet på avtale {agreement} kunne ikke belastes. Beløpet kommer derfor på faktura, som ligger ved.",
-            "Se gjerne over kortet ditt på Min side, så trekkes neste beløp som vanlig.",
-        ),
-        "reminder": (
-            "Dette er en vennlig påminnelse om en faktura på avtale {agreement} som snart forfaller. Har du nettopp "
-            "betalt, kan du se bort fra denne e-posten.",
-        ),
-        "blocked": (
-            "Forfallsdatoen er passert uten at vi har fått betalingen. Avtale {agreement} er derfor stengt, og brikken "
-            "gjelder ikke for passeringer.",
-            "Slik åpnes den: Betal alt som er forfalt, og ta deretter kontakt med oss. Avtalen åpnes ikke av seg selv.",
-        ),
-        "paid_call_us": (
-            "Takk, alt som var forfalt på avtale {agreement} er betalt. Avtalen er fortsatt stengt.",
-            "Ta kontakt med oss på {phone} eller {email}, så åpner vi den.",
-        ),
-        "reopened": ("Avtale {agreement} er åpen igjen, og brikken gjelder for passeringer.",),
-        "unblocked": (
-            "Betalingen din viste seg å være gjort i tide. Stengingen av avtale {agreement} er opphevet, og du trenger "
-            "ikke å gjøre noe. Vi beklager.",
-        ),
-        "welcome": (
-            "Takk for at du ble kunde. Avtalenummeret ditt er {agreement}.",
-            "På Min side ser du passeringer og fakturaer, og der legger du til kjøretøy og kort. Så lenge et kjøretøy "
-            "står på avtalen, er passeringene dine, uansett hvem som kjører. Husk å fjerne det når du selger.",
-        ),
-        "closed": (
-            "Avtale {agreement} avsluttes {closes}. Passeringer fra før den tid kan komme på en siste faktura.",
-        ),
-    },
-    "en": {
-        "invoice": ("Here is the invoice for agreement {agreement}. All passages are in the attachment.",),
-        "receipt": ("We have charged your card ({card}). The receipt for agreement {agreement} is attached.",),
-        "card_failed": (
-            "The card on agreement {agreement} could not be charged. The amount is on the attached invoice instead.",
-            "Please check your card on My Page; the next amount is then charged as usual.",
-        ),
-        "reminder": (
-            "This is a friendly reminder of an invoice on agreement {agreement} that is soon due. If you have just "
-            "paid it, please disregard this e-mail.",
-        ),
-        "blocked": (
-            "The due date has passed and we have not received your payment. Agreement {agreement} is therefore closed "
-            "to traffic, and the tag is not valid for passages.",
-            "To reopen it: pay everything that is due, then contact us. The agreement does not open by itself.",
-        ),
-        "paid_call_us": (
-            "Thank you, everything due on agreement {agreement} has been paid. It is still closed to traffic.",
-            "Contact us on {phone} or {email} and we will reopen it.",
-        ),
-        "reopened": ("Agreement {agreement} is open again, and the tag is valid for passages.",),
-        "unblocked": (
-            "Your payment turned out to have been made in time. The block on agreement {agreement} is lifted, and "
-            "there is nothing you need to do. We apologise.",
-        ),
-        "welcome": (
-            "Thank you for becoming a customer. Your agreement number is {agreement}.",
-            "On My Page you see passages and invoices and add vehicles and a card. As long as a vehicle is on the "
-            "agreement its passages are yours, whoever drives. Remember to remove it when you sell it.",
-        ),
-        "closed": ("Agreement {agreement} ends on {closes}. Passages from before then may come on a last invoice.",),
-    },
-}
+Rows = tuple[tuple[str, str], ...]
 
-LABELS: Mapping[str, Mapping[str, str]] = {
-    "nb": {
-        "hello": "Hei, {name}",
-        "number": "Fakturanummer",
-        "total": "Beløp",
-        "open": "Å betale",
-        "paid": "Betalt",
-        "due": "Forfallsdato",
-        "account": "Kontonummer",
-        "kid": "KID",
-        "nothing": "Det er ingenting å betale.",
-        "questions": "Spørsmål? Ring {phone} eller skriv til {email}.",
-        "regards": "Vennlig hilsen",
-    },
-    "en": {
-        "hello": "Hello, {name}",
-        "number": "Invoice number",
-        "total": "Amount",
-        "open": "To pay",
-        "paid": "Paid",
-        "due": "Due date",
-        "account": "Account",
-        "kid": "KID",
-        "nothing": "There is nothing to pay.",
-        "questions": "Questions? Call {phone} or write to {email}.",
-        "regards": "Kind regards",
-    },
-}
 
-ATTACHED = frozenset({"invoice", "receipt", "card_failed"})
-"""Templates that carry the document as PDF."""
-
-FILE_NAMES = {"nb": {True: "kvittering", False: "faktura"}, "en": {True: "receipt", False: "invoice"}}
-
-TO_PAY = frozenset({"invoice", "card_failed", "reminder", "blocked"})
+class UnknownTemplateError(LookupError):
+    """There are no words for a template, or a fact that they need is missing; the message says which."""
 
 
 @dataclass(frozen=True)
-class Text:
-    """A letter in words: subject, greeting, paragraphs, a table per bill, and the end."""
+class Bill:
+    """What is to be paid of an invoice: øre, KID and 11-digit account. ``due_on`` is an Oslo date."""
 
-    subject: str
-    hello: str
-    paragraphs: tuple[str, ...]
-    tables: tuple[tuple[tuple[str, str], ...], ...]
-    end: tuple[str, ...]
+    invoice: int
+    open_ore: int
+    kid: str
+    account: str
+    due_on: dt.date
 
 
 @dataclass(frozen=True)
 class Sender:
-    """Who writes: name, contact, and the account (11 digits) that is paid to."""
+    """Who writes: our name, telephone and e-mail of support."""
 
     name: str
     phone: str
     email: str
-    account: str
 
 
-def compose(letter: Letter, sender: Sender) -> Text:
-    """Put a letter in words. Raises KeyError for a template that has none."""
-    label, first = LABELS[letter.language], letter.bills[0] if letter.bills else None
+@dataclass(frozen=True)
+class Told:
+    """What a letter is about. ``amount_ore`` is the sum of a receipt; ``from_when`` local time of a closing."""
+
+    name: str
+    language: str
+    agreement: int
+    invoice: int | None = None
+    amount_ore: int = 0
+    bill: Bill | None = None
+    due: Sequence[Bill] = ()
+    from_when: dt.datetime | None = None
+
+
+@dataclass(frozen=True)
+class Letter:
+    """The words of an e-mail."""
+
+    subject: str
+    plain: str
+    html: str
+
+
+def templates() -> frozenset[str]:
+    """Return the templates that have words."""
+    return frozenset(_texts()) - {"frame"}
+
+
+def letter(template: str, told: Told, sender: Sender) -> Letter:
+    """Return the words of a template. Raises UnknownTemplateError when there are none, or a fact is missing."""
+    texts = _texts()
+    if template not in texts or template == "frame":
+        raise UnknownTemplateError(f"there are no words for the template {template!r}")
+    own, frame = texts[template][told.language], texts["frame"][told.language]
+    values = _values(told, sender)
+    settled = "settled" in own and told.bill is not None and told.bill.open_ore <= 0
+    paragraphs = own["settled" if settled else "paragraphs"]
+    try:
+        blocks = [block for paragraph in paragraphs for block in _blocks(paragraph, told, values, frame)]
+        subject = own["subject"].format_map(values) if not settled else f"{frame['invoice']} {values['invoice']}"
+    except KeyError as missing:
+        raise UnknownTemplateError(f"the template {template!r} needs {missing}, which the message has not") from None
+    blocks.insert(0, frame["greeting"].format(name=told.name))
+    closing = (frame["closing"], sender.name, f"{sender.phone} · {sender.email}")
+    return Letter(subject, _plain(blocks, closing), _html(blocks, closing, told.language, subject))
+
+
+@cache
+def _texts() -> dict[str, Any]:
+    return tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+
+
+def _values(told: Told, sender: Sender) -> dict[str, str]:
+    """Return what may stand in braces; what is not known is left out, so that a text that needs it is noticed."""
     values = {
-        "agreement": str(letter.agreement_number),
-        "number": str(first.number) if first else "",
-        "due": _day(first.due_on) if first else "",
-        "card": f"{brand(letter.card[0])} {letter.card[1]}" if letter.card else "",
-        "closes": _day(letter.closes_on),
+        "agreement": str(told.agreement),
+        "seller": sender.name,
         "phone": sender.phone,
-        "email": sender.email,
+        "support": sender.email,
+        "amount": kroner(told.amount_ore, told.language),
     }
-    paragraphs = [part.format(**values) for part in BODIES[letter.language][letter.template]]
-    if letter.template in TO_PAY and letter.bills and all(bill.open_ore <= 0 for bill in letter.bills):
-        paragraphs.append(label["nothing"])
-    return Text(
-        SUBJECTS[letter.language][letter.template].format(**values),
-        label["hello"].format(name=letter.name),
-        tuple(paragraphs),
-        tuple(_table(bill, letter.template, sender, label) for bill in letter.bills if _has_table(letter.template)),
-        (label["questions"].format(**values), label["regards"], sender.name),
+    if told.invoice is not None:
+        values["invoice"] = str(told.invoice)
+    if told.bill is not None:
+        values["due_on"] = day(told.bill.due_on, told.language)
+    if told.from_when is not None:
+        at = "" if told.from_when.time() == dt.time() else f"{told.from_when: %H:%M}"
+        said = {"nb": " kl.", "en": " at"}[told.language] + at if at else ""
+        values["from_when"] = day(told.from_when.date(), told.language) + said
+    return values
+
+
+def _blocks(paragraph: str, told: Told, values: Mapping[str, str], frame: Mapping[str, str]) -> Iterator[str | Rows]:
+    if paragraph == "@payment":
+        if told.bill is None:
+            raise KeyError("a bill")
+        yield _rows(told.bill, frame, told.language)
+    elif paragraph == "@due":
+        if not told.due:
+            raise KeyError("what is due")
+        for bill in told.due:
+            yield _rows(bill, frame, told.language)
+    else:
+        yield paragraph.format_map(values)
+
+
+def _rows(bill: Bill, frame: Mapping[str, str], language: str) -> Rows:
+    return (
+        (frame["invoice"], str(bill.invoice)),
+        (frame["amount"], kroner(bill.open_ore, language)),
+        (frame["kid"], bill.kid),
+        (frame["account"], account(bill.account)),
+        (frame["due_on"], day(bill.due_on, language)),
     )
 
 
-def _has_table(template: str) -> bool:
-    return template in TO_PAY or template == "receipt"
+def _plain(blocks: Sequence[str | Rows], closing: Sequence[str]) -> str:
+    parts = [
+        block if isinstance(block, str) else "\n".join(f"    {label + ':':<26}{value}" for label, value in block)
+        for block in blocks
+    ]
+    return "\n\n".join([*parts, "\n".join(closing)]) + "\n"
 
 
-def _table(bill: Bill, template: str, sender: Sender, label: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    rows: list[tuple[str, str]] = [(label["number"], str(bill.number))]
-    if template == "receipt":
-        return (*rows, (label["paid"], _kroner(bill.total_ore)))
-    if bill.open_ore != bill.total_ore:
-        rows.append((label["total"], _kroner(bill.total_ore)))
-    rows.append((label["open"], _kroner(max(bill.open_ore, 0))))
-    if bill.open_ore > 0:
-        rows += [(label["due"], _day(bill.due_on)), (label["account"], account(sender.account))]
-        rows.append((label["kid"], bill.kid or "–"))
-    return tuple(rows)
+def _html(blocks: Sequence[str | Rows], closing: Sequence[str], language: str, subject: str) -> str:
+    parts = []
+    for block in blocks:
+        if isinstance(block, str):
+            parts.append(f"<p>{html.escape(block)}</p>")
+            continue
+        rows = "".join(
+            f'<tr><th scope="row" style="{_CELL};font-weight:normal">{html.escape(label)}</th>'
+            f'<td style="{_CELL}"><strong>{html.escape(value)}</strong></td></tr>'
+            for label, value in block
+        )
+        parts.append(f'<table style="border-collapse:collapse;margin:1em 0">{rows}</table>')
+    parts.append("<p>" + "<br>".join(html.escape(line) for line in closing) + "</p>")
+    return (
+        f'<!doctype html>\n<html lang="{language}"><head><meta charset="utf-8"><title>{html.escape(subject)}</title>'
+        f'</head>\n<body style="{_STYLE}">\n' + "\n".join(parts) + "\n</body></html>\n"
+    )
 
 
-def _kroner(ore: int) -> str:
-    return f"kr {amount(ore)}"
+def kroner(ore: int, language: str) -> str:
+    """Write øre as ``1 234,50 kr``, in English ``NOK 1,234.50``; it never breaks over a line."""
+    whole, rest = divmod(abs(ore), 100)
+    sign = "−" if ore < 0 else ""
+    if language == "en":
+        return f"NOK{_SPACE}{sign}{whole:,}.{rest:02d}"
+    return f"{sign}{whole:,}".replace(",", _SPACE) + f",{rest:02d}{_SPACE}kr"
 
 
-def _day(value: dt.date | None) -> str:
-    return day(value) if value is not None else "–"
+def day(value: dt.date, language: str) -> str:
+    """Write a date in full: ``16. februar 2026``, in English ``16 February 2026``."""
+    return format_date(value, "long", locale=LOCALES[language])
 
 
-def file_name(letter: Letter) -> str:
-    """Return the name of the attached PDF."""
-    numbers: Sequence[Bill] = letter.bills
-    return f"{FILE_NAMES[letter.language][letter.template == 'receipt']}-{numbers[0].number}.pdf"
+def account(digits: str) -> str:
+    """Write a bank account as ``1503.00.12345``."""
+    return f"{digits[:4]}.{digits[4:6]}.{digits[6:]}" if len(digits) == 11 else digits

@@ -22,6 +22,7 @@ def upgrade() -> None:
         sa.Column("recipient", sa.Text(), nullable=True),
         sa.Column("state", sa.Text(), server_default="queued", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("unanswered", sa.Integer(), server_default="0", nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("rfc_message_id", sa.Text(), nullable=True),
         sa.Column("called_at", sa.DateTime(timezone=True), nullable=True),
