@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 from flask import Response, flash, redirect, render_template, request, url_for
 
@@ -19,6 +20,7 @@ from billing.cards.queries import ChargeStory
 from billing.claims.queries import OpenClaim
 from billing.collection.reopen import reopen
 from billing.delivery import desk as delivery
+from billing.delivery.desk import Told
 from billing.invoices import listed
 from billing.invoices.render import pdf
 from billing.invoices.words import brand
@@ -56,7 +58,7 @@ def _page(
     money = owed(one, balance)
     history = agreements.story(session, one)
     facts = _facts(one, history, money.overdue, money.open, money.on_card)
-    family = [other for other in _family(one) if other.id != one.id]
+    family = [(other, _operator(other)) for other in _family(one) if other.id != one.id]
     stories = vehicles.tags(session, one.id)
     rows = [row for row in vehicles.registrations(session, [one.id]) if lasts(row, now)]
     events = story.story_of(one, history, now)
@@ -66,7 +68,7 @@ def _page(
         "support/agreement.html",
         agreement=one,
         customer=customers.by_id(session, one.customer_id),
-        operator=chargers.charger(session, one.operator).name if one.operator else None,
+        operator=_operator(one),
         family=family,
         advice=advice.advise(facts),
         owed=money,
@@ -101,7 +103,6 @@ def _facts(
 ) -> advice.Facts:
     session = http.current_session()
     sums = sorted({claim.open_ore for claim in overdue} | {sum(claim.open_ore for claim in overdue)} - {0})
-    told = delivery.told(session, one.id, RECENT_MAIL)
     return advice.Facts(
         agreement=one,
         story=history,
@@ -109,10 +110,21 @@ def _facts(
         open=opened,
         on_card=on_card,
         candidates=payments.waiting_of(session, sums, 3) if sums else (),
-        undelivered=[mail for mail in told if mail.state == "failed"],
+        undelivered=_undelivered(delivery.told(session, one.id, RECENT_MAIL)),
         account=http.current_settings().bank_account,
         now=http.request_now(),
     )
+
+
+def _operator(one: Agreement) -> str | None:
+    """Return the name of a ferry agreement's operator."""
+    return chargers.charger(http.current_session(), one.operator).name if one.operator else None
+
+
+def _undelivered(told: Sequence[Told]) -> list[Told]:
+    """Return the mail that did not arrive since the last that did."""
+    since = takewhile(lambda mail: mail.state != "sent", told)
+    return [mail for mail in since if mail.state == "failed"]
 
 
 def _family(one: Agreement) -> Sequence[Agreement]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask import render_template, request
+from flask import redirect, render_template, request, url_for
 
 from accounts.access import trail
 from accounts.access.principal import principal
@@ -28,18 +28,22 @@ MOVED = dt.timedelta(seconds=5)
 @staff
 def books() -> Page:
     """Show the runs; to those who keep the books and the machinery also what failed, and the audit to be run."""
-    return _page(None)
+    wanted = principal().role in AUDITORS and "audit" in request.args
+    return _page(_audited() if wanted else None)
 
 
 @blp.post("/books/audit")
 @only(*AUDITORS)
 def run_audit() -> Page:
-    """Prove the books now and show what was found. It changes nothing, so reloading the answer does no harm."""
+    """Write down that the books are checked, and go where that is done and shown: checking changes nothing."""
     trail.record(http.current_session(), principal(), "audit", "books", http.request_now())
+    return redirect(url_for("support.books", audit="now"), 303)
+
+
+def _audited() -> AuditReport:
     # A session of its own: the request's has begun, and this wants one snapshot.
     with http.current_sessions()() as session:
-        report = audit(session)
-    return _page(report)
+        return audit(session)
 
 
 def _page(report: AuditReport | None) -> Page:

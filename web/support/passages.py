@@ -92,8 +92,9 @@ def do_credit(number: int, passage_id: int) -> Page:
     values = forms.given("reason")
     if len(values["reason"]) > LONGEST_REASON:
         return _form(one, passage_id, values, {"reason": forms.mistake("too_long")})
+    known = shown.one(session, one.id, passage_id).taken_back == "credited"
     try:
-        done = credit(session, one.id, passage_id, reason=values["reason"], actor=principal().key, now=now)
+        credit(session, one.id, passage_id, reason=values["reason"], actor=principal().key, now=now)
     except Invalid as problem:
         session.rollback()
         return _form(acted_on(number), passage_id, values, forms.said(problem, values))
@@ -101,7 +102,7 @@ def do_credit(number: int, passage_id: int) -> Page:
         session.rollback()
         refused = words.t("Denne passeringen kan ikke krediteres.", "This passage cannot be credited.")
         return _form(acted_on(number), passage_id, values, {forms.GENERAL: refused})
-    if done.at == now and done.actor == principal().key:
+    if not known:
         detail = {"passage": passage_id}
         trail.record(session, principal(), "passage.credit", subject(one), now, values["reason"], detail)
     flash(words.t("Passeringen er kreditert; den trekkes fra på neste faktura.",
