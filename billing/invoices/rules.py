@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from config.bankdays import on_or_after
-from config.money import net_of_gross, spread
+from config.money import net_of_gross
 
 TEMPLATE = 1
 """Version of the page that documents are issued with now (`pdf/invoice.typ`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gross:
+class Gross(NamedTuple):
     """What a line sums up: one service of one vehicle at one VAT rate. Øre, VAT included; may be negative."""
 
     kind: str
     country: str | None
     plate: str | None
     vat_bp: int
-    count: int
+    passages: int
     gross_ore: int
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a document: its gross as summed, and the net and VAT in it (net + VAT = gross)."""
 
     kind: str
     country: str | None
     plate: str | None
     vat_bp: int
-    count: int
+    passages: int
     gross_ore: int
     net_ore: int
     vat_ore: int
@@ -44,29 +42,21 @@ def due_date(issued_on: dt.date, term_days: int) -> dt.date:
     return on_or_after(issued_on + dt.timedelta(days=term_days))
 
 
-def split(parts: Sequence[Gross]) -> list[Line]:
+def split(parts: Iterable[Gross]) -> list[Line]:
     """Split the VAT out of a document's lines, in their order.
 
-    Per rate the gross sum G is fixed and its net is round(G·100 ÷ (100 + r)); the lines' nets add up to that by
-    running remainder (config.money). The same for −x as for x, so that a credit note mirrors its invoice.
+    Per rate the gross sum G is fixed and its net is round(G·100 ÷ (100 + r)). A line's net is what it adds to the net
+    of the sum so far, so that the lines' nets add up to it. The same for −x as for x: a credit note mirrors its
+    invoice. Every line is within an øre of its own net.
     """
-    nets: dict[int, Iterator[int]] = {}
-    for rate in {part.vat_bp for part in parts}:
-        sums = [part.gross_ore for part in parts if part.vat_bp == rate]
-        nets[rate] = iter(spread(net_of_gross(sum(sums), rate), sums))
+    gross_so_far: dict[int, int] = {}
+    net_so_far: dict[int, int] = {}
     lines = []
     for part in parts:
-        net = next(nets[part.vat_bp])
-        lines.append(
-            Line(
-                part.kind,
-                part.country,
-                part.plate,
-                part.vat_bp,
-                part.count,
-                part.gross_ore,
-                net,
-                part.gross_ore - net,
-            )
-        )
+        rate = part.vat_bp
+        gross = gross_so_far.get(rate, 0) + part.gross_ore
+        net = net_of_gross(gross, rate) if rate else gross
+        own = net - net_so_far.get(rate, 0)
+        gross_so_far[rate], net_so_far[rate] = gross, net
+        lines.append(Line(*part, own, part.gross_ore - own))
     return lines

@@ -10,7 +10,6 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import text
@@ -137,28 +136,38 @@ def _sums(session: Session, claim_ids: Sequence[int], since: dt.datetime | None)
             "until": max(claim.cutoff_at for claim in claims),
         },
     ).all()
-    found = {claim_id: list(group) for claim_id, group in groupby(rows, key=lambda row: row.claim_id)}
-    return [_sum(claim, found.get(claim.id, [])) for claim in claims]
+    found: dict[int, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(row)
+    return [_sum(claim, found.get(claim.id, ())) for claim in claims]
 
 
-def _sum(claim: Any, rows: Sequence[Any]) -> Sums:
-    count, ore = sum(row.count for row in rows), sum(row.ore for row in rows)
+def _sum(claim: Any, rows: Iterable[Any]) -> Sums:
+    """Add a claim's lines up (rows of ``_LINES``) and split their VAT. Plain loops: a run does this for everybody."""
+    count = ore = 0
+    parts = []
+    booked: list[dt.datetime] = []
+    passed: list[dt.datetime] = []
+    for _, service, country, plate, vat_bp, passages, gross, *times in rows:
+        count += passages
+        ore += gross
+        parts.append(Gross(service, country, plate, vat_bp, passages, gross))
+        booked += times[:2]
+        passed += times[2:]
     if (count, ore) != (claim.passages_count, claim.passages_ore):
         raise DocumentDiffers(
             f"claim {claim.id} is {claim.passages_ore} øre in {claim.passages_count} passages, "
             f"but the passages that carry it are {ore} øre in {count}; run `brikke audit`"
         )
-    parts = [Gross(row.service, row.country, row.plate, row.vat_bp, row.count, row.ore) for row in rows]
     if claim.fee_ore:
         parts.append(Gross("card_fee", None, None, 0, 1, claim.fee_ore))
-    period = booked = None
-    if rows:
-        period = (
-            business_date(min(row.passed_from for row in rows)),
-            business_date(max(row.passed_to for row in rows)),
-        )
-        booked = (min(row.booked_from for row in rows), max(row.booked_to for row in rows))
-    return Sums(claim, ore + claim.fee_ore, split(parts), period, booked)
+    return Sums(
+        claim,
+        ore + claim.fee_ore,
+        split(parts),
+        (business_date(min(passed)), business_date(max(passed))) if passed else None,
+        (min(booked), max(booked)) if booked else None,
+    )
 
 
 def _copy(session: Session, command: str, rows: Iterable[tuple[Any, ...]]) -> None:
@@ -171,8 +180,8 @@ def _copy(session: Session, command: str, rows: Iterable[tuple[Any, ...]]) -> No
 
 def _line_rows(ids: Sequence[int], documents: Sequence[Sums]) -> Iterator[tuple[Any, ...]]:
     for document_id, document in zip(ids, documents, strict=True):
-        for number, x in enumerate(document.lines, 1):
-            yield document_id, number, x.kind, x.country, x.plate, x.vat_bp, x.count, x.gross_ore, x.net_ore, x.vat_ore
+        for number, line in enumerate(document.lines, 1):
+            yield document_id, number, *line
 
 
 def _message_rows(ids: Sequence[int], documents: Sequence[Sums], presented: Presented) -> Iterator[tuple[Any, ...]]:

@@ -20,7 +20,7 @@ parts = st.lists(
         country=st.just("NO"),
         plate=st.sampled_from(["EK12345", "DR77712", None]),
         vat_bp=st.sampled_from([0, 1200, 1500, 2500]),
-        count=st.integers(1, 9),
+        passages=st.integers(1, 9),
         gross_ore=st.integers(-5_000_000, 5_000_000),
     ),
     max_size=12,
@@ -35,6 +35,7 @@ def test_nets_add_up_to_the_net_of_the_rates_gross(given_parts: list[Gross]) -> 
     lines = split(given_parts)
     for line in lines:
         assert line.net_ore + line.vat_ore == line.gross_ore
+        assert abs(line.net_ore - net_of_gross(line.gross_ore, line.vat_bp)) <= (1 if line.vat_bp else 0)
         gross[line.vat_bp] += line.gross_ore
         net[line.vat_bp] += line.net_ore
     assert dict(net) == {rate: net_of_gross(ore, rate) for rate, ore in gross.items()}
