@@ -75,13 +75,13 @@ def compose(
     mail["Subject"] = _one_line(letter.subject, 200)
     mail["Date"] = format_datetime(to_oslo(now))
     mail["Message-ID"] = rfc_message_id
-    mail["Content-Language"] = language
     mail["Auto-Submitted"] = "auto-generated"
     mail[TEMPLATE_HEADER] = _one_line(template, 50)
     mail.set_content(letter.plain, cte="quoted-printable")
     mail.add_alternative(letter.html, subtype="html", cte="quoted-printable")
     if attachment is not None:
         mail.add_attachment(attachment.content, maintype="application", subtype="pdf", filename=attachment.name)
+    mail["Content-Language"] = language  # last: parts that are added take such headers with them
     return mail.as_bytes()
 
 

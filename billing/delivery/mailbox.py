@@ -9,7 +9,7 @@ import heapq
 import os
 import re
 from dataclasses import dataclass
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 from email.parser import BytesHeaderParser, BytesParser
 from email.policy import default
 from pathlib import Path
@@ -85,8 +85,8 @@ def opened(folder: Path, name: str) -> Opened:
         _head(name, mail),
         str(mail["From"]),
         str(mail["Message-ID"]).strip(),
-        str(plain.get_content()) if plain is not None else "",
-        str(html.get_content()) if html is not None else "",
+        _text(plain),
+        _text(html),
         parts,
     )
 
@@ -130,6 +130,10 @@ def _head(name: str, mail: EmailMessage) -> Listed:
         str(mail["Date"]),
         str(mail[TEMPLATE_HEADER] or ""),
     )
+
+
+def _text(part: MIMEPart | None) -> str:
+    return str(part.get_content()).replace("\r\n", "\n") if part is not None else ""
 
 
 def _bytes(part: EmailMessage) -> bytes:
