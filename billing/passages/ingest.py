@@ -156,7 +156,7 @@ def _known_beforehand(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any])
 
     A few ids are looked up; a duplicate that this misses is found by the unique key.
     """
-    ids = [answer.id for answer in chunk.answers if answer.id is not None]
+    ids = [answer.id for answer in chunk.answers if answer.code == "accepted"]
     sample = ids[:: max(1, len(ids) // _SAMPLE)]
     cursor.execute(_SQL["any_known"], {**params, "sample": sample})
     return _known(cursor, params) if cursor.fetchone() == (True,) else []
@@ -203,12 +203,17 @@ def _note_faults(session: Session, batch_id: int, answers: Sequence[Answer], raw
             "batch_id": batch_id,
             "position": answer.position,
             "code": answer.code,
-            "detail": f"{answer.field}: {answer.detail}" if answer.field else answer.detail,
-            "source_id": answer.id.replace("\0", "") if answer.id else None,
-            "raw": raw[:_RAW_LIMIT].decode("utf-8", "replace").replace("\0", "\ufffd"),
+            "detail": _clean(f"{answer.field}: {answer.detail}" if answer.field else str(answer.detail)),
+            "source_id": _clean(answer.id) if answer.id else None,
+            "raw": _clean(raw[:_RAW_LIMIT].decode("utf-8", "replace")),
         }
         for answer, raw in zip(answers, raws, strict=True)
         if answer.code in _FAULTS
     ]
     if rows:
         session.execute(insert(BatchFault), rows)
+
+
+def _clean(text: str) -> str:
+    """Return text as a column can hold it."""
+    return text.replace("\0", "\ufffd")

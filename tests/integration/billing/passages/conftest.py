@@ -169,7 +169,8 @@ class Road:
         )
         payable = self.ask(
             "SELECT owner, sum(ore) FROM (SELECT credit_owner AS owner, amount_ore AS ore FROM transfers "
-            "WHERE credit = 'payable' UNION ALL SELECT debit_owner, -amount_ore FROM transfers WHERE debit = 'payable') AS t "
+            "WHERE credit = 'payable' UNION ALL "
+            "SELECT debit_owner, -amount_ore FROM transfers WHERE debit = 'payable') AS t "
             "GROUP BY 1 HAVING sum(ore) <> 0 ORDER BY 1"
         )
         assert owed == payable

@@ -1,0 +1,185 @@
+"""Reading records: what is one record's break, and what is the file's."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from billing.passages.incoming import Item
+from billing.passages.rules import Fault, Sent
+from billing.roadside.formats import FORMATS, BrokenFile, by_name
+from billing.roadside.formats.broken import LONGEST_LINE
+
+GOOD: dict[str, Any] = {
+    "id": "A-1", "passed_at": "2026-03-02T08:15:00+01:00", "station": "S1", "service": "toll", "list_price": 3100,
+    "amount": 2480, "vat_rate": 0, "plate": "EV12345",
+}  # fmt: skip
+HEADER = "id,passed_at,station,service,list_price,amount,vat_rate,plate,flags,vat_included"
+ROW = "A-1,2026-03-02T08:15:00+01:00,S1,toll,3100,2480,0,EV12345,hour_rule tag_discount,false"
+
+
+def parse(form: str, data: bytes | str) -> list[Item]:
+    return list(FORMATS[form](io.BytesIO(data.encode() if isinstance(data, str) else data)))
+
+
+def line(**changes: Any) -> str:
+    return json.dumps({name: value for name, value in (GOOD | changes).items() if value is not ...})
+
+
+def fault(item: Item) -> tuple[str, str | None]:
+    assert isinstance(item.sent, Fault)
+    assert item.sent.reason
+    return item.sent.code, item.sent.field
+
+
+def test_the_three_formats_say_the_same() -> None:
+    fields = {"flags": ["hour_rule", "tag_discount"], "vat_included": False}
+    (lined,) = parse("jsonl", line(**fields))
+    (listed,) = parse("json", f"[{line(**fields)}]")
+    (row,) = parse("csv", f"{HEADER}\n{ROW}\n")
+    assert lined.sent == listed.sent == row.sent
+    assert isinstance(row.sent, Sent)
+    assert row.sent.passed_at.utcoffset() is not None
+    assert (lined.position, listed.position, row.position) == (1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"amount": "12"}, "amount"),
+        ({"amount": 12.5}, "amount"),
+        ({"amount": True}, "amount"),
+        ({"amount": ...}, "amount"),
+        ({"colour": "red"}, "colour"),
+        ({"passed_at": "2026-03-02T08:15:00"}, "passed_at"),
+        ({"passed_at": "yesterday"}, "passed_at"),
+        ({"passed_at": 1772000000}, "passed_at"),
+        ({"id": "x" * 65}, "id"),
+        ({"id": ""}, "id"),
+        ({"id": 7}, "id"),
+        ({"service": "train"}, "service"),
+        ({"vat_rate": -1}, "vat_rate"),
+        ({"vat_included": "no"}, "vat_included"),
+        ({"flags": ["by_plate"]}, "flags"),
+        ({"flags": "hour_rule"}, "flags"),
+        ({"station": "x" * 41}, "station"),
+        ({"plate": ["EV12345"]}, "plate"),
+    ],
+)
+def test_a_wrong_field_is_named_in_every_json(changes: dict[str, Any], field: str) -> None:
+    data = f"{line()}\n{line(**changes)}\n{line(id='A-3')}"
+    items = parse("jsonl", data)
+    assert [isinstance(item.sent, Sent) for item in items] == [True, False, True]
+    assert fault(items[1]) == ("invalid_record", field)
+    items = parse("json", f"[{data.replace(chr(10), ',')}]")
+    assert fault(items[1]) == ("invalid_record", field)
+    assert isinstance(items[2].sent, Sent)
+
+
+@pytest.mark.parametrize(
+    "bad", [b"{", b"[]", b"null", b"\xff\xfe", b'{"id":"\xff"}', b'{"id":"\\ud800"}', b"[" * 5000, b"NaN", b"{} {}"]
+)
+def test_a_line_that_is_no_record_costs_only_itself(bad: bytes) -> None:
+    items = parse("jsonl", line().encode() + b"\n\n" + bad + b"\r\n" + line(id="A-3").encode())
+    assert [item.position for item in items] == [1, 3, 4]
+    assert fault(items[1])[0] == "invalid_record"
+    assert isinstance(items[2].sent, Sent)
+
+
+def test_a_broken_record_keeps_its_id_where_it_can_be_read() -> None:
+    assert parse("jsonl", line(amount="x"))[0].name == "A-1"
+    assert parse("jsonl", "{")[0].name is None
+    assert parse("csv", f"{HEADER}\n{ROW.replace('2480', 'x')}")[0].name == "A-1"
+
+
+def test_a_line_over_the_limit_is_passed_over() -> None:
+    items = parse("jsonl", b'{"id":"' + b"x" * (3 * LONGEST_LINE) + b'"}\n' + line().encode())
+    assert fault(items[0]) == ("invalid_record", None)
+    assert len(items[0].raw) <= LONGEST_LINE + 1
+    assert (items[1].position, isinstance(items[1].sent, Sent)) == (2, True)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "json"])
+def test_a_mark_at_the_beginning_is_passed_over(form: str) -> None:
+    text = {"jsonl": line(), "csv": f"{HEADER}\n{ROW}", "json": f"[{line()}]"}[form]
+    (item,) = parse(form, b"\xef\xbb\xbf" + text.encode())
+    assert isinstance(item.sent, Sent)
+
+
+@pytest.mark.parametrize(
+    ("form", "data", "at"),
+    [
+        ("jsonl", line().encode("utf-16"), 1),
+        ("csv", HEADER.encode("utf-16"), 1),
+        ("csv", b"", 1),
+        ("csv", b"\n\nid,amount\n", 3),
+        ("csv", HEADER.replace("plate", "colour").encode(), 1),
+        ("csv", HEADER.replace("plate", "id").encode(), 1),
+        ("csv", b'id,"amount\n', 1),
+        ("csv", b"id\xff,amount\n", 1),
+        ("json", b"[\n\n{},\n{\n", 5),
+        ("json", b"[{},\n{} {}]", 2),
+        ("json", b'{"id": 1}', 1),
+        ("json", b"[\xff]", 1),
+        ("json", b"", 1),
+    ],
+)
+def test_a_broken_file_says_at_which_line(form: str, data: bytes, at: int) -> None:
+    with pytest.raises(BrokenFile) as caught:
+        parse(form, data)
+    assert caught.value.line == at
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        (ROW + ",more", None),
+        ("A-1,2026", None),
+        (ROW.replace("S1", '"S1'), None),
+        (ROW.replace("2480", "24.80"), "amount"),
+        (ROW.replace("2480", "٣"), "amount"),
+        (ROW.replace("2480", "--1"), "amount"),
+        (ROW.replace("2480", ""), "amount"),
+        (ROW.replace("+01:00", ""), "passed_at"),
+        (ROW.replace("2026-03-02T08:15:00+01:00", "1772000000"), "passed_at"),
+        (ROW.replace("false", "no"), "vat_included"),
+        (ROW.replace("hour_rule", "rush"), "flags"),
+    ],
+)
+def test_a_wrong_row_costs_only_itself(row: str, field: str | None) -> None:
+    items = parse("csv", f"{HEADER}\n{row}\n{ROW}\n")
+    assert fault(items[0]) == ("invalid_record", field)
+    assert items[0].position == 2
+    assert isinstance(items[1].sent, Sent)
+
+
+def test_cells_are_taken_as_they_are() -> None:
+    row = ROW.replace("EV12345", '"NULL, EV"')
+    (item,) = parse("csv", f"{HEADER}\n{row}")
+    assert isinstance(item.sent, Sent)
+    assert item.sent.plate == "NULL, EV"
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("a.jsonl", "jsonl"), ("A.NDJSON", "jsonl"), ("a.json", "json"), ("a.csv", "csv"), ("a.txt", None)],
+)
+def test_a_files_name_says_its_format(name: str, form: str | None) -> None:
+    assert by_name(Path(name)) == form
+
+
+@settings(max_examples=120)
+@given(form=st.sampled_from(["jsonl", "csv"]), data=st.binary(max_size=200))
+def test_no_bytes_break_more_than_they_may(form: str, data: bytes) -> None:
+    head = (HEADER + "\n" if form == "csv" else "").encode()
+    last = (ROW if form == "csv" else line()).encode()
+    items = parse(form, head + b"{}\n" + data + b"\n" + last)
+    assert isinstance(items[-1].sent, Sent)
+    assert [item.position for item in items] == sorted({item.position for item in items})
