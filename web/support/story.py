@@ -44,7 +44,8 @@ class Event:
 
 
 def story_of(agreement: Agreement, standing: Story, now: dt.datetime) -> list[Event]:
-    """Return the events of an agreement, newest first; what happened at one instant in the order it was done."""
+    """Return the events of an agreement, newest first. Of one instant what followed stands above what it followed
+    from: each list below comes newest first, and the lists in that order."""
     session = http.current_session()
     documents = listed.listed(session, agreement.id, after=None, limit=EACH).items
     charges = charges_of(session, agreement.id, after=None, limit=EACH).items
@@ -65,7 +66,7 @@ def story_of(agreement: Agreement, standing: Story, now: dt.datetime) -> list[Ev
 
 
 def _standings(story: Story) -> list[Event]:
-    return [_standing(one, story.blocks) for one in story.changes]
+    return [_standing(one, story.blocks) for one in reversed(story.changes)]
 
 
 def _standing(change: StandingChange, blocks: Sequence[Block]) -> Event:
@@ -182,7 +183,7 @@ def _charge(one: ChargeStory, numbers: Mapping[int, int], now: dt.datetime) -> l
     invoice = numbers.get(one.charge.claim_id or 0)
     return [
         Event(step.at, "card", f"{t('Kort', 'Card')}: {step.text[:1].lower()}{step.text[1:]}", step.tone)
-        for step in explain.charge_story(one, invoice)
+        for step in reversed(explain.charge_story(one, invoice))
         if step.at <= now
     ]
 
