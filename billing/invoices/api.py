@@ -17,8 +17,9 @@ from billing.invoices import listed
 from billing.invoices.models import Document, DocumentLine, Run
 from billing.invoices.render import pdf
 from billing.invoices.run import begin
-from billing.invoices.runs import runs
+from billing.invoices.runs import runs, with_failed
 from billing.invoices.schemas import InvoiceSchema, RunSchema, StartRunSchema, WholeInvoiceSchema
+from billing.invoices.view import vat_rows
 from config import http
 from config.clock import business_date
 from config.jobs import ring
@@ -73,6 +74,8 @@ class Invoice(MethodView):
         return {
             **row._mapping,
             "agreement": agreement,
+            "account": document.seller["account"],
+            "vat": vat_rows(lines),
             "lines": lines,
             "settled": listed.paid(session, document.claim_id),
         }
@@ -88,6 +91,7 @@ class InvoicePdf(MethodView):
     def get(self, number: int) -> Response:
         """Fetch the PDF; the same bytes every time."""
         document, _ = _document(number)
+        http.current_session().commit()  # the look-up is written down; nothing is held open while the page is made
         page = pdf(http.current_sessions(), document.id)
         return Response(
             page,
@@ -105,13 +109,15 @@ class Runs(MethodView):
     @blp.response(200, http.page_of(RunSchema))
     def get(self, page: dict[str, Any]) -> http.Page:
         """List runs, the last begun first."""
-        return runs(http.current_session(), **page)
+        session = http.current_session()
+        found = runs(session, **page)
+        return http.Page(with_failed(session, found.items), found.next)
 
     @require("operator")
     @idempotent
     @blp.arguments(StartRunSchema)
     @blp.response(202, RunSchema)
-    def post(self, args: dict[str, Any]) -> Run:
+    def post(self, args: dict[str, Any]) -> dict[str, Any]:
         """Start the invoice run for a date, or go on with it; one that is done makes nothing more."""
         session, now = http.current_session(), http.request_now()
         if args["date"] > business_date(now):
@@ -119,7 +125,7 @@ class Runs(MethodView):
         run = begin(session, args["date"], now=now, actor=principal().key)
         trail.record(session, principal(), "start_run", f"run:{run.id}", now)
         ring(session, "invoice_runs")
-        return run
+        return with_failed(session, [run])[0]
 
 
 @blp.route("/runs/<int:run_id>")
@@ -129,9 +135,10 @@ class OneRun(MethodView):
     @require("operator", "accountant", "agent")
     @blp.response(200, RunSchema)
     @blp.problems(404)
-    def get(self, run_id: int) -> Run:
+    def get(self, run_id: int) -> dict[str, Any]:
         """Show how far a run has come."""
-        run = http.current_session().get(Run, run_id)
+        session = http.current_session()
+        run = session.get(Run, run_id)
         if run is None:
             raise NotFound("There is no such run.")
-        return run
+        return with_failed(session, [run])[0]

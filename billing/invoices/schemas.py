@@ -39,6 +39,15 @@ class LineSchema(http.Schema):
     vat_ore = http.ore("VAT.", 0)
 
 
+class VatSchema(http.Schema):
+    """The sums of one VAT rate."""
+
+    rate_bp = http.whole("VAT rate in basis points; 0 is exempt.", 1200)
+    gross_ore = http.ore("With VAT.", 22400)
+    net_ore = http.ore("Without VAT.", 20000)
+    vat_ore = http.ore("VAT.", 2400)
+
+
 class SettledSchema(http.Schema):
     """What settled some of it."""
 
@@ -51,6 +60,8 @@ class WholeInvoiceSchema(InvoiceSchema):
     """An invoice with its lines and what settled it."""
 
     agreement = http.agreement_number()
+    account = http.text("The account it is paid to, 11 digits.", "15030012345")
+    vat = http.many(VatSchema, "The sums per VAT rate.")
     lines = http.many(LineSchema, "The lines.")
     settled = http.many(SettledSchema, "What has settled it.")
 
@@ -62,8 +73,14 @@ class RunSchema(http.Schema):
     for_date = http.date("The date it is for.")
     cutoff_at = http.instant("What had arrived by then was taken.")
     state = http.choice("running or done.", ("running", "done"))
+    actor = http.text("Who began it.", "schedule")
+    total = http.whole("Agreements that had something to invoice when it (last) began.", 124)
+    looked_at = http.whole("How many of them it has been through.", 124)
+    per_second = http.whole("Agreements a second, as of its last chunk.", 1500, allow_none=True)
+    seconds_left = http.whole("Seconds left, as of its last chunk.", 0, allow_none=True)
     created = http.whole("Invoices made.", 120)
     carried = http.whole("Sums under the smallest invoice, carried to the next.", 4)
+    failed = http.whole("Agreements it could not invoice; starting it again tries them again.", 0)
     sum_ore = http.ore("What was invoiced.")
     started_at = http.instant("When it began.")
     finished_at = http.instant("When it was done.", allow_none=True)

@@ -47,7 +47,7 @@ def test_nets_add_up_to_the_net_of_the_rates_gross(given_parts: list[Gross]) -> 
 @given(parts)
 @settings(max_examples=100)
 def test_a_credit_mirrors_its_invoice(given_parts: list[Gross]) -> None:
-    back = [Gross(x.kind, x.country, x.plate, x.vat_bp, x.count, -x.gross_ore) for x in given_parts]
+    back = [Gross(x.kind, x.country, x.plate, x.vat_bp, x.passages, -x.gross_ore) for x in given_parts]
     there, again = split(given_parts), split(back)
     assert [(-x.net_ore, -x.vat_ore) for x in again] == [(x.net_ore, x.vat_ore) for x in there]
 
