@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import Engine, text
 
+from accounts.access import tokens
 from benchmarks import world
 from benchmarks.floor import ingest as floor
 from benchmarks.frame import Place, Result, peak_mb, timed
@@ -17,8 +18,11 @@ from billing.roadside.ingest_file import ingest_file
 from billing.roadside.receive import CHUNK
 from config.clock import now_utc
 from config.database import session_factory
+from config.settings import Settings, load
+from web.app import create_app
 
 VEHICLES, AGREEMENTS, RECORDS = 100_000, 60_000, 200_000
+OVER_HTTP, A_REQUEST = 60_000, 20_000
 UNIT = "passages/s"
 
 
@@ -70,4 +74,32 @@ def ingest(place: Place) -> list[Result]:
     ]
 
 
-BENCHES = {"ingest": ingest}
+def ingest_http(place: Place) -> list[Result]:
+    """The same records in requests of 20,000 lines of JSON, through the whole application but the socket."""
+    settings = load({"BRIKKE_VAR": str(place.folder / "http")}, place.folder / ".env")
+    path = world.write_file(place.folder / "http.jsonl", OVER_HTTP, vehicles=VEHICLES)
+    lines = path.read_bytes().splitlines(keepends=True)
+    bodies = [b"".join(lines[start : start + A_REQUEST]) for start in range(0, OVER_HTTP, A_REQUEST)]
+    with place.database("world") as filled:
+        world.fill(filled, vehicles=VEHICLES, agreements=AGREEMENTS)
+        rate, peak = _over_http(place, filled, settings, bodies)
+        with place.database("file", like=filled) as engine, timed() as seconds:
+            ingest_file(session_factory(engine), path, world.CHARGER)
+            least = OVER_HTTP / seconds()
+    return [Result("ingest_http", rate, UNIT, least, rate / least, peak, "floor: ingest_file")]
+
+
+def _over_http(place: Place, filled: Engine, settings: Settings, bodies: list[bytes]) -> tuple[float, float]:
+    with place.database("http", like=filled) as engine:
+        client = create_app(settings, engine).test_client()
+        token = tokens.issue(settings, "charger", charger=world.CHARGER)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
+        with timed() as seconds:
+            for body in bodies:
+                answer = client.post("/v1/passages", data=body, headers=headers)
+                assert answer.status_code == 200, answer.text[:500]
+                assert answer.data.count(b'"accepted"') == A_REQUEST
+        return OVER_HTTP / seconds(), peak_mb()
+
+
+BENCHES = {"ingest": ingest, "ingest_http": ingest_http}
