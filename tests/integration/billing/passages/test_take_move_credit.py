@@ -9,9 +9,15 @@ from sqlalchemy import text
 
 from billing.passages.balances import lock
 from billing.passages.credit import credit
+from billing.passages.move import job as move_job
 from billing.passages.move import move
+from billing.passages.partitions import job as partitions_job
 from billing.passages.take import Taken, take
+from config.clock import move_clock
+from config.database import SessionFactory
+from config.jobs import JobContext
 from config.problems import Conflict, Invalid, NotFound
+from config.settings import Settings
 from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, Road
 
 LATER = NOW + 24 * HOUR
@@ -216,3 +222,29 @@ class TestCredit:
         with pytest.raises(Conflict, match="moved"):
             credit(road.session, seller, passage, reason="x", actor="a", now=LATER)
         road.check_books()
+
+
+class TestJobs:
+    """What the schedule and the doorbells run."""
+
+    def test_every_waiting_removal_is_worked_through(
+        self, road: Road, sessions: SessionFactory, settings: Settings
+    ) -> None:
+        seller, buyer, removal = TestMove().sold(road)
+        idle = road.remove(road.vehicle(road.agreement(), "EV10009"), PASSED)
+        move_clock(road.session, LATER, running=False)
+        road.session.commit()
+        assert move_job(JobContext(sessions, settings), NOW) == {"removals": 2, "moved": 2}
+        road.session.expire_all()
+        assert road.ask("SELECT id FROM removals WHERE moved_at = :now ORDER BY 1", now=LATER) == [(removal,), (idle,)]
+        assert move_job(JobContext(sessions, settings), NOW) == {"removals": 0, "moved": 0}
+        assert seller != buyer
+        road.check_books()
+
+    def test_partitions_are_made_ahead_and_once(self, road: Road, sessions: SessionFactory, settings: Settings) -> None:
+        context = JobContext(sessions, settings)
+        assert partitions_job(context, dt.datetime(2026, 12, 31, 23, tzinfo=dt.UTC)) == {"made": 2}
+        assert partitions_job(context, dt.datetime(2027, 1, 1, tzinfo=dt.UTC)) == {"made": 1}
+        assert partitions_job(context, dt.datetime(2027, 1, 31, tzinfo=dt.UTC)) == {"made": 0}
+        names = "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'passages'::regclass ORDER BY 1"
+        assert [row[0] for row in road.ask(names)] == ["passages_2026_12", "passages_2027_01", "passages_2027_02"]
