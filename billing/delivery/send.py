@@ -111,6 +111,8 @@ class _Round:
         self.sessions, self.settings, self.transport, self.renderer = sessions, settings, transport, renderer
         self.counts = counts
         self.began = time.monotonic()
+        with sessions() as session:
+            self.now = business_now(session)
         self.sender = Sender(settings.seller_name, settings.seller_phone, settings.seller_email)
 
     def work(self, chunk: Chunk) -> bool:
@@ -150,8 +152,6 @@ class _Round:
                 raise UnknownTemplateError(f"the template {one.template!r} needs a document, which the message has not")
             content = pdf(self.sessions, one.document_id, renderer=self.renderer)
             attachment = Attachment(f"{named}-{one.told.invoice}.pdf", content)
-        with self.sessions() as session:
-            now = business_now(session)
         return compose(
             words,
             sender_name=self.settings.seller_name,
@@ -162,7 +162,7 @@ class _Round:
             rfc_message_id=one.rfc_message_id,
             template=one.template,
             language=one.told.language,
-            now=now,
+            now=self.now,
             attachment=attachment,
         )
 
