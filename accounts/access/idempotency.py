@@ -54,6 +54,27 @@ def idempotent(view: Callable[P, Any]) -> Callable[P, Any]:
     return document(wrapper, parameters=[_HEADER])
 
 
+def begin_form(session: Session, who: str, key: str, now: dt.datetime) -> int | None:
+    """Begin what a form of a page does once: its row's id, for ``keep_form``; None when it has been done.
+
+    Of two at once the second waits for the first. Raises Conflict after WAIT.
+    """
+    return _begin(session, who, key, b"", now)
+
+
+def keep_form(session: Session, row_id: int, result: dict[str, Any]) -> None:
+    """Keep what came of a form, for whoever sends it again."""
+    session.execute(update(IdempotencyKey).where(IdempotencyKey.id == row_id).values(status=200, body=result))
+
+
+def kept_form(session: Session, who: str, key: str) -> dict[str, Any]:
+    """Return what came of a form that has been done."""
+    body: dict[str, Any] = session.execute(
+        select(IdempotencyKey.body).where(IdempotencyKey.principal == who, IdempotencyKey.key == key)
+    ).scalar_one()
+    return body
+
+
 def forget_before(session: Session, instant: dt.datetime) -> int:
     """Delete keys used before an instant; returns how many. A repeat after that is a new request."""
     return len(

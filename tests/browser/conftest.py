@@ -16,17 +16,27 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Route,
+    ViewportSize,
+    sync_playwright,
+)
 from sqlalchemy import Engine
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from config.database import SessionFactory
 from config.settings import Settings, load
 from simulator.gateway import GatewayServer
-from tests.browser.world import People, Person, Town, fill
+from tests.browser.filled import Filled, copy_of, filled_town
+from tests.browser.world import People, Person, Town
 from web.app import create_app
 
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+PHONE, DESK = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
     "--no-sandbox",
@@ -70,6 +80,20 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def filled() -> Iterator[Filled]:
+    """A database with the town of world.py."""
+    with filled_town() as filled:
+        yield filled
+
+
+@pytest.fixture
+def database_url(filled: Filled) -> Iterator[str]:
+    """A copy of the town."""
+    with copy_of(filled.database) as url:
+        yield url
+
+
 @pytest.fixture
 def site(engine: Engine, sessions: SessionFactory, tmp_path: Path) -> Iterator[Site]:
     """The whole application on a free port, with the stand-in card gateway beside it, in a demo."""
@@ -87,7 +111,7 @@ def site(engine: Engine, sessions: SessionFactory, tmp_path: Path) -> Iterator[S
         server.app = app
         thread = threading.Thread(target=lambda: server.serve_forever(poll_interval=0.05), daemon=True)
         thread.start()
-        yield Site(url, app, Town(sessions, settings), gateway)
+        yield Site(url, app, Town(sessions, settings, founded=True), gateway)
         server.shutdown()
         thread.join(5)
         server.server_close()
@@ -98,9 +122,9 @@ def _nothing_yet(_environ: object, _start: object) -> list[bytes]:
 
 
 @pytest.fixture
-def people(site: Site) -> People:
-    """The town of world.py, lived until 20 March 2026."""
-    return fill(site.town, site.gateway)
+def people(filled: Filled) -> People:
+    """The town's people, on 20 March 2026."""
+    return filled.people
 
 
 class Watch:
@@ -128,9 +152,12 @@ class Watch:
 
 
 @pytest.fixture
-def watch(browser: Browser) -> Iterator[tuple[BrowserContext, Watch]]:
-    """A browser context that is watched."""
-    context = browser.new_context(viewport={"width": 390, "height": 844}, locale="nb-NO", timezone_id="America/New_York")
+def watch(browser: Browser, site: Site) -> Iterator[tuple[BrowserContext, Watch]]:
+    """A browser context that is watched. It is closed before the site, or what it still loads would be a fault."""
+    assert site.url
+    context = browser.new_context(
+        viewport={"width": 390, "height": 844}, locale="nb-NO", timezone_id="America/New_York"
+    )
     context.set_default_timeout(15_000)
     watch = Watch(context)
     yield context, watch
@@ -157,6 +184,7 @@ def sign_in(page: Page, site: Site, person: Person) -> None:
     page.goto(f"{site.url}/signin?q={person.number}")
     page.get_by_role("button", name=person.name).click()
     page.wait_for_url("**/mypage/**")
+    page.goto(f"{site.url}/mypage/{person.number}")
 
 
 def assert_fits(page: Page) -> None:

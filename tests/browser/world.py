@@ -65,11 +65,14 @@ class Person:
 class Town:
     """The town. Every method commits."""
 
-    def __init__(self, sessions: SessionFactory, settings: Settings) -> None:
+    def __init__(self, sessions: SessionFactory, settings: Settings, *, founded: bool = False) -> None:
+        """``founded``: the database holds the town already."""
         self.sessions, self.settings = sessions, settings
-        self.bank = Bank()
-        self._ids = itertools.count(1)
+        self.bank = Bank(next_transmission=100) if founded else Bank()
+        self._ids = itertools.count(10_001 if founded else 1)
         self._phones = itertools.count(91_000_001)
+        if founded:
+            return
         self.clock(OPENED)
         with sessions.begin() as session:
             keep_charger(
@@ -269,6 +272,7 @@ def fill(town: Town, server: object = None) -> People:
     _january(town, card)
     town.invoice(dt.date(2026, 2, 1))
     _february(town)
+    town.pay(*town.kid(kari), dt.date(2026, 2, 10))
     town.invoice(dt.date(2026, 3, 1))
     for person in (kari, plumber, john):
         town.pay(*town.kid(person), dt.date(2026, 3, 10))

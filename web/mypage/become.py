@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -11,10 +12,13 @@ from babel import Locale
 from flask import redirect, render_template, url_for
 from werkzeug.wrappers import Response
 
-from accounts.access import browser, trail
+from accounts.access import browser, idempotency, trail
 from accounts.access.principal import Principal, principal
+from accounts.agreements import queries as agreements
 from accounts.agreements.models import Agreement
+from accounts.customers import queries as customers
 from accounts.customers import rules
+from accounts.customers.models import Customer
 from accounts.customers.sign_up import add_agreement, sign_up
 from accounts.vehicles import queries as vehicle_queries
 from accounts.vehicles.register import register
@@ -26,6 +30,7 @@ from web.mypage.blueprint import blp, customers_only, me, own
 
 _PERSON = ("kind", *rules.FIELDS)
 _VEHICLE = ("plate", "plate_country")
+_FORM = "form:sign-up"
 _FIRST: Mapping[str, str] = {"kind": "private", "country": "NO", "plate_country": "NO"}
 
 Page = str | tuple[str, int] | Response
@@ -56,6 +61,7 @@ def _form(values: Mapping[str, str], errors: Mapping[str, str], *, known: bool) 
         known=known,
         countries=countries(words.language()),
         settings=http.current_settings(),
+        once=values.get("once") or secrets.token_urlsafe(18),
     )
     return (page, 422) if errors else page
 
@@ -63,26 +69,41 @@ def _form(values: Mapping[str, str], errors: Mapping[str, str], *, known: bool) 
 @blp.post("/new")
 def create() -> Page:
     """Make the customer with an agreement, sign them in, and welcome them."""
-    values = forms.given(*_PERSON, *_VEHICLE)
+    values = forms.given(*_PERSON, *_VEHICLE, "once")
     words.choose(values["language"])
     person: dict[str, str | None] = {name: values[name] for name in rules.FIELDS}
     if values["kind"] == "private":
         person["org_no"] = None  # the field is not shown then
     session, now = http.current_session(), http.request_now()
-    errors: dict[str, str] = {}
+    # A form that is sent twice at once makes one customer: the second waits for the first and then goes where it went.
+    key = values["once"][:100] or secrets.token_urlsafe(18)
+    form = idempotency.begin_form(session, _FORM, key, now)
+    if form is None:
+        return _enter(int(idempotency.kept_form(session, _FORM, key)["agreement"]))
     try:
         made = sign_up(session, values["kind"], person, now=now, actor="customer")
     except Invalid as problem:
-        errors = forms.said(problem, values)
-        return _form(values, errors, known=False)
-    who = Principal(f"customer-{made.customer.id}", "customer", made.customer.id, name=made.customer.name)
+        return _form(values, forms.said(problem, values), known=False)
+    who = _principal(made.customer)
     errors = _first_vehicle(made.agreement, values, now, who.key)
     if errors:
         return _form(values, errors, known=False)
-    browser.sign_in(who)
-    words.choose(made.customer.language)
     trail.record(session, who, "customer.sign_up", f"agreement:{made.agreement.number}", now)
-    return redirect(url_for("mypage.welcome", number=made.agreement.number), 303)
+    idempotency.keep_form(session, form, {"agreement": made.agreement.number})
+    return _enter(made.agreement.number)
+
+
+def _principal(customer: Customer) -> Principal:
+    return Principal(f"customer-{customer.id}", "customer", customer.id, name=customer.name)
+
+
+def _enter(number: int) -> Response:
+    """Sign the new customer of an agreement in, and lead them to their welcome."""
+    session = http.current_session()
+    customer = customers.by_id(session, agreements.by_number(session, number).customer_id)
+    browser.sign_in(_principal(customer))
+    words.choose(customer.language)
+    return redirect(url_for("mypage.welcome", number=number), 303)
 
 
 @blp.post("/new/agreement")

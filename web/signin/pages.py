@@ -33,13 +33,26 @@ class Colleague:
 
 
 STAFF = (
-    Colleague("kari", "agent", "Kari Kundeservice", ("Kundebehandler: finner avtaler og gjenåpner dem",
-              "Support agent: finds agreements and reopens them")),
+    Colleague(
+        "kari",
+        "agent",
+        "Kari Kundeservice",
+        ("Kundebehandler: finner avtaler og gjenåpner dem", "Support agent: finds agreements and reopens them"),
+    ),
     Colleague("lars", "lead", "Lars Leder", ("Leder i kundeservice: godkjenner også", "Support lead: approves too")),
-    Colleague("reidun", "accountant", "Reidun Regnskap", ("Regnskap: leser bøkene", "Accountant: reads the books")),
-    Colleague("odd", "operator", "Odd Operatør", ("Drift: klokke, jobber og kontroll av bøkene",
-              "Operator: clock, jobs and the audit of the books")),
-)  # fmt: skip
+    Colleague(
+        "reidun",
+        "accountant",
+        "Reidun Regnskap",
+        ("Regnskap: ser hovedbok og avstemming", "Accountant: reads the books"),
+    ),
+    Colleague(
+        "odd",
+        "operator",
+        "Odd Operatør",
+        ("Drift: klokke, jobber og kontroll av regnskapet", "Operator: clock, jobs and the audit of the books"),
+    ),
+)
 
 
 @blp.get("/")
@@ -96,7 +109,7 @@ def sign_in() -> Response:
 def _landing(home: str, wanted: str | None) -> str:
     """Return where one lands: where one wanted to go, when that is on one's own site, else at home."""
     target = browser.safe_next(wanted, home)
-    return target if target == home or target.startswith(home + "/") else home
+    return target if target == home or target.startswith(home.rstrip("/") + "/") else home
 
 
 @blp.post("/signout")

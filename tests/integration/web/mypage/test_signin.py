@@ -1,0 +1,144 @@
+"""Signing in, and who sees what: one's own, and nothing of anybody else's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, select, text
+from sqlalchemy.orm import Session
+
+from accounts.vehicles.models import Registration
+from config.settings import Settings
+from tests.browser.world import People
+from tests.integration.web.mypage.pages import post, read, sign_in
+from web.app import create_app
+
+PAGES = ("", "/invoices", "/passages", "/vehicles", "/card", "/welcome")
+
+
+class TestSigningIn:
+    def test_the_front_page_leads_on(self, client: FlaskClient) -> None:
+        body = client.get("/").get_data(as_text=True)
+        for target in ("/mypage/new", "/signin", "/docs"):
+            assert f'href="{target}"' in body
+
+    def test_people_are_offered_with_what_is_special_about_them(self, client: FlaskClient, people: People) -> None:
+        said = read(client.get("/signin"))
+        assert f"Per Sørli Avtale {people.blocked.number} · faktura Sperret" in said
+        assert f"Åsen Rør AS Avtale {people.business.number} · faktura · bedrift Åpen" in said
+        assert f"John Smith Avtale {people.english.number} · faktura · engelsk" in said
+        assert "Kari Nordmann Avtale" in said
+        assert "fergeavtale" in said
+        assert "Kundebehandler" in said
+
+    @pytest.mark.parametrize("query", ["per sør", "DP 22222", "10000003"])
+    def test_others_are_found(self, client: FlaskClient, people: People, query: str) -> None:
+        said = read(client.get("/signin", query_string={"q": query}))
+        assert "Per Sørli" in said
+        assert "Kari Nordmann" not in said
+        assert "Kundebehandler" not in said
+
+    @pytest.mark.parametrize("query", ["nobody", "%", "a" * 500, "\u202e"])
+    def test_nobody_is_found(self, client: FlaskClient, people: People, query: str) -> None:
+        assert client.get("/signin", query_string={"q": query}).status_code == 200
+
+    def test_one_lands_where_one_wanted_on_ones_own_site_only(self, client: FlaskClient, people: People) -> None:
+        path = f"/mypage/{people.invoiced.number}/card"
+        number = people.invoiced.customer_number
+        assert client.get(path).headers["Location"] == f"/signin?next={path}"
+        assert post(client, "/signin", customer=number, next=path).headers["Location"] == path
+        for elsewhere in ("https://evil.example/mypage/", "//evil.example", "/support", "/mypage.evil"):
+            answer = post(client, "/signin", customer=number, next=elsewhere)
+            assert answer.headers["Location"] == "/mypage/"
+
+    def test_staff_land_at_the_desk_and_see_no_page_of_a_customer(self, client: FlaskClient, people: People) -> None:
+        assert post(client, "/signin", staff="kari").headers["Location"] == "/support"
+        assert client.get(f"/mypage/{people.invoiced.number}").status_code == 403
+
+    @pytest.mark.parametrize("number", ["", "0", "x", "9" * 30, "-1", "٣"])
+    def test_nobody_who_does_not_exist(self, client: FlaskClient, people: People, number: str) -> None:
+        assert post(client, "/signin", customer=number).status_code == 404
+
+    def test_outside_a_demo_nobody_is_chosen(self, settings: Settings, engine: Engine, people: People) -> None:
+        client = create_app(replace(settings, demo=False), engine).test_client()
+        page = client.get("/signin")
+        assert "identitetsleverandør" in read(page)
+        assert "Kari" not in read(page)
+        assert post(client, "/signin", "/", customer=people.invoiced.customer_number).status_code == 404
+        assert client.get(f"/mypage/{people.invoiced.number}").status_code == 302
+
+    def test_signing_out(self, client: FlaskClient, people: People) -> None:
+        sign_in(client, people.invoiced)
+        overview = f"/mypage/{people.invoiced.number}"
+        assert post(client, "/signout", overview).status_code == 303
+        assert client.get(overview).status_code == 302
+
+    def test_the_language_is_the_customers_until_switched(self, client: FlaskClient, people: People) -> None:
+        sign_in(client, people.english)
+        overview = f"/mypage/{people.english.number}"
+        assert "To pay now NOK 0.00" in read(client.get(overview))
+        answer = post(client, "/language", overview, language="nb", next=overview)
+        assert answer.headers["Location"] == overview
+        assert "Å betale nå 0,00 kr" in read(client.get(overview))
+        assert post(client, "/language", overview, language="xx", next="//evil.example").headers["Location"] == "/"
+        assert "Å betale nå" in read(client.get(overview))
+
+
+class TestWhoSeesWhat:
+    @pytest.mark.parametrize("page", PAGES)
+    def test_one_sees_ones_own(self, client: FlaskClient, people: People, page: str) -> None:
+        sign_in(client, people.invoiced)
+        assert client.get(f"/mypage/{people.invoiced.number}{page}").status_code == 200
+
+    @pytest.mark.parametrize("page", PAGES)
+    def test_anothers_does_not_exist(self, client: FlaskClient, people: People, page: str) -> None:
+        sign_in(client, people.invoiced)
+        missing = client.get(f"/mypage/99999999{page}")
+        others = client.get(f"/mypage/{people.blocked.number}{page}")
+        assert (others.status_code, read(others)) == (404, read(missing))
+
+    def test_nor_do_anothers_invoice_and_vehicle(self, client: FlaskClient, people: People, session: Session) -> None:
+        number = session.scalars(
+            text("SELECT number FROM documents WHERE agreement_id = :id"), {"id": people.blocked.agreement_id}
+        ).first()
+        registration = session.scalars(
+            select(Registration.id).where(Registration.agreement_id == people.blocked.agreement_id)
+        ).one()
+        mine, theirs = f"/mypage/{people.invoiced.number}", f"/mypage/{people.blocked.number}"
+        sign_in(client, people.invoiced)
+        for base in (mine, theirs):
+            for path in (
+                f"/invoices/{number}", f"/invoices/{number}.pdf",
+                f"/vehicles/{registration}/remove", f"/vehicles/{registration}/removed",
+            ):  # fmt: skip
+                assert client.get(base + path).status_code == 404, base + path
+            for path in (f"/vehicles/{registration}/remove", f"/vehicles/{registration}/removed"):
+                assert post(client, base + path, mine, **{"from": "now"}).status_code == 404
+        for path in ("/vehicles", "/card/register", "/card/remove"):
+            assert post(client, theirs + path, mine, plate="EL99999").status_code == 404
+        session.rollback()
+        assert session.get_one(Registration, registration).valid_to is None
+
+    @pytest.mark.parametrize("page", PAGES)
+    def test_who_is_not_signed_in_is_asked_to(self, client: FlaskClient, people: People, page: str) -> None:
+        path = f"/mypage/{people.invoiced.number}{page}"
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["Location"]) == (302, f"/signin?next={path}")
+
+    def test_every_form_needs_its_token_and_a_session(self, app: Flask, client: FlaskClient, people: People) -> None:
+        rules = [
+            rule
+            for rule in app.url_map.iter_rules()
+            if rule.endpoint.split(".")[0] in ("mypage", "signin") and "POST" in (rule.methods or ())
+        ]
+        assert len(rules) >= 11
+        with app.test_request_context():
+            for rule in rules:
+                known = {"number": people.invoiced.number, "registration_id": 1}
+                path = app.url_for(rule.endpoint, **{name: known[name] for name in rule.arguments})
+                assert client.post(path).status_code == 403, path
+                if rule.endpoint.startswith("mypage.") and rule.endpoint != "mypage.create":
+                    assert post(client, path, "/signin").status_code == 401, path
