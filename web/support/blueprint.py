@@ -14,7 +14,7 @@ from accounts.agreements.models import Agreement
 from accounts.agreements.queries import by_number
 from accounts.agreements.seen import seen
 from config import http
-from web.support.words import action_word, actor, delivery_word, role_word, template_word, why_in_suspense
+from web.support.words import action_word, actor, delivery_word, role_word, subject_word, why_in_suspense
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,6 +59,6 @@ def subject(agreement: Agreement) -> str:
 def _context() -> dict[str, Any]:
     who: Principal | None = g.get("principal")
     role = who.role if who is not None else ""
-    words = {"role_word": role_word, "template_word": template_word, "delivery_word": delivery_word,
+    words = {"role_word": role_word, "subject_word": subject_word, "delivery_word": delivery_word,
              "why_in_suspense": why_in_suspense, "actor": actor, "action_word": action_word}  # fmt: skip
     return {"who": who, "acts": role in ACTORS, "reads": role in READERS, **words}

@@ -44,8 +44,8 @@ def suspense() -> Page:
 @readers
 def payment(payment_id: int) -> Page:
     """Show one payment: what the bank said, what became of it; while it waits, the form to place it."""
-    agreement = request.args.get("agreement", "")[:20]
-    return _page(payment_id, {"agreement": agreement, "invoice": "", "reason": ""}, {})
+    asked = {name: request.args.get(name, "")[:20] for name in ("agreement", "invoice")}
+    return _page(payment_id, {**asked, "reason": ""}, {})
 
 
 def _page(payment_id: int, values: Mapping[str, str], errors: Mapping[str, str]) -> Page:

@@ -29,6 +29,9 @@ _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "closed": ("Avtalen er avsluttet", "The agreement is closed"),
 }
 
+_ABOUT_ONE = ("invoice", "receipt", "card_failed", "reminder")
+"""Messages about one document; others may name a document, but are about the agreement."""
+
 _WHYS: Mapping[str, tuple[str, str]] = {
     "no_kid": ("uten KID", "without KID"),
     "bad_kid": ("KID-en stemmer ikke, trolig skrevet feil", "the KID fails its check, most likely mistyped"),
@@ -133,11 +136,15 @@ def delivery_word(state: str) -> tuple[str, str]:
     }.get(state, (state, ""))
 
 
+def subject_word(one: Told) -> str:
+    """Say what a message is about; of an invoice or receipt, or what is about one, with its number."""
+    word = template_word(one.template)
+    return f"{word} {one.invoice}" if one.invoice and one.template in _ABOUT_ONE else word
+
+
 def delivery_sentence(one: Told) -> tuple[str, str]:
     """Say what was told and how that went, and its tone."""
-    what = template_word(one.template)
-    if one.invoice:
-        what += f" {one.invoice}"
+    what = subject_word(one)
     to = one.recipient or t("kunden", "the customer")
     if one.state == "sent":
         return t("E-post «{what}» sendt til {to}.", "Mail “{what}” sent to {to}.", what=what, to=to), ""
