@@ -50,7 +50,10 @@ ALLOWED = {
 FILE_LINES, TEST_FILE_LINES, FUNCTION_LINES = 400, 600, 50
 # Longer than the rule, each with the reason why it is not split.
 LONG_FILES: dict[str, str] = {}
-LONG_FUNCTIONS: dict[str, str] = {}
+LONG_FUNCTIONS: dict[str, str] = {
+    f"migrations/versions/{name}.py::upgrade": "a list of tables, generated and then frozen"
+    for name in ("0002_accounts", "0003_passages", "0004_claims", "0005_cards", "0006_delivery_and_payments")
+}
 
 CLOCK_CALLS = {
     ("datetime", "now"), ("datetime", "utcnow"), ("datetime", "today"), ("date", "today"),

@@ -95,8 +95,7 @@ class World:
         reverses: int | None = None,
     ) -> int:
         """Book a passage of so many øre; unbilled unless it is given a claim. Returns its id."""
-        self.made += 1
-        booked = booked or at
+        self.made, booked = self.made + 1, booked or at
         passage = self._one(
             "INSERT INTO passages (id, booked_at, agreement_id, charger_id, source_id, batch_id, reverses_id, "
             "passed_at, passed_offset, station, project, service, country, plate, vehicle_class, list_ore, "
