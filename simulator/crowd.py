@@ -155,14 +155,6 @@ class Crowd:
             self.stage.bank.pay(payment)
 
 
-def bank_days(stage: Stage, first: dt.date, last: dt.date) -> Steps:
-    """Let the bank send its file every bank day at noon: what was paid that day, or nothing."""
-    for day in days(first, last):
-        if is_bank_day(day):
-            yield at(day)
-            stage.bank.send(day)
-
-
 def habits(households: Sequence[Household]) -> Counter[str]:
     """Count what sort of payers there are among those who get invoices."""
     return Counter(one.habit for one in households if one.card is None)

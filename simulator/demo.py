@@ -11,7 +11,7 @@ import sys
 import time
 
 from simulator import report
-from simulator.crowd import Crowd, bank_days
+from simulator.crowd import Crowd
 from simulator.shell import CommandFailed
 from simulator.stack import Stack, StackFailed, running
 from simulator.stage import Stage
@@ -22,7 +22,7 @@ from simulator.times import at
 FIRST = dt.date(2026, 1, 1)
 LAST = dt.date(2026, 3, 31)
 AGREEMENTS = 300
-IN_STORIES = 28
+IN_STORIES = 21
 
 
 def main() -> int:
@@ -54,7 +54,6 @@ def _play(stack: Stack, agreements: int, until: dt.date, began: float) -> int:
         tale = Tale("the many")
         director.begin(tale, _with_progress(crowd, tale, until, began))
         director.cast(ALL, FIRST)
-        director.beside("the bank", bank_days(stage, FIRST, until + dt.timedelta(days=60)))
         tales = director.play()
         proven = stage.last_words()
         figures = report.gather(stage, proven)

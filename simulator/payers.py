@@ -69,19 +69,38 @@ class House:
     sent: Counter[str] = field(default_factory=Counter)
     files: list[Path] = field(default_factory=list)
     _waiting: list[tuple[dt.date, BankPayment]] = field(default_factory=list)
+    _told: dt.date | None = None
+
+    def begin(self, day: dt.date) -> None:
+        """Begin with the files of a date on."""
+        self._told = day - dt.timedelta(days=1)
 
     def pay(self, payment: BankPayment, *, in_file_of: dt.date | None = None) -> None:
-        """Take a payment; it goes with the file of its day, or of a later day when the file was late."""
-        self._waiting.append((in_file_of or payment.date, payment))
+        """Take a payment; it goes with the file of its day, or of a later day when the file was late.
+
+        ValueError when that file has been sent already.
+        """
+        day = in_file_of or payment.date
+        if self._told is not None and day <= self._told:
+            raise ValueError(f"the file of {day} has been sent; the last was through {self._told}")
+        self._waiting.append((day, payment))
 
     def waits(self) -> bool:
         """Say whether there are payments that are not in a file yet."""
         return bool(self._waiting)
 
+    def send_until(self, day: dt.date) -> Path | None:
+        """Send a file through the last bank day before a date, if not told yet; also when nothing was paid."""
+        through = bank_day_before(day - dt.timedelta(days=1))
+        if self._told is None or through <= self._told:
+            return None
+        return self.send(through)
+
     def send(self, through: dt.date) -> Path:
         """Write the file with everything that was paid through a bank day, in one go, into the watched folder."""
         chosen = [payment for day, payment in self._waiting if day <= through]
         self._waiting = [(day, payment) for day, payment in self._waiting if day > through]
+        self._told = through
         path = self.inbox / f"ocr-{through:%Y%m%d}-{next(_serial):04}.txt"
         self.files.append(path)
         return self.write(path, chosen, made_on=through)

@@ -21,7 +21,7 @@ from simulator.client import Client, Json
 from simulator.people import Person, Population, Vehicle
 from simulator.roadside import CHARGERS, Charger, Roadside, lines
 from simulator.tale import Broken, Steps
-from simulator.times import utc
+from simulator.times import oslo_day, utc
 
 PATIENCE_SECONDS = 15.0
 SWEEP_SECONDS = 100.0
@@ -59,6 +59,7 @@ class Stage:
         self.now = dt.datetime.fromisoformat(self.client.get("/v1/clock", role="operator")["now"])
         self.answers: Counter[str] = Counter()
         self.persons: dict[int, Person] = {}
+        self.on_road = False
 
     def close(self) -> None:
         """Let go of what the stage has opened."""
@@ -67,9 +68,14 @@ class Stage:
     # the clock
 
     def move(self, to: dt.datetime) -> None:
-        """Move the clock and wait until what came due by it is done. Nothing when it stands there already."""
+        """Move the clock and wait until what came due by it is done. Nothing when it stands there already.
+
+        The bank has worked meanwhile: what was paid on bank days before `to` is in a file in the watched folder.
+        """
         if to == self.now:
             return
+        if self.on_road:
+            self.bank.send_until(oslo_day(to))
         self.client.call("PUT", "/v1/clock", {"to": utc(to), "running": False}, role="operator")
         self.now = to
         self.settle()
@@ -101,7 +107,9 @@ class Stage:
     # people and what they drive
 
     def open_road(self) -> None:
-        """Enter the chargers and their stations."""
+        """Enter the chargers and their stations; from this day on people drive and pay."""
+        self.on_road = True
+        self.bank.begin(oslo_day(self.now))
         for charger in CHARGERS:
             self.client.call("PUT", f"/v1/chargers/{charger.code}", charger.form(), role="operator")
             stations = [
@@ -222,6 +230,10 @@ class Stage:
         """Read an agreement with its standing."""
         return self.client.get(f"/v1/agreements/{number}")
 
+    def stands(self, number: int, standing: str) -> None:
+        """Wait until an agreement stands so. Raises Broken after a while."""
+        self.eventually(lambda: bool(self.agreement(number)["standing"] == standing), f"{number} is {standing}")
+
     def standings(self, number: int) -> list[Json]:
         """Read the history of an agreement's standing, oldest first."""
         found: list[Json] = self.client.get(f"/v1/agreements/{number}/standing")["history"]
@@ -284,9 +296,9 @@ class Stage:
         """Read the payments that are nobody's yet."""
         return list(self.client.pages("/v1/payments", state="suspense"))
 
-    def assign(self, payment_id: int, bill: Json, reason: str) -> Json:
-        """Have support place a payment on an invoice."""
-        body = {"agreement": bill["agreement"], "invoice": bill["number"], "reason": reason}
+    def assign(self, payment_id: int, number: int, bill: Json, reason: str) -> Json:
+        """Have support place a payment on an invoice of an agreement."""
+        body = {"agreement": number, "invoice": bill["number"], "reason": reason}
         return self.client.post(f"/v1/payments/{payment_id}/assign", body)
 
     def credit(self, number: int, passage: int, reason: str) -> Json:

@@ -34,7 +34,6 @@ class Tale:
     lines: list[str] = field(default_factory=list)
     checked: int = 0
     ended: bool = False
-    background: bool = False
     failure: str | None = None
 
     def tell(self, text: str) -> None:
@@ -81,15 +80,9 @@ class Director:
         self.tales.append(tale)
         self._go_on(tale, steps)
 
-    def beside(self, name: str, steps: Steps) -> Tale:
-        """Begin something that goes on beside the stories and does not keep them playing."""
-        tale = Tale(name, background=True)
-        self.begin(tale, steps)
-        return tale
-
     def play(self) -> list[Tale]:
         """Move the clock from instant to instant until every story has ended; return what they told."""
-        while any(not tale.background for _, _, tale, _ in self._waiting):
+        while self._waiting:
             instant = self._waiting[0][0]
             self.stage.move(instant)
             ready = []

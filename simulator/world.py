@@ -18,7 +18,7 @@ import httpx
 
 from simulator.bank import with_wrong_check
 from simulator.client import Client, Json, Refused
-from simulator.crowd import Crowd, bank_days
+from simulator.crowd import Crowd
 from simulator.people import Vehicle
 from simulator.roadside import CHARGERS, FJELL, FJORD, KYST
 from simulator.shell import CommandFailed, brikke
@@ -231,7 +231,6 @@ def play(ground: Attached) -> list[Tale]:
             director.begin(Tale(name), live())
         crowd = Tale("the many")
         director.begin(crowd, Crowd(stage, MANY).play(crowd, first, today - DAY))
-        director.beside("the bank", bank_days(stage, first, today - DAY))
         return director.play()
     finally:
         ground.client.call("DELETE", "/v1/clock", role="operator")

@@ -53,7 +53,7 @@ def wrong_kid(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     waiting = [row for row in stage.suspense() if row["kid"] == kid]
     tale.same([(row["amount_ore"], row["why"]) for row in waiting], [(8_100, "bad_kid")], "in suspense")
     tale.same(stage.only_invoice(number)["open_ore"], 8_100, "open meanwhile")
-    stage.assign(waiting[0]["id"], bill, "The customer sent a picture from the bank")
+    stage.assign(waiting[0]["id"], number, bill, "The customer sent a picture from the bank")
     tale.same(stage.only_invoice(number)["open_ore"], 0, "open after support placed it")
     tale.same([row["id"] for row in stage.suspense() if row["kid"] == kid], [], "left in suspense")
     yield at(due_date(issued) + 6 * DAY)
@@ -65,7 +65,8 @@ def files(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     """The same file twice changes nothing; one whose sum is wrong is refused, naming the line, and books nothing."""
     yield day(first, 1)
     _, number, car = stage.household()
-    stage.accepted(FJELL, [stage.road.passage(FJELL, car, day(first, 1, 8), amount_ore=6_600)])
+    yield day(first, 2)
+    stage.accepted(FJELL, [stage.road.passage(FJELL, car, day(first, 2, 8), amount_ore=6_600)])
     issued = run_date(first)
     yield at(issued)
     bill = stage.only_invoice(number)

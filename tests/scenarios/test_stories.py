@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
-
 import pytest
 
 from simulator import report
-from simulator.crowd import bank_days
 from simulator.stage import Stage
 from simulator.stories import ALL
 from simulator.tale import Director, Story
@@ -19,7 +16,6 @@ def test_story(stage: Stage, story: Story) -> None:
     """The story holds, and nothing it did put the books out of balance."""
     director = Director(stage)
     director.cast([story], FIRST)
-    director.beside("the bank", bank_days(stage, FIRST, FIRST + dt.timedelta(days=120)))
     for tale in director.play():
         assert tale.failure is None, tale.failure
     proven = stage.last_words()

@@ -1,4 +1,4 @@
-"""Stories on one clock: in order of time, a broken one alone, what goes on beside them does not keep them going."""
+"""Stories on one clock: in order of time, a broken one alone, one that looks back goes on now."""
 
 from __future__ import annotations
 
@@ -66,20 +66,6 @@ def test_a_broken_story_costs_the_others_nothing_and_says_where() -> None:
     assert not broken.ended
     assert fine.ended
     assert len(seen) == 7
-
-
-def test_what_goes_on_beside_ends_with_the_stories() -> None:
-    played, clock = director()
-    seen: list[tuple[str, int]] = []
-
-    def ends_on_third(_stage: Stage, _tale: Tale, first: dt.date) -> Steps:
-        yield at(first + dt.timedelta(days=2))
-
-    played.beside("bank", every(1, seen, "bank"))
-    played.cast([Story("short", "", ends_on_third)], FIRST)
-    played.play()
-    assert clock.now == at(dt.date(2026, 1, 3))
-    assert ("bank", 5) not in seen
 
 
 def test_an_instant_in_the_past_is_now() -> None:
