@@ -8,16 +8,19 @@ Who: agreements that pay by invoice, of either kind; and closed ones, however th
 their card. A sum under the smallest invoice is carried to the next run. A closed agreement has no next one to grow
 into: its last invoice has no smallest sum.
 
-Agreements go by id in chunks, each a transaction that ends by moving the run's row, so that a run that is killed goes
-on where it was. One that cannot be invoiced is found by halving its chunk, written down in ``run_faults``, and costs
-its neighbours nothing; starting the run again tries it again.
+Agreements go by id in chunks, each a transaction, some side by side: the database works on one while we add up
+another. The run's row moves when a chunk and all before it are done, so that a run that is killed goes on where it
+was; what it looks at twice is found done. An agreement that cannot be invoiced is found by halving its chunk, written
+down in ``run_faults``, and costs its neighbours nothing; starting the run again tries it again.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +46,8 @@ from config.rates import whole
 log = structlog.get_logger(__name__)
 
 CHUNK = 1_000
+Chunk = list[tuple[int, bool]]
+"""Agreements: (id, whether it is closed)."""
 DAY = dt.timedelta(days=1)
 
 
@@ -53,14 +58,12 @@ class Tally:
     created: int = 0
     sum_ore: int = 0
     faults: dict[int, str] = field(default_factory=dict)
-    invoiced: list[int] = field(default_factory=list)
 
     def add(self, other: Tally) -> Tally:
         """Add another's counts to this one and return it."""
         self.created += other.created
         self.sum_ore += other.sum_ore
         self.faults |= other.faults
-        self.invoiced += other.invoiced
         return self
 
 
@@ -93,9 +96,16 @@ _NEXT = f"""
 
 _COUNT = f"SELECT count(*) {_CANDIDATES} AND a.id > :after"
 
-_CARRIED = """
-    SELECT count(*) FROM balances
-    WHERE agreement_id = ANY(:ids) AND unbilled_ore > 0 AND (open_since IS NULL OR open_since <= :cutoff)
+_CARRIED = f"SELECT count(*) {_CANDIDATES} AND b.unbilled_ore > 0 AND a.id <> ALL(:failed)"
+
+_COUNTED = """
+    UPDATE runs SET created = created + :created, sum_ore = sum_ore + :ore WHERE id = :run
+"""
+
+_MOVED = """
+    UPDATE runs SET last_agreement_id = :last, looked_at = looked_at + :count, per_second = :rate,
+        seconds_left = round(greatest(total - looked_at - :count, 0) / greatest(:rate, 1))
+    WHERE id = :run AND last_agreement_id < :last
 """
 
 
@@ -128,36 +138,68 @@ def job_unfinished(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
 
 
 def carry_out(ctx: JobContext, run_id: int) -> Result:
-    """Do what is left of a run, a chunk a transaction; return what this call did and what was done before it.
+    """Do what is left of a run; return what this call did and what was done before it.
 
-    Two that carry out the same run share it: each chunk begins by locking the run's row.
+    Of two that carry out the same run each agreement is invoiced by the one that comes to it first.
     """
     seller = seller_of(ctx.settings)
-    before, total = _start(ctx.sessions, run_id)
+    before = _start(ctx.sessions, run_id)
     if before.state == "done":
         tally = _again(ctx.sessions, run_id, seller)
-        return _result(ctx.sessions, run_id, tally, before.created)
-    tally, looked_at, began = Tally(), 0, time.monotonic()
-    while True:
-        with ctx.sessions() as session:
-            seen, done = _chunk(session, run_id, seller, looked_at, began)
-            session.commit()
-        if done is None:
-            return _result(ctx.sessions, run_id, tally, before.created)
-        looked_at += seen
-        tally.add(done)
-        ctx.progress(before.looked_at + looked_at, total)
+    else:
+        tally = _chunks(ctx, before, seller)
+        _finish(ctx.sessions, run_id)
+    return _result(ctx.sessions, run_id, tally, before.created)
 
 
-def _start(sessions: SessionFactory, run_id: int) -> tuple[Run, int]:
-    """Count what lies before a run; return the run as it was and the agreements it has in all."""
-    with sessions() as session:
-        run = session.get_one(Run, run_id, with_for_update=True)
+def _chunks(ctx: JobContext, run: Run, seller: Mapping[str, Any]) -> Tally:
+    """Invoice chunk after chunk, as many at a time as the settings let a worker do, and move the run's row."""
+    tally, looked_at, began, after = Tally(), 0, time.monotonic(), run.last_agreement_id
+    lanes = ctx.settings.worker_concurrency
+    ahead: deque[tuple[Chunk, Future[Tally]]] = deque()
+    with ThreadPoolExecutor(lanes, thread_name_prefix="invoices") as threads:
+        while True:
+            while len(ahead) <= lanes and (chunk := _next(ctx.sessions, run, after)):
+                after = chunk[-1][0]
+                ahead.append((chunk, threads.submit(_chunk, ctx.sessions, run.id, chunk, seller)))
+            if not ahead:
+                return tally
+            chunk, future = ahead.popleft()
+            try:
+                tally.add(future.result())
+            except BaseException:
+                for _, waiting in ahead:
+                    waiting.cancel()
+                raise
+            looked_at += len(chunk)
+            rate = looked_at / max(time.monotonic() - began, 0.001)
+            with ctx.sessions.begin() as session:
+                moved = {"run": run.id, "last": chunk[-1][0], "count": len(chunk), "rate": round(rate)}
+                session.execute(text(_MOVED), moved)
+            ctx.progress(run.looked_at + looked_at, run.total)
+
+
+def _start(sessions: SessionFactory, run_id: int) -> Run:
+    """Count what lies before a run; return the run as it is then."""
+    with sessions.begin() as session:
+        run = session.get_one(Run, run_id, with_for_update={"key_share": True})
         if run.state != "done":
             left = session.execute(text(_COUNT), {"cutoff": run.cutoff_at, "after": run.last_agreement_id}).scalar_one()
             run.total = run.looked_at + left
-        session.commit()
-        return run, run.total
+    return run
+
+
+def _finish(sessions: SessionFactory, run_id: int) -> None:
+    """Mark a run done and count what it leaves for the next."""
+    with sessions.begin() as session:
+        run = session.get_one(Run, run_id, with_for_update={"key_share": True})
+        if run.state != "done":
+            failed = session.scalars(
+                select(RunFault.agreement_id).where(RunFault.run_id == run_id, RunFault.resolved_at.is_(None))
+            )
+            values = {"cutoff": run.cutoff_at, "failed": list(failed)}
+            run.carried = session.execute(text(_CARRIED), values).scalar_one()
+            run.state, run.finished_at, run.seconds_left = "done", business_now(session), 0
 
 
 def _terms(session: Session, run: Run, seller: Mapping[str, Any]) -> Terms:
@@ -175,47 +217,31 @@ def _terms(session: Session, run: Run, seller: Mapping[str, Any]) -> Terms:
     )
 
 
-def _chunk(
-    session: Session, run_id: int, seller: Mapping[str, Any], looked_at: int, began: float
-) -> tuple[int, Tally | None]:
-    """Invoice the next chunk and move the run's row past it; None when there was none and the run is done.
-
-    ``looked_at`` agreements were looked at since ``began`` (monotonic): that is the rate.
-    """
-    run = session.get_one(Run, run_id, with_for_update=True, populate_existing=True)
-    terms = _terms(session, run, seller)
-    rows = _candidates(session, terms, after=run.last_agreement_id)
-    if run.state == "done" or not rows:
-        if run.state != "done":
-            run.state, run.finished_at, run.seconds_left = "done", terms.now, 0
-        return 0, None
-    tally = _invoice(session, rows, terms)
-    rest = sorted({row_id for row_id, _ in rows} - set(tally.invoiced) - tally.faults.keys())
-    run.carried += session.execute(text(_CARRIED), {"ids": rest, "cutoff": terms.cutoff}).scalar_one()
-    run.created += tally.created
-    run.sum_ore += tally.sum_ore
-    run.looked_at += len(rows)
-    run.last_agreement_id = rows[-1][0]
-    rate = (looked_at + len(rows)) / max(time.monotonic() - began, 0.001)
-    run.per_second = round(rate)
-    run.seconds_left = round(max(run.total - run.looked_at, 0) / rate)
-    _note(session, tally, terms)
-    session.flush()
-    return len(rows), tally
+def _next(sessions: SessionFactory, run: Run, after: int) -> Chunk:
+    with sessions() as session:
+        return _candidates(session, run.cutoff_at, after=after)
 
 
-def _candidates(
-    session: Session, terms: Terms, *, after: int = 0, only: Sequence[int] | None = None
-) -> list[tuple[int, bool]]:
-    """Return (agreement id, closed) of the next agreements that have something to invoice, by id."""
+def _candidates(session: Session, cutoff: dt.datetime, *, after: int = 0, only: Sequence[int] | None = None) -> Chunk:
+    """Return the next agreements that have something to invoice, by id."""
     rows = session.execute(
         text(_NEXT),
-        {"cutoff": terms.cutoff, "after": after, "only": None if only is None else list(only), "limit": CHUNK},
+        {"cutoff": cutoff, "after": after, "only": None if only is None else list(only), "limit": CHUNK},
     )
-    return [(row.id, row.closed) for row in rows]
+    return [(row.id, row.closed) for row in rows.all()]
 
 
-def _invoice(session: Session, rows: Sequence[tuple[int, bool]], terms: Terms) -> Tally:
+def _chunk(sessions: SessionFactory, run_id: int, rows: Chunk, seller: Mapping[str, Any]) -> Tally:
+    """Invoice a chunk and count it on the run's row, in one transaction."""
+    with sessions.begin() as session:
+        terms = _terms(session, session.get_one(Run, run_id), seller)
+        tally = _invoice(session, rows, terms)
+        _note(session, tally, terms)
+        session.execute(text(_COUNTED), {"created": tally.created, "ore": tally.sum_ore, "run": run_id})
+    return tally
+
+
+def _invoice(session: Session, rows: Chunk, terms: Terms) -> Tally:
     """Invoice agreements; where that fails, halve them until the ones that fail stand alone."""
     lock(session, [row_id for row_id, _ in rows])  # all in one order, and before their balances are read
     try:
@@ -231,7 +257,7 @@ def _invoice(session: Session, rows: Sequence[tuple[int, bool]], terms: Terms) -
     return _invoice(session, rows[:middle], terms).add(_invoice(session, rows[middle:], terms))
 
 
-def _make_and_issue(session: Session, rows: Sequence[tuple[int, bool]], terms: Terms) -> Tally:
+def _make_and_issue(session: Session, rows: Chunk, terms: Terms) -> Tally:
     since = session.execute(
         text("SELECT min(open_since), bool_or(open_since IS NULL) FROM balances WHERE agreement_id = ANY(:ids)"),
         {"ids": [row_id for row_id, _ in rows]},
@@ -243,8 +269,7 @@ def _make_and_issue(session: Session, rows: Sequence[tuple[int, bool]], terms: T
         made += make(session, ids, "invoice", run, "", terms.cutoff, minimum_ore, terms.now, terms.due_on)
     presented = Presented(terms.seller, terms.issued_on, terms.due_on, None, terms.run_id, terms.now)
     issue_fresh(session, [claim.claim_id for claim in made], presented, since=None if since[1] else since[0])
-    invoiced = [claim.agreement_id for claim in made]
-    return Tally(len(made), sum(claim.amount_ore for claim in made), {}, invoiced)
+    return Tally(len(made), sum(claim.amount_ore for claim in made))
 
 
 def _said(error: Exception) -> str:
@@ -283,7 +308,7 @@ def _note(session: Session, tally: Tally, terms: Terms) -> None:
 def _again(sessions: SessionFactory, run_id: int, seller: Mapping[str, Any]) -> Tally:
     """Try what failed in a run that is done, by its own cut-off."""
     with sessions() as session:
-        run = session.get_one(Run, run_id, with_for_update=True)
+        run = session.get_one(Run, run_id, with_for_update={"key_share": True})
         unresolved = RunFault.run_id == run_id, RunFault.resolved_at.is_(None)
         failed = list(session.scalars(select(RunFault.agreement_id).where(*unresolved)))
         if not failed:
@@ -291,7 +316,7 @@ def _again(sessions: SessionFactory, run_id: int, seller: Mapping[str, Any]) -> 
         terms = _terms(session, run, seller)
         tally = Tally()
         for at in range(0, len(failed), CHUNK):
-            rows = _candidates(session, terms, only=failed[at : at + CHUNK])
+            rows = _candidates(session, terms.cutoff, only=failed[at : at + CHUNK])
             tally.add(_invoice(session, rows, terms) if rows else Tally())
         _note(session, tally, terms)
         session.execute(

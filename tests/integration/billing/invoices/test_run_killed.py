@@ -43,7 +43,7 @@ def slow(*args, **named):
 
 run.CHUNK, run.issue_fresh = 2, slow
 folder = Path(sys.argv[2])
-settings = load({"BRIKKE_VAR": str(folder)}, folder / ".env")
+settings = load({"BRIKKE_VAR": str(folder), "WORKER_CONCURRENCY": "1"}, folder / ".env")
 run.carry_out(JobContext(session_factory(make_engine(sys.argv[1])), settings, "invoices"), int(sys.argv[3]))
 """
 
