@@ -16,6 +16,7 @@ from billing.passages.incoming import limits_at, prepare
 from billing.roadside.formats import FORMATS
 from billing.roadside.ingest_file import ingest_file
 from billing.roadside.receive import CHUNK
+from config import logging
 from config.clock import now_utc
 from config.database import session_factory
 from config.settings import Settings, load
@@ -76,7 +77,8 @@ def ingest(place: Place) -> list[Result]:
 
 def ingest_http(place: Place) -> list[Result]:
     """The same records in requests of 20,000 lines of JSON, through the whole application but the socket."""
-    settings = load({"BRIKKE_VAR": str(place.folder / "http")}, place.folder / ".env")
+    settings = load({"BRIKKE_VAR": str(place.folder / "http"), "LOG_LEVEL": "WARNING"}, place.folder / ".env")
+    logging.configure(settings)
     path = world.write_file(place.folder / "http.jsonl", OVER_HTTP, vehicles=VEHICLES)
     lines = path.read_bytes().splitlines(keepends=True)
     bodies = [b"".join(lines[start : start + A_REQUEST]) for start in range(0, OVER_HTTP, A_REQUEST)]
