@@ -12,12 +12,13 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from accounts.customers.tell import NewMessage, tell
+from billing.delivery.plan import plan
 from billing.delivery.send import run
 from billing.delivery.transports import Transport, transport_of
 from billing.invoices.issue import issue
 from billing.invoices.pdf.processes import Renderer
 from config import settings as settings_of
-from config.clock import move_clock
+from config.clock import move_clock, now_utc
 from config.database import SessionFactory
 from config.settings import Settings
 from tests.integration.billing.invoices.world import FEBRUARY, SELLER, World
@@ -60,6 +61,10 @@ class Post:
         )
         self.session.commit()
         return document
+
+    def plan(self) -> None:
+        plan(self.session, now=NOW, real=now_utc())
+        self.session.commit()
 
     def run(self, transport: Transport | None = None) -> dict[str, int | str]:
         transport = transport or transport_of(self.settings)

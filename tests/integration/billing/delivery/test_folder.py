@@ -6,11 +6,13 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from billing.delivery import mailbox
 from billing.delivery.mail import message_id
 from billing.delivery.plan import plan, send_again
 from billing.delivery.transports import Folder, UnreachableError
+from billing.delivery.waiting import take
 from config.clock import now_utc
 from config.problems import NotFound
 from tests.integration.billing.delivery.conftest import NOW, Post
@@ -35,9 +37,25 @@ def test_an_invoice_goes_out_once_with_its_pdf(post: Post) -> None:
     assert mailbox.of_delivery(post.folder, row.id, "<another@database>") is None
 
 
-def test_two_workers_at_once_plan_and_send_once(post: Post) -> None:
+def test_what_one_is_taking_another_passes_by(post: Post) -> None:
+    for _ in range(5):
+        post.tell(post.world.agreement(), "welcome")
+    post.plan()
+    with post.sessions() as one, post.sessions() as two:
+        two.execute(text("SET LOCAL lock_timeout = '2s'"))  # waiting would be wrong, and for ever
+        first, second = (
+            take(session, 3, sender="faktura@brikke.example", account="15030012345", now=NOW, real=now_utc())
+            for session in (one, two)
+        )
+        one.commit()
+        two.commit()
+    assert [mail.delivery_id for mail in first.taken + second.taken] == [row.id for row in post.rows()]
+
+
+def test_two_workers_at_once_send_once(post: Post) -> None:
     for _ in range(60):
         post.tell(post.world.agreement(), "welcome")
+    post.plan()
     sent: list[int] = []
 
     class Counting(Folder):
