@@ -130,6 +130,7 @@ def test_in_english_no_norwegian_is_left(page: Page, site: Site, people: People)
     number = people.english.number
     for path in ("", "/invoices", "/passages?from=2026-02-01&to=2026-02-28", "/vehicles", "/card", "/welcome"):
         page.goto(f"{site.url}/mypage/{number}{path}")
+        assert_fits(page)
         assert page.locator("html").get_attribute("lang") == "en"
         text = page.locator("body").inner_text().replace("Fjellvegen AS", "").replace("Fjordferje AS", "")
         text = text.replace("Norsk", "").replace("Kjøkkelvik", "").replace("Åland Islands", "")

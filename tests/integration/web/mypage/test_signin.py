@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -137,7 +138,7 @@ class TestWhoSeesWhat:
         assert len(rules) >= 11
         with app.test_request_context():
             for rule in rules:
-                known = {"number": people.invoiced.number, "registration_id": 1}
+                known: dict[str, Any] = {"number": people.invoiced.number, "registration_id": 1}
                 path = app.url_for(rule.endpoint, **{name: known[name] for name in rule.arguments})
                 assert client.post(path).status_code == 403, path
                 if rule.endpoint.startswith("mypage.") and rule.endpoint != "mypage.create":
