@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ U = TypeVar("U")
 
 CARDS = ("consumer", "mastercard", "commercial", "unknown_product", "insufficient_funds", "stolen_card")
 CARD_WEIGHTS = (55, 20, 15, 4, 4, 2)
+DECLINING = {"insufficient_funds", "stolen_card"}
 ANYBODY_DRIVES = 0.42  # on a working day; half of that on others
 LATE_IMAGES = 0.02
 STRANGERS = 0.01
@@ -30,13 +31,18 @@ STRANGERS = 0.01
 
 @dataclass
 class Household:
-    """Somebody with an agreement and a car or two, who pays by card or as their habit is."""
+    """Somebody with an agreement and a car or two, who pays by card or as their habit is.
+
+    `ferry`: how journeys by ferry settle (own, external) where there is an additional agreement. `numbers`: their
+    agreements.
+    """
 
     person: Person
     cars: list[Vehicle]
     card: str | None
     habit: str
-    number: int = 0
+    ferry: str | None = None
+    numbers: list[int] = field(default_factory=list)
     seen: set[int] = field(default_factory=set)
 
 
@@ -82,14 +88,21 @@ class Crowd:
             if index % 40 == 7:
                 cars.append(people.vehicle(tag=False, country="SE"))
             card = self.chance.choices(CARDS, CARD_WEIGHTS)[0] if self.chance.random() < self.card_share else None
-            self.households.append(Household(people.person(business=business), cars, card, payers.habit(self.chance)))
+            ferry = {11: "own", 29: "external"}.get(index % 45)
+            habit = payers.habit(self.chance)
+            self.households.append(Household(people.person(business=business), cars, card, habit, ferry))
 
     def _sign_up(self, one: Household) -> None:
-        one.number = self.stage.sign_up(one.person)
+        number = self.stage.sign_up(one.person)
+        one.numbers.append(number)
         for car in one.cars:
-            self.stage.add_vehicle(one.number, car)
+            self.stage.add_vehicle(number, car)
         if one.card is not None:
-            self.stage.register_card(one.number, one.card)
+            self.stage.register_card(number, one.card)
+        if one.ferry is not None:
+            reference = f"FP-{number}" if one.ferry == "external" else None
+            added = self.stage.add_ferry(number, FJORD.code, one.cars[0], settlement=one.ferry, external_ref=reference)
+            one.numbers += [int(added["agreement"])] if one.ferry == "own" else []
 
     def drive(self, day: dt.date) -> None:
         """Let the chargers send what passed since yesterday noon, with late images and some that are nobody's."""
@@ -138,11 +151,10 @@ class Crowd:
 
     def read_invoices(self, *, only_cards: bool = False) -> None:
         """Read what has come and decide when to pay it."""
-        waiting = [one for one in self.households if one.card is not None or not only_cards]
-        if only_cards:
-            waiting = [one for one in waiting if one.card in {"insufficient_funds", "stolen_card"}]
-        found = self.at_once(lambda one: self.stage.invoices(one.number), waiting)
-        for one, bills in zip(waiting, found, strict=True):
+        households = [one for one in self.households if not only_cards or one.card in DECLINING]
+        waiting = [(one, number) for one in households for number in one.numbers]
+        found = self.at_once(lambda held: self.stage.invoices(held[1]), waiting)
+        for (one, _), bills in zip(waiting, found, strict=True):
             for bill in bills:
                 self._decide(one, bill)
 
@@ -153,8 +165,3 @@ class Crowd:
         issued, due = dt.date.fromisoformat(bill["issued_on"]), dt.date.fromisoformat(bill["due_on"])
         for payment in payers.payments(one.habit, bill["kid"], bill["open_ore"], issued, due, self.chance):
             self.stage.bank.pay(payment)
-
-
-def habits(households: Sequence[Household]) -> Counter[str]:
-    """Count what sort of payers there are among those who get invoices."""
-    return Counter(one.habit for one in households if one.card is None)
