@@ -126,7 +126,8 @@ def _look_again(session: Session, row: Registration, now: dt.datetime) -> None:
         return
     again = session.execute(
         text(
-            "UPDATE removals SET moved_at = NULL WHERE moved_at IS NOT NULL AND registration_id = ("
+            # Whatever moved_at seems to be: billing may be working through it without seeing us, and this waits for it.
+            "UPDATE removals SET moved_at = NULL WHERE registration_id = ("
             "SELECT r.id FROM registrations r WHERE r.id <> :id AND r.scope = :scope "
             "AND r.country IS NOT DISTINCT FROM :country AND r.plate IS NOT DISTINCT FROM :plate "
             "AND r.pan IS NOT DISTINCT FROM :pan AND r.valid_to <= :now ORDER BY r.valid_to DESC LIMIT 1) RETURNING id"

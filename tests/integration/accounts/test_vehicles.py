@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -186,6 +188,34 @@ def test_who_comes_later_but_from_earlier_has_passages_looked_at_again(
     with pytest.raises(Invalid):
         register(session, ola.agreement.id, "NO", "EL12345", **late)
     register(session, ola.agreement.id, "NO", "EL12345", **late, reason="bought that day")
+    waiting = session.scalars(select(Removal.id).where(Removal.moved_at.is_(None))).all()
+    assert waiting == [done.removed.removal_id]
+    assert bells(session) == 1
+
+
+def test_who_comes_while_billing_moves_passages_has_them_looked_at_again(
+    session: Session, sessions: SessionFactory, kari: SignedUp, ola: SignedUp
+) -> None:
+    done = take_off(session, put(session, kari.agreement), NOW + DAY, NOW + DAY)
+    session.commit()
+    late: dict[str, Any] = {"valid_from": NOW + DAY, "now": NOW + 9 * DAY, "actor": "agent:anne", "reason": "bought"}
+
+    def come() -> None:
+        with sessions.begin() as other:
+            register(other, ola.agreement.id, "NO", "EL12345", **late)
+
+    # Billing has looked who has the vehicle, found nobody, and has not committed yet.
+    session.execute(text("UPDATE removals SET moved_at = :at"), {"at": NOW + DAY})
+    coming = threading.Thread(target=come)
+    coming.start()
+    waits = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    deadline = time.monotonic() + 10
+    with sessions() as watching:
+        while not watching.scalar(waits) and coming.is_alive() and time.monotonic() < deadline:
+            watching.rollback()
+    session.commit()
+    coming.join(10)
+    assert not coming.is_alive()
     waiting = session.scalars(select(Removal.id).where(Removal.moved_at.is_(None))).all()
     assert waiting == [done.removed.removal_id]
     assert bells(session) == 1
