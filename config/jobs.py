@@ -123,10 +123,14 @@ def run_due(session: Session, jobs: Sequence[Job], now: dt.datetime) -> int:
             if (before := occurrences.latest(job.when, now)) is not None:
                 _insert(session, job.name, [before], state="done", result={"note": "the schedule begins here"})
             continue
-        missed = occurrences.between(job.when, last[job.name], now)
-        if len(missed) == occurrences.MISSED_AT_MOST and job.every:
-            log.warning("job.too_many_missed", job=job.name, caught_up_from=missed[0].isoformat())
-        fresh = _insert(session, job.name, missed if job.every else missed[-1:], state="due", result=None)
+        if job.every:
+            missed = occurrences.between(job.when, last[job.name], now)
+            if len(missed) == occurrences.MISSED_AT_MOST:
+                log.warning("job.too_many_missed", job=job.name, caught_up_from=missed[0].isoformat())
+        else:  # only the newest counts, so the others are not even looked for
+            newest = occurrences.latest(job.when, now)
+            missed = [newest] if newest is not None and newest > last[job.name] else []
+        fresh = _insert(session, job.name, missed, state="due", result=None)
         if fresh:
             _ring(session, job.name, {"occurrences": True, "args": {}})
         written += fresh

@@ -33,7 +33,7 @@ from billing.delivery.transports import (
 )
 from billing.delivery.waiting import Chunk, Taken, take
 from billing.delivery.words import Sender, UnknownTemplateError, letter
-from billing.invoices.pdf.processes import Renderer, RenderError
+from billing.invoices.pdf.processes import Renderer, RenderError, shared
 from billing.invoices.render import pdf
 from config.clock import business_now, now_utc
 from config.database import SessionFactory
@@ -57,8 +57,8 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
     """Plan and send until nothing waits; say how many of each outcome."""
     transport = transport_of(ctx.settings)
     try:
-        with Renderer() as renderer:
-            return run(ctx.sessions, ctx.settings, transport, renderer)
+        # The worker's own renderer: this job runs every minute, and starting processes costs more than most letters.
+        return run(ctx.sessions, ctx.settings, transport, shared())
     finally:
         transport.close()
 

@@ -199,7 +199,7 @@ os.register_at_fork(after_in_child=_own.fresh_lock)
 
 
 def shared() -> Renderer:
-    """Return this process's renderer, made on first use: the one for the web.
+    """Return this process's renderer, made on first use: the one for the web and for the worker's jobs.
 
     A process forked from one that had a renderer (gunicorn with preload) gets its own.
     """
