@@ -24,7 +24,7 @@ U = TypeVar("U")
 CARDS = ("consumer", "mastercard", "commercial", "unknown_product", "insufficient_funds", "stolen_card")
 CARD_WEIGHTS = (55, 20, 15, 4, 4, 2)
 DECLINING = {"insufficient_funds", "stolen_card"}
-ANYBODY_DRIVES = 0.42  # on a working day; half of that on others
+ANYBODY_DRIVES = 0.2  # on a working day; half of that on others
 LATE_IMAGES = 0.02
 STRANGERS = 0.01
 

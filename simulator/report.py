@@ -67,9 +67,8 @@ def gather(stage: Stage, proven: Json, *, threads: int = 4) -> Figures:
 
 
 def _read(stage: Stage, number: int) -> tuple[Json, list[Json], list[Json]]:
-    agreement = stage.agreement(number)
-    charges = stage.charges(number) if agreement["kind"] == "tag" else []
-    return agreement, stage.invoices(number), charges
+    charges = stage.charges(number) if number in stage.with_card else []
+    return stage.agreement(number), stage.invoices(number), charges
 
 
 def _add(figures: Figures, agreement: Json, documents: Sequence[Json], charges: Sequence[Json]) -> None:

@@ -28,7 +28,7 @@ from simulator.shell import COMMAND, HOME, brikke
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 SETTLE_SECONDS = 60.0
-POLL_SECONDS = 0.015
+POLL_SECONDS = 0.05  # a look costs the web server some milliseconds, which the worker needs as well
 PR_SET_PDEATHSIG = 1
 
 

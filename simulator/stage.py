@@ -59,6 +59,7 @@ class Stage:
         self.now = dt.datetime.fromisoformat(self.client.get("/v1/clock", role="operator")["now"])
         self.answers: Counter[str] = Counter()
         self.persons: dict[int, Person] = {}
+        self.with_card: set[int] = set()
         self.on_road = False
 
     def close(self) -> None:
@@ -182,6 +183,7 @@ class Stage:
 
     def register_card(self, number: int, card: str) -> str:
         """Register a card through the gateway's hosted page; return the gateway's name of the customer."""
+        self.with_card.add(number)
         begun = self.client.post(f"/v1/agreements/{number}/card", {"return_url": f"/mypage/{number}/card"})
         payer = self.cards.customer_of(begun["url"])
         setup = self.cards.give_card(begun["url"], card)

@@ -20,6 +20,7 @@ from werkzeug.serving import make_server
 
 from app import main
 from billing.cards.sweep import sweep
+from billing.invoices.pdf.processes import close_shared
 from billing.schedule import SCHEDULE
 from config import settings as settings_of
 from config.clock import now_utc
@@ -93,6 +94,13 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _pages() -> Iterator[None]:
+    """The processes that make PDFs are shared by all stories, and end with them."""
+    yield
+    close_shared()
 
 
 @pytest.fixture
