@@ -41,6 +41,7 @@ RETRY_SECONDS = (10, 30, 60, 300, 900, 1800, 3600)
 STALLED_SECONDS = 30.0  # a worker beats every ten seconds; three missed beats and its jobs are taken back
 KEEP_DAYS = 400
 MAX_NAME = 100
+BEGINNING = "the schedule begins here"
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def run_due(session: Session, jobs: Sequence[Job], now: dt.datetime) -> int:
             continue
         if job.name not in last:
             if (before := occurrences.latest(job.when, now)) is not None:
-                _insert(session, job.name, [before], state="done", result={"note": "the schedule begins here"})
+                _insert(session, job.name, [before], state="done", result={"note": BEGINNING})
             continue
         if job.every:
             missed = occurrences.between(job.when, last[job.name], now)
@@ -135,6 +136,15 @@ def run_due(session: Session, jobs: Sequence[Job], now: dt.datetime) -> int:
             _ring(session, job.name, {"occurrences": True, "args": {}})
         written += fresh
     return written
+
+
+def clock_moved(session: Session, now: dt.datetime) -> None:
+    """Take away marks of a beginning that lie ahead of ``now``, when the business clock has been moved back: what
+    they stand for has not happened, and will when its time comes. The caller commits."""
+    session.execute(
+        text("DELETE FROM job_occurrences WHERE scheduled_for > :now AND state = 'done' AND result->>'note' = :note"),
+        {"now": now, "note": BEGINNING},
+    )
 
 
 def _insert(session: Session, name: str, times: Sequence[dt.datetime], *, state: str, result: Result | None) -> int:

@@ -23,7 +23,7 @@ from simulator.people import Vehicle
 from simulator.roadside import CHARGERS, FJELL, FJORD, KYST
 from simulator.shell import CommandFailed, brikke
 from simulator.stack import JobFailed, settle
-from simulator.stage import Stage
+from simulator.stage import Ground, Stage
 from simulator.stories.calendar import DAY, due_date, told
 from simulator.tale import Broken, Director, Steps, Tale
 from simulator.times import at, bank_day_before, next_bank_day, oslo_day
@@ -105,7 +105,10 @@ class SmallWorld:
         return at(self.first + number * DAY)
 
     def _bill(self, number: int) -> Json:
-        return next(row for row in self.stage.invoices(number) if row["due_on"] == self.due.isoformat())
+        for row in self.stage.invoices(number):
+            if row["issued_on"] == self.run.isoformat():
+                return row
+        raise Broken(f"expected: an invoice of {self.run} on {number}")
 
     def ordinary(self) -> Steps:
         """Pays in time; drives on."""
@@ -213,7 +216,7 @@ def run_before(today: dt.date) -> dt.date:
     return first
 
 
-def play(ground: Attached) -> list[Tale]:
+def play(ground: Ground) -> list[Tale]:
     """Play the weeks up to now and let the clock go; return what was told. Nothing where chargers are known."""
     if ground.client.get("/v1/chargers", role="operator")["items"]:
         return []
@@ -250,11 +253,12 @@ def main() -> int:
     except (Refused, Broken, CommandFailed, JobFailed, httpx.HTTPError) as failed:
         print(f"simulator.world: {failed}", file=sys.stderr)
         return 1
-    broken = [f"{tale.name}: {tale.failure}" for tale in tales if tale.failure]
-    for line in broken:
-        print(f"simulator.world: {line}", file=sys.stderr)
+    for tale in tales:
+        if tale.failure:
+            print(f"simulator.world: {tale.name}: {tale.failure}", file=sys.stderr)
     print(f"A small world of {len(tales)} stories, in {time.monotonic() - began:.0f} s." if tales else "There is one.")
-    return 1 if broken else 0
+    # One person fewer is still a world to look at; tests/scenarios holds that there is nobody missing.
+    return 1 if tales and all(tale.failure for tale in tales) else 0
 
 
 if __name__ == "__main__":

@@ -44,6 +44,7 @@ class Inside:
         self, environ: dict[str, str], engine: Engine, sessions: SessionFactory, gateway: GatewayServer
     ) -> None:
         self.environ = environ
+        self.commands = threading.Lock()
         self.engine = engine
         self.sessions = sessions
         self.settings = settings_of.load(environ, Path(environ["BRIKKE_VAR"]) / ".env")
@@ -73,8 +74,9 @@ class Inside:
         assert not failed, failed
 
     def command(self, *arguments: str, may_fail: bool = False) -> tuple[int, Json]:
-        """Run a command of `brikke` in this process."""
-        done = CliRunner().invoke(main, [*arguments, "--json"], env=self.environ)
+        """Run a command of `brikke` in this process; one at a time, since it takes over stdout."""
+        with self.commands:
+            done = CliRunner().invoke(main, [*arguments, "--json"], env=self.environ)
         if done.exit_code and not may_fail:
             raise CommandFailed(f"brikke {' '.join(arguments)}: exit code {done.exit_code}: {done.output}")
         lines = done.stdout.strip().splitlines()

@@ -77,6 +77,7 @@ class Clock(MethodView):
         session = http.current_session()
         trail.record(session, principal(), "move_clock", "clock", args["to"])
         clock.move_clock(session, args["to"], running=args["running"])
+        jobs.clock_moved(session, clock.business_now(session))
         jobs.run_due(session, SCHEDULE, clock.business_now(session))
         return _shown()
 

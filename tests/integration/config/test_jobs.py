@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from config import settings as settings_module
 from config.clock import move_clock
 from config.database import SessionFactory
-from config.jobs import Job, JobContext, Result, answer, housekeeping, ring, run_due, run_job, take_back
+from config.jobs import Job, JobContext, Result, answer, clock_moved, housekeeping, ring, run_due, run_job, take_back
 from config.worker import make_app
 
 UTC = dt.UTC
@@ -69,6 +69,16 @@ def test_a_schedule_begins_now_and_catches_up_what_was_missed(session: Session) 
     assert run_due(session, [DAILY, OFTEN], NOON + dt.timedelta(days=3)) == 4  # three days' work, one look
     assert bells(session) == ["daily", "often"]
     assert run_due(session, [DAILY, OFTEN], NOON + dt.timedelta(days=3)) == 0
+
+
+def test_a_beginning_that_lies_ahead_of_a_clock_moved_back_is_none(session: Session) -> None:
+    run_due(session, [DAILY], NOON)
+    earlier = NOON - dt.timedelta(days=2)
+    clock_moved(session, earlier)
+    run_due(session, [DAILY], earlier)
+    assert run_due(session, [DAILY], NOON) == 2  # what had been marked as done is done when its time comes
+    clock_moved(session, earlier)
+    assert run_due(session, [DAILY], NOON) == 0  # what is really there stays
 
 
 def test_two_schedulers_write_an_occurrence_once(sessions: SessionFactory) -> None:
