@@ -30,7 +30,10 @@ WHYS = {
 
 
 class Contradiction(Exception):
-    """A transaction that we know, with another sum or KID: bank or file is wrong. ``line`` names it."""
+    """A transaction that we know with another sum or KID, or that is in the file twice: bank or file is wrong.
+
+    ``line`` names it.
+    """
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -70,14 +73,16 @@ _COPY = (
     "debit_account, text, why) FROM STDIN"
 )
 
-# Found before (`p`), or twice in this file (`o`, the first of them), and not the same.
+# The same again in this file (`again`): the clearing house never does that, and we would count one of them only. Or
+# found before (`p`), and not the same.
 _CONTRADICTIONS = """
-    SELECT i.line, coalesce(p.amount_ore, o.amount_ore) AS amount_ore, i.amount_ore AS now_ore
-    FROM incoming_payments AS i
-    JOIN (SELECT DISTINCT ON (key) * FROM incoming_payments ORDER BY key, line) AS o ON o.key = i.key
+    SELECT i.line, i.again, p.amount_ore, i.amount_ore AS now_ore
+    FROM (
+        SELECT line, key, amount_ore, kid, row_number() OVER (PARTITION BY key ORDER BY line) > 1 AS again
+        FROM incoming_payments
+    ) AS i
     LEFT JOIN payments AS p ON p.key = i.key
-    WHERE (i.amount_ore, i.kid) IS DISTINCT FROM (coalesce(p.amount_ore, o.amount_ore),
-                                                  CASE WHEN p.id IS NULL THEN o.kid ELSE coalesce(p.kid, '') END)
+    WHERE i.again OR (p.id IS NOT NULL AND (i.amount_ore, i.kid) IS DISTINCT FROM (p.amount_ore, coalesce(p.kid, '')))
     ORDER BY i.line LIMIT 1
 """
 
@@ -131,7 +136,9 @@ def stage(session: Session, rows: Iterable[Incoming]) -> int:
     if wrong is not None:
         raise Contradiction(
             wrong.line,
-            f"this transaction is known with {wrong.amount_ore} øre, here it has {wrong.now_ore} øre or another KID",
+            "this transaction is in the file twice: the same assignment, settlement date and number as further up"
+            if wrong.again
+            else f"this transaction is known with {wrong.amount_ore} øre, here it has {wrong.now_ore} or another KID",
         )
     return count
 

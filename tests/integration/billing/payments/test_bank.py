@@ -76,6 +76,23 @@ def test_a_known_transaction_with_another_sum_refuses_the_file(books: Books) -> 
     books.prove(NOW)
 
 
+@pytest.mark.parametrize("again", [10_000, 9_000])
+def test_the_same_assignment_twice_in_one_file_refuses_it(books: Books, again: int) -> None:
+    """Its sums hold, so its money would count twice and be booked once."""
+    invoice = books.invoice(books.agreement(), 20_000)
+    lines = books.file(BankPayment(invoice.kid, 10_000, TODAY)).decode("latin-1").splitlines()
+    books.bank.next_assignment["001008566"] = 1
+    second = books.file(BankPayment(invoice.kid, again, TODAY)).decode("latin-1").splitlines()
+    end = f"NY000089{2:08}{2 * len(lines) - 2:08}{10_000 + again:017}{lines[-1][41:47]}".ljust(80, "0")
+    content = "\r\n".join([*lines[:-1], *second[1:-1], end, ""]).encode("latin-1")
+    result = books.receive(content, TODAY)
+    assert (result.state, result.line) == ("refused", 3 + len(lines) - 2)
+    assert "twice" in str(result.error)
+    assert books.one("SELECT count(*) FROM payments") + books.one("SELECT count(*) FROM bank_assignments") == 0
+    assert books.open_ore(invoice) == 20_000
+    books.prove(NOW)
+
+
 @pytest.mark.parametrize("mistake", [Mistake.WRONG_TOTAL, Mistake.WRONG_COUNT, Mistake.TRUNCATED])
 def test_a_wrong_file_is_refused_whole_and_kept_with_why(books: Books, mistake: Mistake) -> None:
     invoice = books.invoice(books.agreement(), 10_000)
