@@ -11,7 +11,6 @@ from flask.views import MethodView
 
 from accounts.access import trail
 from accounts.access.guard import principal, public, require
-from accounts.agreements.method import set_payment_method
 from accounts.agreements.seen import seen
 from billing.cards import queries, register, webhook
 from billing.cards.gateway import BadSignature, CardGateway, GatewayMisuse, GatewayUnavailable
@@ -171,10 +170,9 @@ class PaymentMethod(MethodView):
         agreement = seen(number)
         session, now = http.current_session(), http.request_now()
         http.check_if_match(agreement.version)
-        card = queries.card_of(session, agreement.id)
-        if args["payment_method"] == "card" and (card is None or card.refused_code is not None):
-            raise Conflict("Register a card first; then it becomes the way to pay.", slug="no-card")
-        changed, _ = set_payment_method(session, agreement.id, args["payment_method"], version=agreement.version)
+        changed = register.choose_method(
+            session, agreement.id, args["payment_method"], version=agreement.version, now=now
+        )
         trail.record(
             session, principal(), "payment_method", f"agreement:{number}", now, detail={"to": args["payment_method"]}
         )

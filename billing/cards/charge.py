@@ -78,11 +78,17 @@ def prepare(
 
 
 def _claim(session: Session, charge: Charge, *, now: dt.datetime) -> bool:
-    """Take everything unbilled into the charge's claim; cancel the charge where the sum no longer reaches."""
+    """Take everything unbilled into the charge's claim.
+
+    The charge is cancelled where the sum no longer reaches, and where the agreement has been closed or pays by
+    invoice now.
+    """
     today = business_date(now)
     balance = session.get_one(Balance, charge.agreement_id, populate_existing=True)
+    agreement = session.get_one(Agreement, charge.agreement_id, populate_existing=True)
+    by_card = agreement.payment_method == "card" and (agreement.closed_at is None or agreement.closed_at > now)
     made = []
-    if balance.unbilled_ore >= whole("card_threshold_ore", today):
+    if by_card and balance.unbilled_ore >= whole("card_threshold_ore", today):
         made = make(
             session,
             [charge.agreement_id],

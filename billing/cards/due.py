@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
@@ -13,7 +13,7 @@ from billing.cards.models import Charge
 from billing.cards.rules import is_due
 from billing.passages.balances import lock
 from billing.passages.models import Balance
-from config.clock import business_date
+from config.clock import business_date, business_now
 from config.jobs import JobContext, ring
 from config.rates import whole
 
@@ -38,6 +38,8 @@ def decide(session: Session, agreement_ids: Sequence[int], *, now: dt.datetime, 
             Balance.unbilled_ore >= threshold_ore,
             Balance.open_charge_id.is_(None),
             Agreement.payment_method == "card",
+            Agreement.standing != "closed",  # what a closed one drove before its end is invoiced
+            or_(Agreement.closed_at.is_(None), Agreement.closed_at > now),
         )
     ).all()
     due, waits = [], []
@@ -114,11 +116,12 @@ def week_over(session: Session, *, now: dt.datetime, after: int = 0) -> tuple[in
 
 
 def job_week_over(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
-    """Daily: charge those whose sum passed the threshold before their week was over."""
+    """Daily: charge those whose sum passed the threshold before their week was over, or by passages moved to them."""
+    del scheduled_for  # a day that was missed is judged by today, not by itself
     looked = due = after = 0
     while True:
         with ctx.sessions() as session:
-            seen, made, after = week_over(session, now=scheduled_for, after=after)
+            seen, made, after = week_over(session, now=business_now(session), after=after)
             session.commit()
         looked, due = looked + seen, due + made
         if not seen:

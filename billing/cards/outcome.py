@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from billing.cards.due import decide
 from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited, Succeeded, Unknown
 from billing.cards.models import Attempt, Card, Charge
 from billing.cards.rules import after_decline
@@ -61,9 +62,7 @@ def apply(session: Session, attempt_id: int, result: Outcome, *, seller: Seller,
     lock(session, [found.agreement_id])
     charge = session.get_one(Charge, found.id, populate_existing=True, with_for_update=True)
     attempt = session.get_one(Attempt, attempt_id, populate_existing=True, with_for_update=True)
-    if attempt.state != "unknown":
-        if isinstance(result, Succeeded) and attempt.state != "succeeded":
-            log.error("card_paid_after_all", attempt=attempt.id, charge=charge.id, state=attempt.state, ref=result.ref)
+    if attempt.state != "unknown" and not _paid_after_all(session, charge, attempt, result):
         return attempt.state
     if isinstance(result, Succeeded):
         _succeeded(session, charge, attempt, result, seller=seller, now=now)
@@ -73,6 +72,20 @@ def apply(session: Session, attempt_id: int, result: Outcome, *, seller: Seller,
         _still_unknown(attempt, result)
     session.flush()
     return attempt.state
+
+
+def _paid_after_all(session: Session, charge: Charge, attempt: Attempt, result: Outcome) -> bool:
+    """Say whether a payment that was given up turns out to have been made while its charge is still open.
+
+    Then it pays the charge. Where the charge has ended another way it is money of the customer's at the provider:
+    it is logged for a person to give back, for which the provider's books are the record.
+    """
+    if not isinstance(result, Succeeded) or attempt.state == "succeeded":
+        return False
+    others = select(Attempt.id).where(Attempt.charge_id == charge.id, Attempt.state == "unknown").exists()
+    still_open = charge.state == "claimed" and not session.scalar(select(others))
+    log.error("card_paid_after_all", attempt=attempt.id, charge=charge.id, ref=result.ref, pays_the_charge=still_open)
+    return still_open
 
 
 def _still_unknown(attempt: Attempt, result: Unknown | RateLimited) -> None:
@@ -116,20 +129,17 @@ def _succeeded(
         seller=seller,
         now=now,
     )
-    _release(session, charge.agreement_id, charged_on=today)
+    _release(session, charge.agreement_id, charged_on=today, now=now)
 
 
-def _release(session: Session, agreement_id: int, *, charged_on: dt.date | None) -> None:
-    """Let go of the balance: nothing is open any more, and what has come meanwhile waits for its day."""
+def _release(session: Session, agreement_id: int, *, charged_on: dt.date | None, now: dt.datetime) -> None:
+    """Let go of the balance and decide anew: what came meanwhile is due now or when its week is over."""
     balance = session.get_one(Balance, agreement_id, populate_existing=True)
-    balance.open_charge_id = None
+    balance.open_charge_id = balance.charge_not_before = None
     if charged_on is not None:
         balance.last_charged_on = charged_on
-    if balance.last_charged_on is not None:
-        balance.charge_not_before = balance.last_charged_on + dt.timedelta(
-            days=whole("card_week_days", balance.last_charged_on)
-        )
     session.flush()
+    decide(session, [agreement_id], now=now)
 
 
 def _declined(
@@ -175,7 +185,7 @@ def give_up(session: Session, charge: Charge, *, seller: Seller, now: dt.datetim
         run_id=None,
         now=now,
     )
-    _release(session, charge.agreement_id, charged_on=None)
+    _release(session, charge.agreement_id, charged_on=None, now=now)
 
 
 def forget(session: Session, attempt_id: int, *, now: dt.datetime) -> None:

@@ -20,6 +20,7 @@ from billing.cards.gateway import CardDetails, CardGateway, SetupNotFinished
 from billing.cards.models import Card, CardCustomer, CardSetup, Charge
 from billing.cards.rules import segment_of
 from billing.passages.balances import lock
+from billing.passages.models import Balance
 from config.database import SessionFactory
 from config.problems import Conflict, NotFound
 
@@ -175,7 +176,7 @@ def remove(session: Session, agreement_id: int, *, now: dt.datetime) -> Card:
     """Stop using the agreement's card: from now on it pays by invoice, beginning with what is not billed yet.
 
     Returns the card, so that the caller has the provider forget it after the commit. Raises NotFound without a
-    card and Conflict while a charge is open, since its outcome may not be known yet.
+    card and Conflict while a charge is being tried, since its outcome may not be known yet.
     """
     lock(session, [agreement_id])
     card = session.scalars(
@@ -183,12 +184,48 @@ def remove(session: Session, agreement_id: int, *, now: dt.datetime) -> Card:
     ).one_or_none()
     if card is None:
         raise NotFound("There is no card on this agreement.")
-    charge = session.scalars(
-        select(Charge.id).where(Charge.agreement_id == agreement_id, Charge.state.in_(("due", "claimed")))
-    ).one_or_none()
-    if charge is not None:
-        raise Conflict("A charge on this card is not settled yet. Try again when it is, or call support.")
+    call_off(session, agreement_id, now=now)
     card.removed_at, card.is_default = now, False
     session.flush()
-    set_payment_method(session, agreement_id, "invoice")
+    if session.get_one(Agreement, agreement_id).standing != "closed":  # a closed one's remains are invoiced anyway
+        set_payment_method(session, agreement_id, "invoice")
     return card
+
+
+def choose_method(
+    session: Session, agreement_id: int, method: str, *, version: int | None, now: dt.datetime
+) -> Agreement:
+    """Let an agreement pay by invoice or by its registered card from now on.
+
+    What has been driven and not billed goes the new way: an untried charge is called off, or one becomes due. Raises
+    Conflict for card without a usable one, while a charge is being tried, and for a closed agreement.
+    """
+    lock(session, [agreement_id])
+    usable = session.scalars(
+        select(Card.id).where(
+            Card.agreement_id == agreement_id, Card.is_default, Card.removed_at.is_(None), Card.refused_code.is_(None)
+        )
+    ).one_or_none()
+    if method == "card" and usable is None:
+        raise Conflict("Register a card first; then it becomes the way to pay.", slug="no-card")
+    if method == "invoice":
+        call_off(session, agreement_id, now=now)
+    changed, _ = set_payment_method(session, agreement_id, method, version=version)
+    decide(session, [agreement_id], now=now)
+    return changed
+
+
+def call_off(session: Session, agreement_id: int, *, now: dt.datetime) -> None:
+    """Cancel a charge that has not been tried (the balance is locked). Raises Conflict for one that is being tried."""
+    charge = session.scalars(
+        select(Charge)
+        .where(Charge.agreement_id == agreement_id, Charge.state.in_(("due", "claimed")))
+        .with_for_update()
+    ).one_or_none()
+    if charge is None:
+        return
+    if charge.state == "claimed":
+        raise Conflict("A charge on this card is not settled yet. Try again when it is, or call support.")
+    charge.state, charge.ended_at = "cancelled", now
+    session.get_one(Balance, agreement_id, populate_existing=True).open_charge_id = None
+    session.flush()

@@ -51,7 +51,7 @@ def credit(
         text(COUNTER_ROWS),
         {"passages": [passage_id], "agreement": agreement_id, "since": passage.booked_at, "now": now, "owed": False},
     )
-    session.execute(text(BALANCES), {"fresh": [counter_id], "now": now})
+    session.execute(text(BALANCES), {"fresh": [counter_id], "now": now, "today": business_date(now)})
     if passage.amount_ore > 0:
         entry = Entry(Account("write_off"), Account("unbilled"), passage.amount_ore, "credited", counter_id)
         book(session, [entry], booked_on=business_date(now), now=now)

@@ -140,7 +140,7 @@ def _book(session: Session, removal: Removal, targets: Sequence[_Target], now: d
         },
     )
     fresh = [number for row in made for number in (row.counter_id, row.replaced_by)]
-    session.execute(text(BALANCES), {"fresh": fresh, "now": now})
+    session.execute(text(BALANCES), {"fresh": fresh, "now": now, "today": business_date(now)})
     book_query(session, _LEDGER, {"fresh": fresh, "now": now}, booked_on=business_date(now), now=now)
 
 

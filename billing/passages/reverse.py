@@ -39,11 +39,14 @@ REPLACEMENTS = f"""
 BALANCES = """
     UPDATE balances AS b
     SET unbilled_ore = b.unbilled_ore + t.ore, unbilled_count = b.unbilled_count + t.number,
-        open_since = least(b.open_since, :now)
+        open_since = least(b.open_since, :now), charge_not_before = least(b.charge_not_before, :today)
     FROM (
         SELECT p.agreement_id, sum(p.amount_ore) AS ore, count(*) AS number FROM passages AS p
         WHERE p.id = ANY(CAST(:fresh AS bigint[])) AND p.booked_at = :now AND NOT p.external GROUP BY p.agreement_id
     ) AS t
     WHERE b.agreement_id = t.agreement_id
 """
-"""Params: fresh (ids of rows just made at ``now``), now. The balances are locked."""
+"""Params: fresh (ids of rows just made at ``now``), now, today (its Oslo date). The balances are locked.
+
+Whether a card is due now is for billing.cards to say: its daily sweep looks at those whose date has come.
+"""
