@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
-import importlib.util
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -66,20 +65,13 @@ def create_app(settings: Settings, engine: Engine) -> flask.Flask:
     problems.register(app)
     api = openapi.make_api(app)
     for module in ROOMS:
-        if _there(module):
-            api.register_blueprint(importlib.import_module(module).blp)
+        api.register_blueprint(importlib.import_module(module).blp)
     for package in PAGES:
-        if _there(package, "blp"):
-            app.register_blueprint(importlib.import_module(package).blp)
+        app.register_blueprint(importlib.import_module(package).blp)
     app.register_blueprint(health.blp)
     docs.publish(api)
     http.attach(app, settings, session_factory(engine))
     return app
-
-
-def _there(module: str, name: str = "") -> bool:
-    """Say whether a face has been built yet."""
-    return importlib.util.find_spec(module) is not None and (not name or hasattr(importlib.import_module(module), name))
 
 
 def _only_here(settings: Settings) -> bool:
