@@ -20,6 +20,7 @@ from billing.payments.match import Contradiction, Waiting
 from billing.payments.ocr import OcrFile, OcrFileError, read_ocr
 from config.clock import business_date
 from config.problems import TooLarge
+from config.rates import whole
 
 # Shorter than any line the reader takes: the limit in bytes is the one that counts.
 _SHORTEST_LINE = 80
@@ -100,6 +101,7 @@ def _book(
     today = business_date(now)
     try:
         file = read_ocr(content, max_bytes=max_bytes, max_lines=max_bytes // _SHORTEST_LINE + 1)
+        incoming.check_dates(file, today + dt.timedelta(days=whole("bank_max_days_ahead", today)))
         count = match.stage(session, incoming.payments(file, accounts, today))
     except (OcrFileError, Contradiction) as error:
         file_id = _keep(session, digest, name, content, now, error=error)

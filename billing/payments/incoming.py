@@ -11,7 +11,7 @@ import datetime as dt
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from billing.payments.ocr import Assignment, OcrFault, OcrFile, Transaction
+from billing.payments.ocr import Assignment, OcrFault, OcrFile, OcrFileError, Transaction
 
 _NO_DATE = "undated"
 
@@ -43,6 +43,22 @@ def normalised(kid: str) -> str | None:
     The field is 25 positions wide and some banks fill it with zeros; ours never begins with one.
     """
     return kid.strip().lstrip("0") or None
+
+
+def check_dates(file: OcrFile, latest: dt.date) -> None:
+    """Raise OcrFileError at the first line of payments that is dated later than ``latest`` (itself allowed).
+
+    One such date would say that the account has been read that far, and nobody would wait for the bank's files again.
+    """
+    dated = [(f.line, f.clearing_date) for f in file.faults if f.clearing_date]
+    for transmission in file.transmissions:
+        for assignment in transmission.assignments:
+            dated += [(t.line, t.clearing_date) for t in assignment.transactions]
+            end = assignment.line + assignment.lines - 1
+            dated += [(end, day) for day in (assignment.date, assignment.last_date) if day]
+    wrong = min(((line, day) for line, day in dated if day > latest), default=None)
+    if wrong is not None:
+        raise OcrFileError(wrong[0], f"the date {wrong[1]} is too far ahead; the latest that can be is {latest}")
 
 
 def payments(file: OcrFile, accounts: Collection[str], received_on: dt.date) -> Iterator[Incoming]:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from billing.payments.bank import receive
 from config.database import SessionFactory
 from config.problems import TooLarge
+from config.rates import whole
 from simulator.bank import BankPayment, Mistake, with_wrong_check
 from tests.integration.billing.books import DAY, DUE, OURS, Books, noon
 
@@ -91,6 +92,35 @@ def test_the_same_assignment_twice_in_one_file_refuses_it(books: Books, again: i
     assert books.one("SELECT count(*) FROM payments") + books.one("SELECT count(*) FROM bank_assignments") == 0
     assert books.open_ore(invoice) == 20_000
     books.prove(NOW)
+
+
+def test_a_date_far_ahead_refuses_the_file_and_is_not_taken_for_coverage(books: Books) -> None:
+    """Else one wrong year would say that every file until then has been read."""
+    ahead = whole("bank_max_days_ahead", TODAY)
+    invoice = books.invoice(books.agreement(), 10_000)
+    late = books.file(BankPayment(invoice.kid, 1_000, TODAY), BankPayment(invoice.kid, 2_000, dt.date(2030, 12, 31)))
+    result = books.receive(late, TODAY)
+    assert (result.state, result.line) == ("refused", 5)
+    assert "2030-12-31" in str(result.error)
+    assert books.one("SELECT count(*) FROM payments") + books.one("SELECT count(*) FROM bank_assignments") == 0
+    made_late = books.file(BankPayment(invoice.kid, 1_000, TODAY + ahead * DAY))  # made the day after
+    assert (books.receive(made_late, TODAY).state, books.receive(made_late, TODAY).line) == ("refused", 5)
+    edge = books.file(BankPayment(invoice.kid, 1_000, TODAY + (ahead - 1) * DAY))
+    assert books.receive(edge, TODAY).state == "booked"
+    # What was refused is booked when its day is near enough.
+    assert books.receive(made_late, TODAY + DAY).state == "booked"
+    books.prove(NOW)
+
+
+def test_an_unreadable_payment_dated_far_ahead_refuses_the_file_too(books: Books) -> None:
+    invoice = books.invoice(books.agreement(), 10_000)
+    content = books.file(BankPayment(invoice.kid, 1_000, TODAY), BankPayment(invoice.kid, 2_000, dt.date(2030, 12, 31)))
+    lines = content.splitlines(keepends=True)
+    at = next(i for i, line in enumerate(lines) if i > 3 and line[6:8] == b"31")
+    lines[at] = lines[at][:41] + b"999999" + lines[at][47:]  # the payer's bank's date
+    result = books.receive(b"".join(lines), TODAY)
+    assert (result.state, result.line) == ("refused", at + 1)
+    assert "2030-12-31" in str(result.error)
 
 
 @pytest.mark.parametrize("mistake", [Mistake.WRONG_TOTAL, Mistake.WRONG_COUNT, Mistake.TRUNCATED])
