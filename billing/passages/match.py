@@ -51,11 +51,14 @@ def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
     params = {"charger": charger.id, "code": charger.code, "oldest": oldest}
     cursor.execute(_SQL["prefer_btree"])
     cursor.execute(_SQL["match"], params, prepare=False)
-    if charger.kind == "ferry":  # accounts.vehicles.additional takes no other operators
+    ferry = charger.kind == "ferry"  # accounts.vehicles.additional takes no other operators
+    if ferry:
         cursor.execute(_SQL["additional"], params, prepare=False)
     cursor.execute("SELECT EXISTS (SELECT FROM matched WHERE code = 'unknown_vehicle')", prepare=False)
     if cursor.fetchone() == (True,):
-        for name in ("plate_instead_of_tag", "after_removal", "not_started"):
+        # The operator's own agreement is asked for first by the read plate too, as it was by the tag and its vehicle.
+        first = ("additional_instead_of_tag",) if ferry else ()
+        for name in (*first, "plate_instead_of_tag", "after_removal", "not_started"):
             cursor.execute(_SQL[name], params, prepare=False)
     cursor.execute(_SQL["published"], params, prepare=False)
     cursor.execute(_SQL["prefer_any"])

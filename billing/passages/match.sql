@@ -123,6 +123,26 @@ FROM (
 ) AS a
 WHERE a.position = m.position
 
+-- name: additional_instead_of_tag
+-- The tag's vehicle is on no agreement, but the plate that was read has this operator's additional agreement.
+UPDATE matched AS m
+SET code = CASE a.settlement WHEN 'external' THEN 'other_agreement' ELSE 'accepted' END, flags = m.flags | 1,
+    agreement_id = a.agreement_id, registration_id = a.id, external = (a.settlement = 'external'),
+    country = a.country, plate = a.plate
+FROM (
+    SELECT m.position, i.country, i.plate, r.id, r.agreement_id, r.settlement
+    FROM matched AS m
+    JOIN incoming AS i ON i.position = m.position
+    CROSS JOIN LATERAL (
+        SELECT reg.id, reg.agreement_id, reg.settlement FROM registrations AS reg
+        WHERE reg.country = i.country AND reg.plate = i.plate AND reg.scope = %(code)s
+            AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+        ORDER BY reg.valid_from DESC LIMIT 1
+    ) AS r
+    WHERE m.code = 'unknown_vehicle' AND m.by_tag
+) AS a
+WHERE a.position = m.position
+
 -- name: plate_instead_of_tag
 -- The tag's vehicle is on no agreement, but the plate that was read is.
 UPDATE matched AS m

@@ -279,6 +279,33 @@ class TestAdditional:
         assert self.ferry_record(road, pan=tag, plate=None).code == "accepted"
         assert holder(road) == (own, False)
 
+    @pytest.mark.parametrize("on_tag_agreement", [True, False])
+    @pytest.mark.parametrize(("settlement", "code"), [("own", "accepted"), ("external", "other_agreement")])
+    def test_of_the_plate_when_the_tags_vehicle_is_on_no_agreement(
+        self, road: Road, on_tag_agreement: bool, settlement: str, code: str
+    ) -> None:
+        agreement, stranger = road.agreement(), road.agreement()
+        more: dict[str, str] = {"external_ref": "77"} if settlement == "external" else {}
+        own = agreement if more else road.agreement(kind="ferry", operator="FJORD", parent_id=agreement)
+        if on_tag_agreement:
+            road.vehicle(agreement)
+        road.vehicle(own, scope="FJORD", settlement=settlement, **more)
+        tag = road.tag(stranger, 1, "EV90009")
+        answer = self.ferry_record(road, pan=tag)
+        assert (answer.code, "by_plate" in answer.flags) == (code, True)
+        assert holder(road) == (own, settlement == "external")
+        assert road.ask("SELECT plate FROM passages") == [("EV10001",)]
+        road.check_books()
+
+    def test_of_the_plate_yields_to_the_vehicle_the_tag_is_in(self, road: Road) -> None:
+        agreement, other = road.agreement(), road.agreement()
+        own = road.agreement(kind="ferry", operator="FJORD", parent_id=other)
+        tag = road.tag(agreement, 1, "EV90009")
+        road.vehicle(agreement, "EV90009")
+        road.vehicle(own, scope="FJORD")
+        assert self.ferry_record(road, pan=tag).code == "accepted"
+        assert holder(road) == (agreement, False)
+
     def test_another_operators_does_not_count(self, road: Road) -> None:
         agreement = road.agreement()
         road.vehicle(agreement)
