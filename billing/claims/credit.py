@@ -1,14 +1,18 @@
 """Credit: what we owe a customer who paid too much, and its use on claims.
 
+Each entry carries the value date of the payment that its money came with, so what is used on a claim counts as paid
+on that day: who paid two invoices in time with one transfer has paid both in time. The oldest money is used first.
+
 Whoever changes or spends credit holds the agreement's balance lock, so the sum cannot go below zero.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter, defaultdict, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -20,18 +24,28 @@ from billing.passages.balances import lock
 
 @dataclass(frozen=True)
 class Gain:
-    """So many øre (> 0) of a payment that become an agreement's credit."""
+    """So many øre (> 0) of a payment that become an agreement's credit; ``value_date`` is the payment's."""
 
     agreement_id: int
     payment_id: int
     amount_ore: int
+    value_date: dt.date
+
+
+class _Entry(NamedTuple):
+    """A credit entry to be."""
+
+    agreement_id: int
+    amount_ore: int
+    ref: int
+    value_date: dt.date
 
 
 _ADD = """
-    INSERT INTO credit_entries (agreement_id, amount_ore, code, ref, at)
-    SELECT agreement_id, amount_ore, :code, ref, :now
-    FROM unnest(CAST(:agreements AS bigint[]), CAST(:amounts AS bigint[]), CAST(:refs AS bigint[]))
-        AS g (agreement_id, amount_ore, ref)
+    INSERT INTO credit_entries (agreement_id, amount_ore, code, ref, value_date, at)
+    SELECT agreement_id, amount_ore, :code, ref, value_date, :now
+    FROM unnest(CAST(:agreements AS bigint[]), CAST(:amounts AS bigint[]), CAST(:refs AS bigint[]),
+                CAST(:dates AS date[])) AS g (agreement_id, amount_ore, ref, value_date)
     ORDER BY ref
     ON CONFLICT (code, ref) DO NOTHING
     RETURNING id
@@ -59,21 +73,20 @@ def add(
     """
     if not gains:
         return
-    ids = _insert(session, code, [(g.agreement_id, g.amount_ore, g.payment_id) for g in gains], now)
+    ids = _insert(session, code, [_Entry(g.agreement_id, g.amount_ore, g.payment_id, g.value_date) for g in gains], now)
     book_query(session, _BOOK_GAIN, {"ids": ids}, booked_on=today, now=now)
 
 
-def take_back(
-    session: Session, agreement_id: int, reversal_id: int, amount_ore: int, today: dt.date, now: dt.datetime
-) -> int:
-    """Take up to ``amount_ore`` (> 0) of credit back for a payment the bank reversed; return how much there was.
+def take_back(session: Session, reversed_gain: Gain, reversal_id: int, today: dt.date, now: dt.datetime) -> int:
+    """Take up to a gain's øre of credit back, as the bank reversed its payment; return how much (øre) there was.
 
     What has been spent cannot be taken back. The agreement's balance must be locked.
     """
-    amount = min(amount_ore, held(session, [agreement_id]).get(agreement_id, 0))
+    owner = reversed_gain.agreement_id
+    amount = min(reversed_gain.amount_ore, held(session, [owner]).get(owner, 0))
     if amount <= 0:
         return 0
-    ids = _insert(session, "reversed", [(agreement_id, -amount, reversal_id)], now)
+    ids = _insert(session, "reversed", [_Entry(owner, -amount, reversal_id, reversed_gain.value_date)], now)
     book_query(session, _BOOK_LOSS, {"ids": ids}, booked_on=today, now=now)
     return amount
 
@@ -91,10 +104,11 @@ def held(session: Session, agreement_ids: Sequence[int]) -> dict[int, int]:
 
 
 def use(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.datetime) -> dict[int, int]:
-    """Settle claims with their agreements' credit, the first due first; return claim id → øre used.
+    """Settle claims with their agreements' credit, the first due with the oldest credit; return claim id → øre used.
 
-    Used when an invoice is issued and before anything is blocked. The standing is not judged here: a claim just
-    issued is not overdue, other callers recompute.
+    It counts as paid on the value date of the payment that the credit came from. Used when an invoice is issued and
+    before anything is blocked. The standing is not judged here: a claim just issued is not overdue, other callers
+    recompute.
     """
     if not claim_ids:
         return {}
@@ -102,7 +116,7 @@ def use(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.date
         text("SELECT DISTINCT agreement_id FROM claims WHERE id = ANY(:ids) ORDER BY 1"), {"ids": list(claim_ids)}
     ).all()
     lock(session, owners)
-    credit = held(session, owners)
+    credit = _lots(session, owners)
     if not credit:
         return {}
     # `times` keeps several uses on one claim apart.
@@ -117,11 +131,42 @@ def use(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.date
     )
     settlements = []
     for row in rows:
-        amount = min(row.open_ore, credit[row.agreement_id])
-        if amount > 0:
-            credit[row.agreement_id] -= amount
-            settlements.append(Settlement(row.id, "credit", row.times + 1, amount, today))
+        lots, open_ore, times = credit[row.agreement_id], row.open_ore, row.times
+        while open_ore and lots:
+            value_date, ore = lots.popleft()
+            amount, times = min(open_ore, ore), times + 1
+            settlements.append(Settlement(row.id, "credit", times, amount, value_date))
+            open_ore -= amount
+            if ore > amount:
+                lots.appendleft((value_date, ore - amount))
     return _spend(session, settlements, today, now)
+
+
+def _lots(session: Session, agreement_ids: Sequence[int]) -> dict[int, deque[tuple[dt.date, int]]]:
+    """Return the credit of those agreements that have any as (value date, øre > 0), the oldest first.
+
+    More can have been taken back of a date than was left of it (what was used is not taken back): then the oldest
+    of the rest stands in.
+    """
+    rows = session.execute(
+        text(
+            "SELECT agreement_id, value_date, sum(amount_ore)::bigint AS ore FROM credit_entries "
+            "WHERE agreement_id = ANY(:ids) GROUP BY agreement_id, value_date HAVING sum(amount_ore) <> 0 "
+            "ORDER BY agreement_id, value_date"
+        ),
+        {"ids": list(agreement_ids)},
+    ).all()
+    lacking: Counter[int] = Counter()
+    for row in rows:
+        lacking[row.agreement_id] -= min(row.ore, 0)
+    lots: dict[int, deque[tuple[dt.date, int]]] = defaultdict(deque)
+    for row in rows:
+        if row.ore > 0:
+            gone = min(row.ore, lacking[row.agreement_id])
+            lacking[row.agreement_id] -= gone
+            if row.ore > gone:
+                lots[row.agreement_id].append((row.value_date, row.ore - gone))
+    return dict(lots)
 
 
 def past_due(session: Session, agreement_ids: Sequence[int], today: dt.date) -> list[int]:
@@ -145,20 +190,24 @@ def _spend(session: Session, settlements: list[Settlement], today: dt.date, now:
     if done.leftovers:
         raise AssertionError("the claims changed although their balances are locked")
     rows = session.execute(
-        text("SELECT id, claim_id, agreement_id, amount_ore FROM allocations WHERE id = ANY(:ids)"),
+        text("SELECT id, claim_id, agreement_id, amount_ore, value_date FROM allocations WHERE id = ANY(:ids)"),
         {"ids": done.allocation_ids},
     ).all()
-    _insert(session, "used", [(row.agreement_id, -row.amount_ore, row.id) for row in rows], now)
-    return {row.claim_id: row.amount_ore for row in rows}
+    _insert(session, "used", [_Entry(row.agreement_id, -row.amount_ore, row.id, row.value_date) for row in rows], now)
+    used: Counter[int] = Counter()
+    for row in rows:
+        used[row.claim_id] += row.amount_ore
+    return dict(used)
 
 
-def _insert(session: Session, code: str, rows: Sequence[tuple[int, int, int]], now: dt.datetime) -> list[int]:
-    """Insert entries (agreement, øre, ref), each (code, ref) once; return the ids of the new ones."""
+def _insert(session: Session, code: str, rows: Sequence[_Entry], now: dt.datetime) -> list[int]:
+    """Insert entries, each (code, ref) once; return the ids of the new ones."""
     params = {
         "code": code,
-        "agreements": [row[0] for row in rows],
-        "amounts": [row[1] for row in rows],
-        "refs": [row[2] for row in rows],
+        "agreements": [row.agreement_id for row in rows],
+        "amounts": [row.amount_ore for row in rows],
+        "refs": [row.ref for row in rows],
+        "dates": [row.value_date for row in rows],
         "now": now,
     }
     return list(session.scalars(text(_ADD), params))

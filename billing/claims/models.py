@@ -83,4 +83,6 @@ class CreditEntry(Base):
     code: Mapped[Str]
     """overpaid, used, reversed, assigned."""
     ref: Mapped[int] = mapped_column(BigInteger)
+    value_date: Mapped[dt.date]
+    """Of the payment that the money came with."""
     at: Mapped[Instant]

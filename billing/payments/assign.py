@@ -48,7 +48,8 @@ def assign(
         done = allocate(session, [Settlement(claim_id, "payment", payment.id, left, payment.value_date)], today, now)
         left = sum(leftover.amount_ore for leftover in done.leftovers)
     if left:
-        credit.add(session, [credit.Gain(agreement_id, payment.id, left)], "assigned", today, now)
+        gain = credit.Gain(agreement_id, payment.id, left, payment.value_date)
+        credit.add(session, [gain], "assigned", today, now)
         credit.use(session, credit.past_due(session, [agreement_id], today), today, now)
     payment.state, payment.agreement_id, payment.claim_id = "settled", agreement_id, claim_id
     session.flush()

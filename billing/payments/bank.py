@@ -233,5 +233,8 @@ def _gains(session: Session, leftovers: Sequence[Leftover]) -> list[credit.Gain]
     )
     owners = {row.id: row.agreement_id for row in rows}
     return [
-        credit.Gain(owners[left.settlement.claim_id], left.settlement.source_id, left.amount_ore) for left in leftovers
+        credit.Gain(
+            owners[left.settlement.claim_id], left.settlement.source_id, left.amount_ore, left.settlement.value_date
+        )
+        for left in leftovers
     ]

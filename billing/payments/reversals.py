@@ -22,17 +22,21 @@ from billing.payments.match import Waiting
 
 @dataclass(frozen=True)
 class Undoing:
-    """A reversal and the payment it takes back (ids), with the agreement that had the money, if one had."""
+    """A reversal and the payment it takes back (ids), with the agreement that had the money, if one had.
+
+    ``value_date`` is the payment's.
+    """
 
     reversal: Waiting
     payment_id: int
     state: str
     agreement_id: int | None
+    value_date: dt.date
 
 
 # The archive reference names a transaction; a KID names an invoice, of which the last such payment is meant.
 _ORIGINAL = """
-    SELECT p.id, p.state, p.agreement_id FROM payments AS r
+    SELECT p.id, p.state, p.agreement_id, p.value_date FROM payments AS r
     JOIN payments AS p ON p.account = r.account AND p.amount_ore = -r.amount_ore AND p.reverses_id IS NULL
          AND (p.archive_ref = r.archive_ref OR p.kid = r.kid)
     WHERE r.id = :reversal AND p.state IN ('settled', 'suspense')
@@ -56,7 +60,7 @@ def find(session: Session, rows: Sequence[Waiting]) -> list[Undoing]:
             text("UPDATE payments SET reverses_id = :original, agreement_id = :agreement WHERE id = :id"),
             {"original": original.id, "agreement": original.agreement_id, "id": row.id},
         )
-        found.append(Undoing(row, original.id, original.state, original.agreement_id))
+        found.append(Undoing(row, original.id, original.state, original.agreement_id, original.value_date))
     return found
 
 
@@ -96,7 +100,8 @@ def _undo(session: Session, undoing: Undoing, today: dt.date, now: dt.datetime) 
     done = allocate(session, settlements, today, now)
     left -= sum(leftover.amount_ore for leftover in done.leftovers)
     if left and undoing.agreement_id is not None:
-        left -= credit.take_back(session, undoing.agreement_id, reversal.id, left, today, now)
+        gain = credit.Gain(undoing.agreement_id, undoing.payment_id, left, undoing.value_date)
+        left -= credit.take_back(session, gain, reversal.id, today, now)
     session.execute(
         text("UPDATE payments SET state = :state, why = :why, claim_id = :claim WHERE id = :id"),
         {

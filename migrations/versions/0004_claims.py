@@ -51,6 +51,7 @@ def upgrade() -> None:
         sa.Column("amount_ore", sa.BigInteger(), nullable=False),
         sa.Column("code", sa.Text(), nullable=False),
         sa.Column("ref", sa.BigInteger(), nullable=False),
+        sa.Column("value_date", sa.Date(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("amount_ore <> 0", name=op.f("ck_credit_entries_amount")),
         sa.ForeignKeyConstraint(["agreement_id"], ["agreements.id"], name=op.f("fk_credit_entries_agreement_id")),

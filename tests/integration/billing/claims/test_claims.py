@@ -12,8 +12,11 @@ from billing.claims import credit
 from billing.claims.make import BalanceDiffers, make
 from billing.claims.settle import Settlement, settle
 from billing.claims.write_off import write_off
+from billing.collection.overdue import find_reach, step
+from billing.payments.assign import assign
 from config.database import SessionFactory
-from tests.integration.billing.books import DAY, DUE, ISSUED, JANUARY, Books, noon
+from simulator.bank import BankPayment
+from tests.integration.billing.books import DAY, DUE, ISSUED, JANUARY, OURS, Books, Invoice, noon
 
 RUN = "invoices:2026-02-01"
 TODAY = dt.date(2026, 2, 10)
@@ -152,6 +155,67 @@ def test_two_invoices_paid_with_the_kid_of_one(books: Books) -> None:
     books.pay(first.kid, 15_000, TODAY)
     assert (books.open_ore(first), books.open_ore(second), books.credit(agreement)) == (0, 0, 0)
     books.prove(NOW)
+
+
+def test_one_transfer_in_time_for_two_invoices_voids_the_block(books: Books, session: Session) -> None:
+    """What went over the first is credit of that day, not of the day it is used."""
+    agreement = books.agreement()
+    first, second = books.invoice(agreement, 10_000), books.invoice(agreement, 20_000, run="other")
+    day = DUE + 10 * DAY
+    step(session, find_reach(session, [OURS], day), 0, day, noon(day))
+    assert books.standing(agreement) == "blocked"
+    books.pay(first.kid, 30_000, DUE, read_on=day + DAY)
+    assert (books.open_ore(first), books.open_ore(second)) == (0, 0)
+    assert books.standing(agreement) == "open"
+    books.prove(noon(day + DAY))
+
+
+def test_one_transfer_too_late_for_two_invoices_does_not_void_the_block(books: Books, session: Session) -> None:
+    agreement = books.agreement()
+    first, second = books.invoice(agreement, 10_000), books.invoice(agreement, 20_000, run="other")
+    day = DUE + 10 * DAY
+    step(session, find_reach(session, [OURS], day), 0, day, noon(day))
+    books.pay(first.kid, 30_000, DUE + DAY, read_on=day + DAY)
+    assert (books.open_ore(second), books.standing(agreement)) == (0, "awaiting_reopen")
+
+
+@pytest.mark.parametrize(("late", "standing"), [(0, "open"), (1, "awaiting_reopen")])
+def test_a_payment_placed_on_the_agreement_counts_from_its_value_date(
+    books: Books, session: Session, late: int, standing: str
+) -> None:
+    agreement = books.agreement()
+    invoice = books.invoice(agreement, 10_000)
+    books.pay("123456782", 10_000, DUE + late * DAY)
+    day = DUE + 10 * DAY
+    step(session, find_reach(session, [OURS], day), 0, day, noon(day))
+    assert books.standing(agreement) == "blocked"
+    assign(session, books.one("SELECT id FROM payments"), agreement, None, noon(day + DAY), "agent")
+    assert (books.open_ore(invoice), books.standing(agreement)) == (0, standing)
+    books.prove(noon(day + DAY))
+
+
+def test_the_oldest_credit_is_used_first_each_with_its_own_value_date(books: Books, session: Session) -> None:
+    agreement = books.agreement()
+    first = books.invoice(agreement, 1_000)
+    second_day, taken_day = TODAY + DAY, TODAY + 2 * DAY
+    books.pay(first.kid, 1_300, TODAY)
+    books.pay(first.kid, 500, second_day)
+    third = books.invoice(agreement, 400, run="other", due=DUE + 30 * DAY)
+
+    def settled(invoice: Invoice) -> list[tuple[dt.date, int]]:
+        query = "SELECT value_date, amount_ore FROM allocations WHERE claim_id = :c ORDER BY id"
+        return [(row[0], row[1]) for row in session.execute(text(query), {"c": invoice.claim})]
+
+    assert settled(third) == [(TODAY, 300), (second_day, 100)]
+    # The bank takes back the payment whose credit is spent: what is left of the other stands in.
+    back = BankPayment(first.kid, 1_300, taken_day, type=18)
+    books.receive(books.file(back, BankPayment("", 5_000, taken_day)), taken_day + DAY)
+    assert books.credit(agreement) == 100
+    books.prove(noon(taken_day + DAY))
+    fourth = books.invoice(agreement, 200, run="again", due=DUE + 30 * DAY)
+    assert settled(fourth) == [(second_day, 100)]
+    assert (books.open_ore(fourth), books.credit(agreement)) == (100, 0)
+    books.prove(noon(taken_day + DAY))
 
 
 def test_a_write_off_ends_a_claim_and_is_booked(books: Books, session: Session) -> None:

@@ -154,8 +154,8 @@ class World:
         self.made += 1
         self.session.execute(
             text(
-                "INSERT INTO credit_entries (agreement_id, amount_ore, code, ref, at) "
-                "VALUES (:agreement, :ore, 'overpaid', :ref, :at)"
+                "INSERT INTO credit_entries (agreement_id, amount_ore, code, ref, value_date, at) "
+                "VALUES (:agreement, :ore, 'overpaid', :ref, CAST(:at AS date), :at)"
             ),
             {"agreement": agreement, "ore": ore, "ref": self.made, "at": JANUARY},
         )
