@@ -28,7 +28,7 @@ from simulator.shell import COMMAND, HOME, brikke
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 SETTLE_SECONDS = 60.0
-POLL_SECONDS = 0.05  # a look costs the web server some milliseconds, which the worker needs as well
+POLL_SECONDS = 0.1  # a look costs the web server some milliseconds, which the worker needs as well
 PR_SET_PDEATHSIG = 1
 
 
@@ -166,6 +166,7 @@ def settle(client: Client, look_after: Callable[[], None] = lambda: None) -> Non
     """Wait until no occurrence of a job is due or running. Raises JobFailed when one failed or it takes too long."""
     deadline = time.monotonic() + SETTLE_SECONDS
     params = {"state": ["due", "running", "failed", "given_up"], "limit": 50}
+    time.sleep(POLL_SECONDS)
     while items := client.call("GET", "/v1/jobs", role="operator", params=params).json()["items"]:
         failed = [row for row in items if row["state"] in {"failed", "given_up"}]
         if failed:
