@@ -11,6 +11,7 @@ from flask.views import MethodView
 
 from accounts.access.guard import principal, require
 from billing.passages.incoming import Answer
+from billing.roadside.formats import BrokenFile, json_array
 from billing.roadside.receive import Received, receive
 from billing.roadside.schemas import BODY, BatchQuery, BatchSchema
 from config import http
@@ -87,8 +88,8 @@ def _check_size(body: BinaryIO, form: str) -> None:
     if form == "json":
         most = settings.max_batch_json
         try:
-            count = len(msgspec.json.decode(body.read(), type=list[msgspec.Raw]))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+            count = len(json_array.elements(body))
+        except BrokenFile:
             count = 0  # the format says what is wrong with it, and at which line
     else:
         most, count = settings.max_batch_ndjson, 0

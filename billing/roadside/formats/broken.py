@@ -53,7 +53,7 @@ def broken(position: int, raw: bytes, error: Exception) -> Item:
     if isinstance(error, msgspec.ValidationError):
         try:
             name = msgspec.json.decode(raw, type=_Name).id[:64]
-        except ValueError:
+        except (ValueError, RecursionError):
             name = None
     return Item(position, raw, why(error), name)
 

@@ -200,6 +200,30 @@ class TestHttp:
         assert (broken.status_code, broken.get_json()["type"]) == (422, "/problems/broken-file")
         assert road.ask("SELECT count(*) FROM records") == [(0,)]
 
+    def test_one_broken_element_costs_the_others_nothing(
+        self, road: Road, agreement: int, client: FlaskClient, bearer: Bearer
+    ) -> None:
+        body = "[" + ",".join([json.dumps(record("A")), '{"id":"bad\\ud83d"}', json.dumps(record("B"))]) + "]"
+        head = {**bearer("charger", charger="FJELL"), "Content-Type": "application/json"}
+        answer = client.post("/v1/passages", data=body, headers=head)
+        assert answer.status_code == 200, answer.text
+        assert [one["code"] for one in answer.get_json()["answers"]] == ["accepted", "invalid_record", "accepted"]
+        assert road.ask("SELECT count(*) FROM passages") == [(2,)]
+
+    @pytest.mark.parametrize("prefix", ["", "\ufeff"])
+    def test_a_broken_element_does_not_hide_how_many_there_are(
+        self, road: Road, agreement: int, client: FlaskClient, bearer: Bearer, prefix: str
+    ) -> None:
+        body = prefix + "[" + ",".join(['"\\ud83d"', *[json.dumps(record("A"))] * 1000]) + "]"
+        head = {**bearer("charger", charger="FJELL"), "Content-Type": "application/json"}
+        assert client.post("/v1/passages", data=body.encode(), headers=head).status_code == 413
+        assert road.ask("SELECT count(*) FROM batches") == [(0,)]
+
+    def test_brackets_without_end_are_a_broken_file(self, agreement: int, client: FlaskClient, bearer: Bearer) -> None:
+        head = {**bearer("charger", charger="FJELL"), "Content-Type": "application/json"}
+        answer = client.post("/v1/passages", data="[" * 100_000, headers=head)
+        assert (answer.status_code, answer.get_json()["type"]) == (422, "/problems/broken-file")
+
     def test_passages_are_listed_and_credited(
         self, road: Road, agreement: int, client: FlaskClient, bearer: Bearer, session: Session
     ) -> None:

@@ -83,13 +83,47 @@ def test_a_wrong_field_is_named_in_every_json(changes: dict[str, Any], field: st
 
 
 @pytest.mark.parametrize(
-    "bad", [b"{", b"[]", b"null", b"\xff\xfe", b'{"id":"\xff"}', b'{"id":"\\ud800"}', b"[" * 5000, b"NaN", b"{} {}"]
+    "bad",
+    [
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        b'{"id":"\xff"}',
+        b'{"id":"\\ud800"}',
+        b"[" * 5000,
+        b'{"flags":[{"a":' + b"[" * 5000,
+        b"NaN",
+        b"{} {}",
+    ],
 )
 def test_a_line_that_is_no_record_costs_only_itself(bad: bytes) -> None:
     items = parse("jsonl", line().encode() + b"\n\n" + bad + b"\r\n" + line(id="A-3").encode())
     assert [item.position for item in items] == [1, 3, 4]
     assert fault(items[1])[0] == "invalid_record"
     assert isinstance(items[2].sent, Sent)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        b'{"id":"bad\\ud83d"}',
+        b'{"id":"\\"],[\\ud83d"}',
+        b'{"\\ud83d":1}',
+        b'"\\x"',
+        b'{"id":"\x01"}',
+        b'{"id":"\xff"}',
+        b"[" * 5000 + b"]" * 5000,
+        b'{"flags":' + b'[{"a":' * 5000 + b'"\\ud83d]"' + b"}]" * 5000 + b"}",
+    ],
+)
+def test_an_element_that_is_no_record_costs_only_itself(bad: bytes) -> None:
+    good, other = line().encode(), line(id="A, [3]", station='"\\').encode()
+    items = parse("json", b"[ " + good + b" ,\n" + bad + b",\n\n" + bad + b"\t, " + other + b"\n]\n")
+    assert [item.position for item in items] == [1, 2, 3, 4]
+    assert [item.raw for item in items] == [good, bad, bad, other]
+    assert [fault(item)[0] for item in items[1:3]] == ["invalid_record"] * 2
+    assert [item.sent.id for item in items if isinstance(item.sent, Sent)] == ["A-1", "A, [3]"]
 
 
 def test_a_broken_record_keeps_its_id_where_it_can_be_read() -> None:
@@ -127,6 +161,13 @@ def test_a_mark_at_the_beginning_is_passed_over(form: str) -> None:
         ("json", b"[{},\n{} {}]", 2),
         ("json", b'{"id": 1}', 1),
         ("json", b"[\xff]", 1),
+        ("json", b'["\\ud83d",\n oops]', 2),
+        ("json", b'["\\ud83d",\n{"id": "a]', 2),
+        ("json", b'["\\ud83d"', 1),
+        ("json", b'"\\ud83d"', 1),
+        ("json", b"[" * 100_000, 1),
+        ("json", b"[" + b"[" * 5000 + b"]" * 5000 + b",\n{} {}]", 2),
+        ("json", b'["' + b'\\"' * 100_000, 1),
         ("json", b"", 1),
     ],
 )
