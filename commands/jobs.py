@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from sqlalchemy import text
 
 from billing import schedule
 from commands import base
-from config.jobs import JobContext, run_job
+from config.jobs import DateAhead, JobContext, run_job
 
 LAST_OF_EACH = """
 SELECT DISTINCT ON (job) job, scheduled_for, state, attempts, finished_at, result, error
@@ -61,7 +62,13 @@ def run(name: str, day: dt.datetime | None, as_json: bool) -> None:
         return
     with base.runtime() as runtime:
         context = JobContext(runtime.sessions, runtime.settings, name)
-        result = run_job(runtime.engine, context, job, day.date() if day else None)
+        try:
+            result = run_job(runtime.engine, context, job, day.date() if day else None)
+        except DateAhead as ahead:  # the command is wrong, nothing failed
+            if as_json:
+                click.echo(json.dumps(ahead.as_dict(), ensure_ascii=False, default=base.plain))
+            base.fail(ahead.detail, 2)
+            return
     base.show(result, as_json=as_json, line=f"{name}: {in_words(result)}")
 
 

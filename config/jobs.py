@@ -28,9 +28,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from config import metrics, occurrences
-from config.clock import business_now, now_utc
+from config.clock import business_date, business_now, now_utc
 from config.database import SessionFactory
 from config.models import JobOccurrence
+from config.problems import Invalid
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -42,6 +43,12 @@ STALLED_SECONDS = 30.0  # a worker beats every ten seconds; three missed beats a
 KEEP_DAYS = 400
 MAX_NAME = 100
 BEGINNING = "the schedule begins here"
+
+
+class DateAhead(Invalid):
+    """A job was asked for on a date that the business clock has not come to."""
+
+    slug = "date-ahead"
 
 
 @dataclass(frozen=True)
@@ -286,10 +293,16 @@ def troubled(session: Session, limit: int) -> Sequence[JobOccurrence]:
 def run_job(engine: Engine, context: JobContext, job: Job, day: dt.date | None = None) -> Result:
     """Run a job now, in the foreground, for an Oslo date (or the business clock's now); return its result.
 
-    The occurrence's row says so afterwards. Unlike a worker it raises what the job raises.
+    The occurrence's row says so afterwards. Unlike a worker it raises what the job raises; and DateAhead, nothing
+    having been done, for a date later than the business date: what would be made is dated ahead, and the
+    schedule would then find that day's work done before its time.
     """
     with context.sessions.begin() as session:
-        at = business_now(session) if day is None else occurrences.on_day(job.when or "0 0 * * *", day)
+        now = business_now(session)
+    if day is not None and day > business_date(now):
+        wrong = {"field": "date", "message": f"is later than {business_date(now)}"}
+        raise DateAhead(f"{job.name} for {day}: that day has not come; it is {business_date(now)}.", errors=[wrong])
+    at = now if day is None else occurrences.on_day(job.when or "0 0 * * *", day)
     with alone(engine, job.name):
         began = now_utc()
         result = _call(context, job, at)

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+import commands.base
+import commands.jobs
 from config import settings as settings_module
 from config.clock import move_clock
 from config.database import SessionFactory
-from config.jobs import Job, JobContext, Result, answer, clock_moved, housekeeping, ring, run_due, run_job, take_back
+from config.jobs import (
+    DateAhead,
+    Job,
+    JobContext,
+    Result,
+    answer,
+    clock_moved,
+    housekeeping,
+    ring,
+    run_due,
+    run_job,
+    take_back,
+)
 from config.worker import make_app
 
 UTC = dt.UTC
@@ -210,6 +227,42 @@ def test_a_job_in_the_foreground(engine: Engine, context: JobContext, room: Room
     room.failures = 1
     with pytest.raises(RuntimeError):
         run_job(engine, context, DAILY, dt.date(2026, 3, 2))
+
+
+def test_a_date_that_has_not_come_is_refused(engine: Engine, context: JobContext, room: Room) -> None:
+    with context.sessions.begin() as session:  # 23:30 in Oslo on the 28th, the last day of winter time
+        move_clock(session, dt.datetime(2026, 3, 28, 22, 30, tzinfo=UTC), running=False)
+    for day in (dt.date(2026, 3, 29), dt.date(2026, 4, 1), dt.date(2030, 1, 1)):
+        with pytest.raises(DateAhead, match=f"daily for {day}: that day has not come; it is 2026-03-28"):
+            run_job(engine, context, DAILY, day)
+    with context.sessions.begin() as session:
+        assert (room.seen, states(session, "daily")) == ([], [])
+    run_job(engine, context, DAILY, dt.date(2026, 3, 28))
+    with context.sessions.begin() as session:  # 00:30 in Oslo on the 29th, while UTC still has the 28th
+        move_clock(session, dt.datetime(2026, 3, 28, 23, 30, tzinfo=UTC), running=False)
+    run_job(engine, context, DAILY, dt.date(2026, 3, 29))
+    assert len(room.seen) == 2
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_command_refuses_a_date_ahead(
+    engine: Engine, context: JobContext, monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    opened = SimpleNamespace(engine=engine, sessions=context.sessions, settings=context.settings)
+    monkeypatch.setattr(commands.base, "runtime", lambda: nullcontext(opened))
+    with context.sessions.begin() as session:
+        move_clock(session, dt.datetime(2026, 3, 28, 9, tzinfo=UTC), running=False)
+    args = ["run", "invoices", "--date", "2026-04-01", *(["--json"] if as_json else [])]
+    done = CliRunner().invoke(commands.jobs.jobs, args)
+    assert done.exit_code == 2, done.output
+    assert done.stderr == "brikke: invoices for 2026-04-01: that day has not come; it is 2026-03-28.\n"
+    if as_json:
+        problem = json.loads(done.stdout)
+        assert (problem["type"], problem["errors"][0]["field"]) == ("/problems/date-ahead", "date")
+    else:
+        assert done.stdout == ""
+    with context.sessions() as session:
+        assert states(session, "invoices") == []
 
 
 def test_housekeeping_forgets_what_is_old(context: JobContext) -> None:
