@@ -7,15 +7,18 @@ from billing.audit.rules import Rule
 RULES = (
     Rule(
         "balances",
-        "an agreement's balance is the sum and the count of its own passages that no claim has",
+        "an agreement's balance is the sum and the count of its own passages that no claim has, open since the oldest",
         """
-        SELECT format('agreement %s: balance %s øre in %s passages, unbilled are %s øre in %s', agreement_id,
-                      coalesce(b.unbilled_ore, 0), coalesce(b.unbilled_count, 0), coalesce(p.ore, 0), coalesce(p.n, 0))
+        SELECT format('agreement %s: balance %s øre in %s passages since %s, unbilled are %s øre in %s since %s',
+                      agreement_id, coalesce(b.unbilled_ore, 0), coalesce(b.unbilled_count, 0),
+                      coalesce(b.open_since::text, 'never'), coalesce(p.ore, 0), coalesce(p.n, 0),
+                      coalesce(p.since::text, 'never'))
         FROM balances AS b FULL JOIN (
-            SELECT agreement_id, sum(amount_ore) AS ore, count(*) AS n FROM passages
+            SELECT agreement_id, sum(amount_ore) AS ore, count(*) AS n, min(booked_at) AS since FROM passages
             WHERE claim_id IS NULL AND NOT external GROUP BY agreement_id
         ) AS p USING (agreement_id)
         WHERE coalesce(b.unbilled_ore, 0) <> coalesce(p.ore, 0) OR coalesce(b.unbilled_count, 0) <> coalesce(p.n, 0)
+           OR b.open_since IS DISTINCT FROM p.since
         ORDER BY agreement_id
         """,
     ),

@@ -112,6 +112,10 @@ def _book(
     file_id = _keep(session, digest, name, content, now, transactions=transactions, sum_ore=total)
     _cover(session, file_id, file)
     inserted = match.insert(session, file_id, today, now)
+    session.execute(
+        text("UPDATE bank_files SET repeated = :repeated WHERE id = :id"),
+        {"repeated": transactions - inserted.count, "id": file_id},
+    )
     result = BankResult(
         "booked",
         file_id,

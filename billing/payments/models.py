@@ -25,6 +25,8 @@ class BankFile(Base):
     error: Mapped[Str | None]
     error_line: Mapped[int | None] = mapped_column(Integer)
     transactions: Mapped[int] = mapped_column(Integer, server_default="0")
+    repeated: Mapped[int] = mapped_column(Integer, server_default="0")
+    """How many of them are no payments of this file: known from another, or unreadable and of no sum."""
     sum_ore: Mapped[Ore] = mapped_column(server_default="0")
 
 

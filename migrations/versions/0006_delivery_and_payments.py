@@ -56,6 +56,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("error_line", sa.Integer(), nullable=True),
         sa.Column("transactions", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("repeated", sa.Integer(), server_default="0", nullable=False),
         sa.Column("sum_ore", sa.BigInteger(), server_default="0", nullable=False),
         sa.CheckConstraint("state IN ('booked', 'refused')", name=op.f("ck_bank_files_state")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_bank_files")),

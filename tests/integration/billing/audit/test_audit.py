@@ -15,7 +15,7 @@ from billing.invoices.receipt import issue_receipt
 from billing.ledger.book import Account, Entry, book
 from config.clock import move_clock
 from simulator.bank import BankPayment
-from tests.integration.billing.books import DAY, DUE, ISSUED, OURS, SELLER, Books, body, noon
+from tests.integration.billing.books import DAY, DUE, ISSUED, JANUARY, OURS, SELLER, Books, body, noon
 from tests.integration.conftest import Bearer
 
 TODAY = DUE + 4 * DAY
@@ -45,7 +45,7 @@ def furnish(books: Books) -> None:
     session.execute(text("UPDATE passages SET external = true, owed = false WHERE id = :id"), {"id": external})
     session.execute(text("UPDATE records SET code = 'other_agreement' WHERE passage_id = :id"), {"id": external})
     session.execute(
-        text("UPDATE balances SET unbilled_ore = 0, unbilled_count = 0 WHERE agreement_id = :a"),
+        text("UPDATE balances SET unbilled_ore = 0, unbilled_count = 0, open_since = NULL WHERE agreement_id = :a"),
         {"a": unpaid.agreement},
     )
     session.execute(text("DELETE FROM transfers WHERE code = 'passages' AND amount_ore = 3000"))
@@ -110,10 +110,12 @@ def _move(books: Books) -> None:
         "INSERT INTO reversals (passage_id, counter_id, replaced_by, cause, actor, at) "
         "VALUES (:p, :c, :n, 'moved', 'test', :at)",
         "UPDATE balances SET unbilled_ore = 0, unbilled_count = 2 WHERE agreement_id = :seller",
-        "INSERT INTO balances (agreement_id, unbilled_ore, unbilled_count, open_since) VALUES (:buyer, 2500, 1, :at)",
+        "INSERT INTO balances (agreement_id, unbilled_ore, unbilled_count, open_since) "
+        "VALUES (:buyer, 2500, 1, :since)",
     ):
         books.session.execute(
-            text(sql), {"p": passage, "c": counter, "n": fresh, "at": ISSUED, "seller": seller, "buyer": buyer}
+            text(sql),
+            {"p": passage, "c": counter, "n": fresh, "at": ISSUED, "since": JANUARY, "seller": seller, "buyer": buyer},
         )
     payable = Account("payable", books.charger)
     book(
@@ -160,6 +162,7 @@ TAMPERED = {
     "credit_not_negative": "UPDATE credit_entries SET amount_ore = -5000 WHERE code = 'used'",
     "credit_used": "DELETE FROM credit_entries WHERE code = 'used'",
     "payments_placed": "UPDATE payments SET state = 'settled' WHERE amount_ore = 9000",
+    "payments_owners": "UPDATE payments SET agreement_id = agreement_id + 1 WHERE amount_ore = 15000",
     "card_successes": "UPDATE attempts SET state = 'declined' WHERE state = 'succeeded'",
     "bank_files": "UPDATE bank_files SET transactions = 0 WHERE id = (SELECT min(id) FROM bank_files)",
     "documents_numbers": "DELETE FROM documents WHERE number = (SELECT min(number) + 1 FROM documents)",
@@ -202,6 +205,25 @@ TAMPERED = {
     "VALUES (4711, 'cus_1', '2026-02-01')",
 }
 
+# More ways to break a rule that says several things.
+ALSO = (
+    ("balances", "UPDATE balances SET open_since = NULL WHERE unbilled_ore = 4000"),
+    ("balances", "UPDATE balances SET open_since = open_since + interval '90 days' WHERE unbilled_ore = 4000"),
+    ("balances", "UPDATE balances SET open_since = '2026-01-01' WHERE unbilled_count = 0"),
+    ("credit_used", "UPDATE allocations SET value_date = value_date + 400 WHERE source = 'credit'"),
+    ("payments_owners", "UPDATE payments SET claim_id = NULL WHERE amount_ore = 15000"),
+    ("payments_owners", "UPDATE payments SET value_date = value_date - 400 WHERE amount_ore = 15000"),
+    ("payments_owners", "UPDATE credit_entries SET agreement_id = agreement_id + 1 WHERE code = 'overpaid'"),
+    ("payments_owners", "UPDATE credit_entries SET value_date = value_date + 1 WHERE code = 'reversed'"),
+    ("payments_owners", "UPDATE allocations SET value_date = value_date + 1 WHERE source = 'reversal'"),
+    ("bank_files", "UPDATE bank_files SET sum_ore = sum_ore + 1 WHERE id = (SELECT min(id) FROM bank_files)"),
+    ("bank_files", "UPDATE bank_files SET transactions = transactions + 5"),
+    ("bank_files", "UPDATE bank_assignments SET sum_ore = sum_ore + 1"),
+    ("bank_files", "UPDATE bank_files SET state = 'refused' WHERE id = (SELECT min(id) FROM bank_files)"),
+    ("bank_files", "UPDATE payments SET amount_ore = amount_ore + 1 WHERE amount_ore = 15000"),
+    ("bank_files", "DELETE FROM payments WHERE amount_ore = 9000"),
+)
+
 
 def test_whole_books_have_no_difference(books: Books) -> None:
     furnish(books)
@@ -225,13 +247,13 @@ def test_tampering_is_named(books: Books) -> None:
     books.session.commit()
     session, missed = books.session, []
     session.execute(text("SET LOCAL session_replication_role = replica"))
-    for name, sql in TAMPERED.items():
+    for name, sql in (*TAMPERED.items(), *ALSO):
         with session.begin_nested() as savepoint:
             touched = session.execute(text(sql)).rowcount  # type: ignore[attr-defined]
             report = audit(session)
             found = {check.name for check in report.checks if not check.ok}
             if not touched or name not in found or report.first_difference is None:
-                missed.append((name, touched, sorted(found)))
+                missed.append((name, sql, touched, sorted(found)))
             savepoint.rollback()
     assert missed == []
 
