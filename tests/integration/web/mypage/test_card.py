@@ -105,13 +105,27 @@ class TestCard:
         sign_in(client, person)
         path = f"/mypage/{person.number}/card"
         town.drive("EL50505", at(1, 10), 25000)
-        post(client, f"{path}/remove", path)
-        assert "Et trekk på kortet er ikke avsluttet ennå." in read(client.get(path))
-        town.charge(at(1, 10, 9))
         for _ in range(2):
             assert post(client, f"{path}/remove", path).status_code == 303
         assert "Det er ikke noe kort på avtalen." in read(client.get(path))
         assert session.get_one(Agreement, person.agreement_id).payment_method == "invoice"
+        town.charge(at(1, 10, 9))
+        assert stand_in.books()["count"] == 0, "what was due and not tried goes on an invoice instead"
+
+    def test_a_card_that_is_being_charged_stays(
+        self, client: FlaskClient, town: Town, stand_in: GatewayServer, session: Session
+    ) -> None:
+        person = town.person("Kort Hansen")
+        town.vehicle(person, "EL50505")
+        town.card(person, "consumer", stand_in)
+        sign_in(client, person)
+        path = f"/mypage/{person.number}/card"
+        town.drive("EL50505", at(1, 10), 25000)
+        stand_in.fault("rate_limit")
+        town.charge(at(1, 10, 9))
+        post(client, f"{path}/remove", path)
+        assert "Et trekk på kortet er ikke avsluttet ennå." in read(client.get(path))
+        assert session.get_one(Agreement, person.agreement_id).payment_method == "card"
 
     def test_a_provider_that_is_away(self, client: FlaskClient, town: Town, stand_in: GatewayServer) -> None:
         person = town.person("Prøver Igjen")
