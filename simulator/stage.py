@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from simulator import mailbox, payers
 from simulator.bank import BankPayment, Mistake
 from simulator.cards import CardPage
-from simulator.client import Client, Json
+from simulator.client import Client, Json, Refused
 from simulator.people import Person, Population, Vehicle
 from simulator.roadside import CHARGERS, Charger, Roadside, lines
 from simulator.tale import Broken, Steps
@@ -182,14 +182,17 @@ class Stage:
         return made
 
     def register_card(self, number: int, card: str) -> str:
-        """Register a card through the gateway's hosted page; return the gateway's name of the customer."""
+        """Register a card through the gateway's hosted page; return the page's address."""
         self.with_card.add(number)
         begun = self.client.post(f"/v1/agreements/{number}/card", {"return_url": f"/mypage/{number}/card"})
-        payer = self.cards.customer_of(begun["url"])
         setup = self.cards.give_card(begun["url"], card)
         if setup is not None:
             self.client.post(f"/v1/agreements/{number}/card/finish", {"setup": setup})
-        return payer
+        return str(begun["url"])
+
+    def payer(self, number: int, card: str) -> str:
+        """Register a card and return the gateway's name of the customer."""
+        return self.cards.customer_of(self.register_card(number, card))
 
     # what comes in from the road
 
@@ -293,6 +296,22 @@ class Stage:
         """Write a file of the bank's that is not put into the watched folder; return where it is."""
         folder = Path(tempfile.mkdtemp(prefix="brikke-bank-", dir=self.ground.inbox.parent))
         return self.bank.write(folder / "ocr.txt", payments, made_on=payments[0].date, mistake=mistake)
+
+    def refused_bank_file(self, path: Path) -> Json:
+        """Send a bank file over HTTP that must be refused; return the problem. Raises Broken when it is taken."""
+        try:
+            self.client.call(
+                "POST",
+                "/v1/bank-files",
+                role="operator",
+                content=path.read_bytes(),
+                headers={"Content-Type": "application/octet-stream"},
+            )
+        except Refused as refused:
+            if refused.status == 422:
+                return refused.problem
+            raise
+        raise Broken(f"expected: {path.name} refused; it was booked")
 
     def suspense(self) -> list[Json]:
         """Read the payments that are nobody's yet."""

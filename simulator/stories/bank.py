@@ -51,7 +51,9 @@ def wrong_kid(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     stage.pay(bill, on=paid_on, kid=kid)
     yield day(next_bank_day(paid_on), 1)
     waiting = [row for row in stage.suspense() if row["kid"] == kid]
-    tale.same([(row["amount_ore"], row["why"]) for row in waiting], [(8_100, "bad_kid")], "in suspense")
+    tale.same([row["amount_ore"] for row in waiting], [8_100], "in suspense")
+    # Of eleven mistyped digits one is right by the other check, and then the KID is merely unknown.
+    tale.check(waiting[0]["why"] in {"bad_kid", "unknown_kid"}, "why it waits: its KID", waiting[0])
     tale.same(stage.only_invoice(number)["open_ore"], 8_100, "open meanwhile")
     stage.assign(waiting[0]["id"], number, bill, "The customer sent a picture from the bank")
     tale.same(stage.only_invoice(number)["open_ore"], 0, "open after support placed it")
@@ -73,9 +75,8 @@ def files(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     payment = stage.payment(bill, on=next_bank_day(issued))
     yield day(next_bank_day(issued), 0)
     wrong = stage.bank_file([payment], mistake=Mistake.WRONG_TOTAL)
-    code, refused = stage.command("bank", str(wrong), may_fail=True)
-    tale.same(code, 1, "exit code for a wrong sum")
-    tale.check("line" in str(refused), "the line is named", refused)
+    refused = stage.refused_bank_file(wrong)
+    tale.check(bool(refused["errors"][0]["line"]), "the line is named", refused)
     tale.same(stage.only_invoice(number)["open_ore"], 6_600, "open after the refused file")
     right = stage.bank_file([payment])
     _, booked = stage.command("bank", str(right))

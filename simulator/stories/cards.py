@@ -26,7 +26,7 @@ def threshold(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     """NOK 199.99 charges nothing, 200.00 does, and the next 200 waits until a week has passed."""
     yield day(first, 1)
     _, number, car = stage.household()
-    payer = stage.register_card(number, "consumer")
+    payer = stage.payer(number, "consumer")
     yield day(first, 2)
     stage.accepted(FJELL, [stage.road.passage(FJELL, car, day(first, 2, 8), amount_ore=19_999)])
     stage.settle()
@@ -49,7 +49,7 @@ def business_card(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     """A commercial card pays 2 % and NOK 0.50 on top, as a line of its own on the receipt."""
     yield day(first, 1)
     person, number, car = stage.household(business=True)
-    payer = stage.register_card(number, "commercial")
+    payer = stage.payer(number, "commercial")
     yield day(first, 3)
     stage.accepted(FJELL, [stage.road.passage(FJELL, car, day(first, 3, 8), amount_ore=24_025)])
     stage.eventually(lambda: _charged(stage, number, ["succeeded"]), "charged")
@@ -66,7 +66,7 @@ def declined_card(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     """A card without cover is tried again on bank days 1, 3 and 5, then an invoice takes over and is paid by bank."""
     yield day(first, 1)
     person, number, car = stage.household()
-    payer = stage.register_card(number, "insufficient_funds")
+    payer = stage.payer(number, "insufficient_funds")
     began = bank_day(first + 4 * DAY)
     yield day(began, 0)
     stage.accepted(FJELL, [stage.road.passage(FJELL, car, day(began, 0, 8), amount_ore=31_000)])
@@ -93,7 +93,7 @@ def lost_answer(stage: Stage, tale: Tale, first: dt.date) -> Steps:
     """The gateway takes the money and its answer is lost; the sweep finds out, and the card is charged once."""
     yield day(first, 1)
     person, number, car = stage.household()
-    payer = stage.register_card(number, "consumer")
+    payer = stage.payer(number, "consumer")
     stage.cards.fault(kind="timeout", on="charge", customer=payer, when="after", hold_seconds=60)
     stage.cards.fault(kind="webhook", action="drop", customer=payer, types=["payment_intent.succeeded"])
     yield day(first, 2)
