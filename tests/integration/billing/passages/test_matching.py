@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 
@@ -285,7 +286,7 @@ class TestAdditional:
         self, road: Road, on_tag_agreement: bool, settlement: str, code: str
     ) -> None:
         agreement, stranger = road.agreement(), road.agreement()
-        more: dict[str, str] = {"external_ref": "77"} if settlement == "external" else {}
+        more: dict[str, Any] = {"external_ref": "77"} if settlement == "external" else {}
         own = agreement if more else road.agreement(kind="ferry", operator="FJORD", parent_id=agreement)
         if on_tag_agreement:
             road.vehicle(agreement)
