@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-import click
-from flask import Flask
+import importlib
+from typing import TYPE_CHECKING, Final
 
-from commands.audit import audit
-from commands.database import config_command, migrate
-from commands.intake import bank, ingest
-from commands.jobs import jobs
-from commands.processes import scheduler, serve, worker
-from commands.run import run
-from commands.token import token
+import click
+
 from config import settings
 from config.runtime import open_runtime
 from config.settings import Settings
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+COMMANDS: Final = {
+    "run": "commands.run:run",
+    "serve": "commands.processes:serve",
+    "worker": "commands.processes:worker",
+    "scheduler": "commands.processes:scheduler",
+    "migrate": "commands.database:migrate",
+    "config": "commands.database:config_command",
+    "ingest": "commands.intake:ingest",
+    "bank": "commands.intake:bank",
+    "jobs": "commands.jobs:jobs",
+    "audit": "commands.audit:audit",
+    "token": "commands.token:token",
+}
+"""Each command and where it is; loaded when it is asked for, so that a short one starts fast."""
 
 
 def create_app(loaded: Settings | None = None) -> Flask:
@@ -30,13 +43,24 @@ def create_app(loaded: Settings | None = None) -> Flask:
     return app
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """The commands of the table above."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        where = COMMANDS.get(cmd_name)
+        if where is None:
+            return None
+        module, _, name = where.partition(":")
+        found: click.Command = getattr(importlib.import_module(module), name)
+        return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Brikke: the billing backend of a toll tag issuer. Settings: `brikke config`."""
-
-
-for command in (run, serve, worker, scheduler, migrate, config_command, ingest, bank, jobs, audit, token):
-    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,9 @@ log = structlog.get_logger(__name__)
 TICK_SECONDS = 1
 TAKE_BACK_SECONDS = 15
 RECONNECT_SECONDS = 1.0
-POLL_SECONDS = 5.0  # bells are announced; this is for announcements that were lost
+# Bells are announced. This is for an announcement that was lost, as one is now and then: the queue forgets one that
+# comes while it looks and finds nothing.
+POLL_SECONDS = 1.0
 GRACE_SECONDS = 20.0  # how long a running job may go on when we are told to stop
 
 

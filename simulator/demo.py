@@ -35,6 +35,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         with running(keep=told.keep) as stack:
+            stack.client.prepare([("operator", None), ("agent", None)])
             _say(f"Brikke runs on {stack.base_url} after {time.monotonic() - began:.1f} s; its data: {stack.folder}")
             return _play(stack, told.agreements, told.until, began)
     except (StackFailed, CommandFailed) as failed:

@@ -28,7 +28,7 @@ from simulator.shell import COMMAND, HOME, brikke
 READY_SECONDS = 60.0
 STOP_SECONDS = 15.0
 SETTLE_SECONDS = 60.0
-POLL_SECONDS = 0.1  # a look costs the web server some milliseconds, which the worker needs as well
+POLL_SECONDS = 0.05  # a look costs the web server some milliseconds, which the worker needs as well
 PR_SET_PDEATHSIG = 1
 
 
@@ -63,7 +63,7 @@ class Stack:
             "STRIPE_WEBHOOK_SECRETS": self.webhook_secret,
             "MAIL_URL": f"folder:{self.mail}",
             "BANK_INBOX": str(self.inbox),
-            "HTTP_TIMEOUT_SECONDS": "3",
+            "HTTP_TIMEOUT_SECONDS": "2",
             "LOG_LEVEL": "WARNING",
         }
         # Nothing of the caller's own settings reaches the stack, above all no database.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -58,6 +59,7 @@ class Stage:
         self.bank = payers.House(ground.inbox)
         self.now = dt.datetime.fromisoformat(self.client.get("/v1/clock", role="operator")["now"])
         self.answers: Counter[str] = Counter()
+        self._counting = threading.Lock()  # several chargers may send at once
         self.persons: dict[int, Person] = {}
         self.with_card: set[int] = set()
         self.on_road = False
@@ -117,6 +119,7 @@ class Stage:
                 {"code": station.code, "name": station.name, "project": station.project} for station in charger.stations
             ]
             self.client.call("PUT", f"/v1/chargers/{charger.code}/stations", stations, role="operator")
+        self.client.prepare([("charger", charger.code) for charger in CHARGERS])
 
     def sign_up(self, person: Person) -> int:
         """Make somebody a customer with an agreement; return its number."""
@@ -209,7 +212,8 @@ class Stage:
         answers: list[Json] = [json.loads(line) for line in answer.text.splitlines()]
         for row in answers:
             row.setdefault("flags", [])
-        self.answers.update(row["code"] for row in answers)
+        with self._counting:
+            self.answers.update(row["code"] for row in answers)
         return answers
 
     def accepted(self, charger: Charger, records: Sequence[Json]) -> list[Json]:

@@ -227,7 +227,6 @@ def play(ground: Ground) -> list[Tale]:
     try:
         stage.move(at(first))
         stage.open_road()
-        ground.client.prepare([("charger", charger.code) for charger in CHARGERS])
         director = Director(stage)
         small = SmallWorld(stage, first, run, today)
         for name, live in small.characters():

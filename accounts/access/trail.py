@@ -11,6 +11,9 @@ from sqlalchemy.orm import Session
 from accounts.access.models import TrailEntry
 from accounts.access.principal import Principal
 
+# Past the ORM, and compiled once: most requests write an entry, and an ORM insert took a tenth of their time.
+_APPEND = insert(TrailEntry.__table__)  # type: ignore[arg-type]
+
 
 def record(
     session: Session,
@@ -23,15 +26,16 @@ def record(
 ) -> None:
     """Append one entry. ``subject`` names a thing by kind and number (``agreement:10000001``), never a person."""
     session.execute(
-        insert(TrailEntry).values(
-            at=now,
-            actor=principal.subject,
-            role=principal.role,
-            action=action,
-            subject=subject,
-            reason=reason,
-            detail=detail or {},
-        )
+        _APPEND,
+        {
+            "at": now,
+            "actor": principal.subject,
+            "role": principal.role,
+            "action": action,
+            "subject": subject,
+            "reason": reason,
+            "detail": detail or {},
+        },
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from billing.payments.bank import BankResult, receive
-from config.clock import business_now
+from config.clock import business_now, now_utc
 from config.jobs import JobContext, ring
 
 log = structlog.get_logger(__name__)
@@ -34,10 +34,14 @@ class _Seen:
 
 
 def whole_files(folder: Path, settle_seconds: float = SETTLE_SECONDS) -> list[Path]:
-    """Return the files that are there whole, by name: not hidden, not named as unfinished, not growing."""
+    """Return the files that are there whole, by name: not hidden, not named as unfinished, not growing.
+
+    One that changed less than ``settle_seconds`` ago is looked at again when that time has passed.
+    """
     before = _look(folder)
     if before:
-        time.sleep(settle_seconds)
+        age = now_utc().timestamp() - max(seen.changed for seen in before) / 1e9
+        time.sleep(min(max(settle_seconds - age, 0), settle_seconds))
     after = {(seen.path, seen.size, seen.changed) for seen in _look(folder)}
     return [seen.path for seen in before if (seen.path, seen.size, seen.changed) in after]
 
