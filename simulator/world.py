@@ -20,7 +20,7 @@ from simulator.bank import with_wrong_check
 from simulator.client import Client, Json, Refused
 from simulator.crowd import Crowd
 from simulator.people import Vehicle
-from simulator.roadside import CHARGERS, FJELL, FJORD, KYST
+from simulator.roadside import FJELL, FJORD, KYST
 from simulator.shell import CommandFailed, brikke
 from simulator.stack import JobFailed, settle
 from simulator.stage import Ground, Stage
