@@ -28,6 +28,7 @@ ROOMS = (
     "billing.payments.api",
     "billing.roadside.api",
     "billing.collection.api",
+    "billing.delivery.api",
     "billing.audit.api",
     "web.api.operations",
 )

@@ -6,10 +6,11 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, String, cast, exists, func, literal, select
+from sqlalchemy.orm import Session, aliased
 
 from accounts.customers.models import Message
+from billing.delivery.again import SUBJECT
 from billing.delivery.models import Delivery
 from billing.invoices.models import Document
 from config.http import Page, paged
@@ -40,6 +41,13 @@ class Told:
     error: str | None
     sent_at: dt.datetime | None
     rfc_message_id: str | None
+    repeated: bool
+    """Whether support had it sent again, as a message of its own."""
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether support may have it sent again (billing.delivery.again)."""
+        return self.state == "failed" or (self.state == "sent" and not self.repeated)
 
     @property
     def at(self) -> dt.datetime:
@@ -48,6 +56,8 @@ class Told:
 
 
 def _rows() -> Select[Any]:
+    repeat = aliased(Message)
+    subject = literal(SUBJECT).concat(cast(Delivery.id, String))
     columns: list[Any] = [
         Message.id.label("message_id"),
         Message.agreement_id,
@@ -63,6 +73,7 @@ def _rows() -> Select[Any]:
         Delivery.error,
         Delivery.sent_at,
         Delivery.rfc_message_id,
+        exists().where(repeat.subject == subject, repeat.template == Message.template).label("repeated"),
     ]
     return (
         select(*columns)
@@ -83,6 +94,13 @@ def one(session: Session, delivery_id: int) -> Told:
     if row is None:
         raise NotFound("There is no such delivery.")
     return Told(*row)
+
+
+def of_agreement(session: Session, agreement_id: int, *, after: str | None, limit: int) -> Page:
+    """Return the deliveries to the holder of an agreement, the last first, a keyset page of ``Told``."""
+    query = _rows().add_columns(Delivery.id.label("id")).where(Delivery.agreement_id == agreement_id)
+    page = paged(session, query, [Delivery.id], after=after, limit=limit, descending=True)
+    return Page([Told(*row[:-1]) for row in page.items], page.next)
 
 
 def count_troubled(session: Session) -> int:

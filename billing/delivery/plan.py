@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from config.jobs import ring
-
 CHUNK = 1_000
 
 WAYS: Mapping[str, tuple[str, ...]] = {"email": ("email",)}
@@ -77,20 +75,3 @@ def fall_back(session: Session, message_id: int, *, now: dt.datetime, real: dt.d
             {"channel": channel, "real": real, "now": now, "message": message_id},
         )
     return channel
-
-
-def send_again(session: Session, delivery_id: int, *, real: dt.datetime) -> bool:
-    """Queue a delivery that was given up once more, as support does when an address has been mended.
-
-    Returns whether it was one that had been given up. The mail keeps its Message-ID.
-    """
-    again = session.execute(
-        text(
-            "UPDATE deliveries SET state = 'queued', attempts = 0, unanswered = 0, next_at = :real, error = NULL "
-            "WHERE id = :id AND state = 'failed' RETURNING id"
-        ),
-        {"id": delivery_id, "real": real},
-    ).all()
-    if again:
-        ring(session, "deliveries")
-    return bool(again)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Response, render_template, request
+from flask import Response, flash, redirect, render_template, request, url_for
 
 from accounts.access import trail
 from accounts.access.principal import principal
 from accounts.customers import desk as customers
 from billing.delivery import desk as room
 from billing.delivery import mailbox as folder
+from billing.delivery.again import send_again
 from billing.delivery.desk import Told
 from config import http
-from config.problems import NotFound
-from web.support.blueprint import Page, actors, blp, readers
+from config.clock import now_utc
+from config.problems import Conflict, NotFound
+from web.support.blueprint import Page, acted_on, actors, blp, readers, subject
+from web.words import t
 
 PAGE = 50
 PDF = "application/pdf"
@@ -46,6 +49,27 @@ def _mail(one: Told) -> folder.Opened | None:
     if place is None or one.delivery_id is None:
         return None
     return folder.of_delivery(place, one.delivery_id, one.rfc_message_id)
+
+
+@blp.post("/agreements/<int:number>/deliveries/<int:delivery_id>/again")
+@actors
+def do_send_again(number: int, delivery_id: int) -> Page:
+    """Have a message sent once more, to the address the customer has now."""
+    one = acted_on(number)
+    session, now = http.current_session(), http.request_now()
+    try:
+        done = send_again(session, one.id, delivery_id, now=now, real=now_utc())
+    except Conflict:
+        session.rollback()
+        flash(t("Den sendes ikke igjen: det den sier, er ikke lenger sant.",
+                "It is not sent again: what it says is no longer true."))  # fmt: skip
+    else:
+        if done:
+            trail.record(session, principal(), "delivery.again", subject(one), now, None, {"delivery": delivery_id})
+            flash(t("E-posten sendes på nytt.", "The mail is being sent again."), "good")
+        else:
+            flash(t("E-posten er alt på vei, eller sendt på nytt.", "The mail is on its way or sent again already."))
+    return redirect(url_for("support.agreement", number=number), 303)
 
 
 @blp.get("/deliveries/<int:delivery_id>/attachments/<int:index>")

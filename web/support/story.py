@@ -32,7 +32,8 @@ SHOWN = 40
 
 @dataclass(frozen=True)
 class Event:
-    """One line: when, what kind (for its sign), the sentence, how it went, lines under it, and where it leads."""
+    """One line: when, what kind (for its sign), the sentence, how it went, lines under it, where it leads, and the
+    delivery that may be sent again."""
 
     at: dt.datetime
     kind: str
@@ -41,6 +42,7 @@ class Event:
     lines: Sequence[str] = field(default_factory=list)
     link: str = ""
     link_text: str = ""
+    again: int | None = None
 
 
 def story_of(agreement: Agreement, standing: Story, now: dt.datetime) -> list[Event]:
@@ -122,7 +124,8 @@ def _document(row: Any, number: int) -> Event:
 def _told(one: Told) -> Event:
     text, tone = delivery_sentence(one)
     link = url_for("support.delivery", delivery_id=one.delivery_id) if one.delivery_id else ""
-    return Event(one.at, "mail", text, tone, [], link, t("som sendt", "as sent") if link else "")
+    again = one.delivery_id if one.repeatable else None
+    return Event(one.at, "mail", text, tone, [], link, t("som sendt", "as sent") if link else "", again)
 
 
 def _payments(rows: Sequence[Mapping[str, Any]], money: Sequence[Settled]) -> list[Event]:
@@ -170,6 +173,11 @@ def _credit(entries: Sequence[CreditEntry]) -> list[Event]:
     texts = {
         "overpaid": t("For mye betalt: {sum} til gode.", "Paid too much: {sum} in credit.", sum="{sum}"),
         "assigned": t("Plassert av oss: {sum} til gode.", "Placed by us: {sum} in credit.", sum="{sum}"),
+        "card_extra": t(
+            "Kortet betalte det som var gjort opp på annen måte: {sum} til gode.",
+            "The card paid what had been settled another way: {sum} in credit.",
+            sum="{sum}",
+        ),
         "reversed": t("{sum} av tilgodehavendet falt bort.", "{sum} of the credit fell away.", sum="{sum}"),
     }
     return [

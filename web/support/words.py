@@ -74,6 +74,7 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "agreement.reopen": ("gjenåpnet", "reopened"),
     "agreement.close": ("avsluttet", "closed"),
     "payment.assign": ("plasserte en innbetaling", "placed a payment"),
+    "delivery.again": ("sendte e-post på nytt", "sent mail again"),
     "passage.credit": ("krediterte en passering", "credited a passage"),
     "additional.add": ("la til tilleggsavtale", "added an additional agreement"),
     "vehicle.add": ("la til kjøretøy", "added a vehicle"),

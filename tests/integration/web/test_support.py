@@ -129,6 +129,7 @@ FORMS = {
     "/agreements/{number}/vehicles/{car}/remove": ("agent", "lead"),
     "/agreements/{number}/additional": ("agent", "lead"),
     "/agreements/{number}/close": ("agent", "lead"),
+    "/agreements/{number}/deliveries/1/again": ("agent", "lead"),
     "/payments/1/assign": ("agent", "lead"),
     "/books/audit": ("accountant", "operator"),
 }
@@ -375,6 +376,38 @@ def test_a_mail_is_read_as_it_was_sent_and_its_html_is_not_rendered(world: Desk,
     assert browser.get(f"/deliveries/{delivery}/attachments/1").status_code == 404
     looked = [row[1] for row in world.trail(f"agreement:{world.number}")]
     assert looked.count("look_up_mail") == 2
+
+
+def test_a_mail_is_sent_again_from_the_story(world: Desk) -> None:
+    sent, dropped = (
+        world.books.one(
+            "INSERT INTO deliveries (message_id, agreement_id, channel, recipient, state, next_at, queued_at, sent_at) "
+            "SELECT id, agreement_id, 'email', 'kari@example.no', :state, :at, :at, :at FROM messages "
+            "WHERE template = :template RETURNING id",
+            state=state, template=template, at=MARCH,
+        )
+        for template, state in (("invoice", "sent"), ("blocked", "dropped"))
+    )  # fmt: skip
+    world.session.commit()
+    agent = world.browser("agent")
+    page, path = f"/agreements/{world.number}", f"/agreements/{world.number}/deliveries"
+    assert agent.get(page).text.count(f'action="/support{path}/{sent}/again"') == 1
+    assert f'action="/support{path}/{sent}/again"' in agent.get(f"/deliveries/{sent}").text
+    assert f"{dropped}/again" not in agent.get(page).text
+    assert "/again" not in world.browser("accountant").get(page).text
+    for _ in range(2):
+        assert agent.post(f"{path}/{sent}/again").headers["Location"] == f"/support{page}"
+    assert "E-posten sendes på nytt." in agent.text(page)
+    assert "/again" not in agent.get(page).text
+    assert "Sendt på nytt" in agent.text(f"/deliveries/{sent}")
+    assert world.books.one("SELECT count(*) FROM messages WHERE template = 'invoice'") == 2
+    assert world.trail(f"agreement:{world.number}").count(("agent", "delivery.again", None)) == 1
+    assert agent.post(f"{path}/{dropped}/again").status_code == 303
+    assert "ikke lenger sant" in agent.text(page)
+    other = world.books.number(world.books.agreement())
+    world.session.commit()
+    assert agent.post(f"/agreements/{other}/deliveries/{sent}/again").status_code == 404
+    assert agent.post(f"{path}/999/again").status_code == 404
 
 
 def test_the_audit_is_run_from_the_page_and_names_a_difference(world: Desk) -> None:

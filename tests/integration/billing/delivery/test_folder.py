@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from billing.delivery import mailbox
+from billing.delivery import desk, mailbox
+from billing.delivery.again import send_again
 from billing.delivery.mail import message_id
-from billing.delivery.plan import plan, send_again
+from billing.delivery.plan import plan
 from billing.delivery.transports import Folder, UnreachableError
 from billing.delivery.waiting import take
 from config.clock import now_utc
-from config.problems import NotFound
+from config.problems import Conflict, NotFound
 from tests.integration.billing.delivery.conftest import NOW, Post
 
 
@@ -169,12 +170,52 @@ def test_given_up_can_be_sent_again_when_the_address_is_mended(post: Post) -> No
     post.run()
     [failed] = post.rows()
     post.execute("UPDATE customers SET email = 'kari@example.no'")
-    assert send_again(post.session, failed.id, real=now_utc())
+    assert send_again(post.session, failed.agreement_id, failed.id, now=NOW, real=now_utc())
+    assert not send_again(post.session, failed.agreement_id, failed.id, now=NOW, real=now_utc())  # waits
     post.session.commit()
     post.run()
     [row] = post.rows()
     assert (row.state, row.recipient, row.rfc_message_id) == ("sent", "kari@example.no", failed.rfc_message_id)
-    assert not send_again(post.session, row.id, real=now_utc())
+
+
+def test_what_was_sent_is_sent_again_as_a_mail_of_its_own_to_the_address_of_now(post: Post) -> None:
+    agreement = post.world.agreement(email="old@example.no")
+    post.invoice(agreement)
+    post.run()
+    post.execute("UPDATE customers SET email = 'new@example.no'")
+    post.execute("DELETE FROM procrastinate_jobs")
+    [first] = post.rows()
+    assert send_again(post.session, agreement, first.id, now=NOW, real=now_utc())
+    assert not send_again(post.session, agreement, first.id, now=NOW, real=now_utc())
+    assert post.session.scalars(text("SELECT task_name FROM procrastinate_jobs")).all() == ["deliveries"]
+    post.session.commit()
+    post.run()
+    before, after = post.rows()
+    assert (before.state, before.recipient, before.sent_at) == ("sent", "old@example.no", first.sent_at)
+    assert (after.state, after.recipient) == ("sent", "new@example.no")
+    assert after.rfc_message_id != before.rfc_message_id
+    told = desk.told(post.session, agreement, 9)
+    assert [(one.template, one.invoice is None, one.repeatable) for one in told] == [
+        ("invoice", False, True), ("invoice", False, False),
+    ]  # fmt: skip
+    assert send_again(post.session, agreement, after.id, now=NOW, real=now_utc())  # lost as well: yet again
+
+
+def test_only_what_is_the_agreements_and_still_true_is_sent_again(post: Post) -> None:
+    agreement = post.world.agreement()
+    post.tell(agreement, "blocked")  # it is open
+    post.run()
+    [dropped] = post.rows()
+    with pytest.raises(Conflict):
+        send_again(post.session, agreement, dropped.id, now=NOW, real=now_utc())
+    with pytest.raises(NotFound):
+        send_again(post.session, agreement + 1, dropped.id, now=NOW, real=now_utc())
+
+
+def test_telling_rings_once(post: Post) -> None:
+    for _ in range(2):
+        post.tell(post.world.agreement(), "welcome")
+    assert post.session.scalars(text("SELECT task_name FROM procrastinate_jobs")).all() == ["deliveries"]
 
 
 def test_a_folder_that_cannot_be_written_puts_all_off_though_the_business_clock_stands(post: Post) -> None:
