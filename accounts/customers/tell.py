@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from accounts.customers.models import Message
+from config.jobs import ring
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,10 @@ class NewMessage:
 
 
 def tell(session: Session, messages: Sequence[NewMessage], *, now: dt.datetime) -> None:
-    """Write messages for billing.delivery to send; one that is there already (subject, template) stays as it is."""
+    """Write messages for billing.delivery to send, and ring for it, so that they go out at once.
+
+    One that is there already (subject, template) stays as it is.
+    """
     if not messages:
         return
     rows = [
@@ -40,3 +44,4 @@ def tell(session: Session, messages: Sequence[NewMessage], *, now: dt.datetime) 
         for message in messages
     ]
     session.execute(insert(Message).on_conflict_do_nothing(index_elements=["subject", "template"]), rows)
+    ring(session, "deliveries")
