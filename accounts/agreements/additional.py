@@ -36,11 +36,13 @@ def add_additional(
     valid_from: dt.datetime,
     now: dt.datetime,
     actor: str,
+    reason: str | None = None,
 ) -> Additional:
     """Add an additional agreement to a tag agreement, for a ferry operator's journeys with a plate or a tag.
 
     ``external``: the journeys settle at the other company under ``external_ref``; we only show them. ``own``:
-    they settle on the customer's ferry agreement with that operator, which is opened when there is none.
+    they settle on the customer's ferry agreement with that operator, which is opened when there is none. From an
+    earlier instant (support, with a ``reason``) journeys booked since move there.
     Raises NotFound, Invalid; Conflict when the tag agreement is closing or the vehicle or tag has one already.
     """
     code = operator(session, operator_code)
@@ -59,8 +61,9 @@ def add_additional(
         raise Conflict("The agreement is closed, or will be on a given day.", slug="agreement-closing")
     target = tag_agreement if settlement != "own" else _ferry(session, tag_agreement, code, now, actor)
     entered = attach(
-        session, target.id, code, on, settlement=settlement, external_ref=external_ref, valid_from=valid_from, now=now
-    )
+        session, target.id, code, on, settlement=settlement, external_ref=external_ref, valid_from=valid_from, now=now,
+        actor=actor, reason=reason,
+    )  # fmt: skip
     return Additional(entered.registration, target, entered.already)
 
 

@@ -155,7 +155,9 @@ class AdditionalAgreements(MethodView):
     def post(self, given: dict[str, Any], number: int) -> tuple[dict[str, Any], int]:
         """Add an additional ferry agreement.
 
-        200 when it is there already; 409 when the vehicle or tag has another one with that operator.
+        From now, from a later day, or (support, with a reason) from an earlier instant: that operator's journeys
+        since then move there, or with `external` are reversed and only shown. 200 when it is there already; 409 when
+        the vehicle or tag has another one with that operator.
         """
         agreement, session, now = seen(number), http.current_session(), http.request_now()
         country = given["country"] if given["plate"] else None
@@ -169,6 +171,7 @@ class AdditionalAgreements(MethodView):
             valid_from=_when(given, now),
             now=now,
             actor=principal().key,
+            reason=given["reason"],
         )
         if not done.already:
             detail = {"registration": done.registration.id}

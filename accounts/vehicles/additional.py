@@ -48,11 +48,14 @@ def attach(
     external_ref: str | None,
     valid_from: dt.datetime,
     now: dt.datetime,
+    actor: str,
+    reason: str | None = None,
 ) -> Registered:
     """Let an operator's journeys with a vehicle or a tag settle on an agreement, from an instant on.
 
     ``own``: ``agreement_id`` is that operator's ferry agreement. ``external``: it is the tag agreement where the
-    journeys are shown, and ``external_ref`` the other company's reference. Raises Invalid; Conflict when the
+    journeys are shown, and ``external_ref`` the other company's reference. From an earlier instant, journeys booked
+    since are moved by billing, which is rung. Raises Invalid; Conflict when the
     vehicle or tag has an additional agreement with that operator already.
     """
     scope = operator(session, code)
@@ -75,7 +78,7 @@ def attach(
         "valid_from": valid_from,
         **_key(session, agreement_id, on),
     }
-    return enter(session, values, now)
+    return enter(session, values, now, actor=actor, reason=reason)
 
 
 def _key(session: Session, agreement_id: int, on: On) -> dict[str, object]:

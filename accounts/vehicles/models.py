@@ -122,7 +122,9 @@ class Mount(Period, Base):
 class Removal(Base):
     """That a registration was ended: from when, by whom, why; and whether billing has moved its passages yet.
 
-    ``moved_at`` is null until billing.passages has worked through it (work is rows).
+    With an ``operator`` (a charger's code) it goes on, and only that operator's journeys were taken from it, by an
+    additional agreement that began earlier than it was made. ``moved_at`` is null until billing.passages has worked
+    through it (work is rows).
     """
 
     __tablename__ = "removals"
@@ -131,6 +133,7 @@ class Removal(Base):
     id: Mapped[Id]
     registration_id: Mapped[int] = mapped_column(ForeignKey("registrations.id"), index=True)
     agreement_id: Mapped[int] = mapped_column(BigInteger)
+    operator: Mapped[Str] = mapped_column(server_default="")
     ends_at: Mapped[Instant]
     requested_at: Mapped[Instant]
     actor: Mapped[Str]

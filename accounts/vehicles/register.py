@@ -11,11 +11,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from accounts.vehicles import rules
+from accounts.vehicles.again import look_again
 from accounts.vehicles.holder import holder
 from accounts.vehicles.models import Registration
 from accounts.vehicles.when import refuse_unexplained
 from config.checks import Checks
-from config.jobs import ring
 from config.problems import Conflict
 
 
@@ -48,7 +48,7 @@ def register(
     if holder(session, agreement_id).kind != "tag":
         raise Conflict("Vehicles are added to a ferry agreement as additional agreements.", slug="not-a-tag-agreement")
     values = {"agreement_id": agreement_id, "country": vehicle[0], "plate": vehicle[1], "valid_from": valid_from}
-    return enter(session, values, now)
+    return enter(session, values, now, actor=actor, reason=reason)
 
 
 def check_vehicle(country: str, plate: str) -> tuple[str, str]:
@@ -60,7 +60,9 @@ def check_vehicle(country: str, plate: str) -> tuple[str, str]:
     return kept, mark
 
 
-def enter(session: Session, values: dict[str, object], now: dt.datetime) -> Registered:
+def enter(
+    session: Session, values: dict[str, object], now: dt.datetime, *, actor: str, reason: str | None
+) -> Registered:
     """Insert a registration of whatever scope; the exclusion constraints judge. Raises Conflict.
 
     Used by this room's verbs, which have checked and normalised ``values``.
@@ -77,7 +79,7 @@ def enter(session: Session, values: dict[str, object], now: dt.datetime) -> Regi
         if not isinstance(error.orig, ExclusionViolation):
             raise
         return Registered(_own(session, values), already=True)
-    _look_again(session, row, now)
+    look_again(session, row, now, actor=actor, reason=reason)
     return Registered(row, already=False)
 
 
@@ -117,29 +119,3 @@ def _own(session: Session, values: dict[str, object]) -> Registration:
         "It is on another agreement at that time. Whoever holds that one must remove it first; support can help.",
         slug="on-another-agreement",
     )
-
-
-def _look_again(session: Session, row: Registration, now: dt.datetime) -> None:
-    """Have billing look again at the vehicle's last removal when this one begins earlier than now: passages that
-    stayed with the last holder, because nobody had the vehicle, have a home after all."""
-    if row.valid_from >= now:
-        return
-    again = session.execute(
-        text(
-            # Whatever moved_at seems to be: billing may be working through it without seeing us, and this waits for it.
-            "UPDATE removals SET moved_at = NULL WHERE registration_id = ("
-            "SELECT r.id FROM registrations r WHERE r.id <> :id AND r.scope = :scope "
-            "AND r.country IS NOT DISTINCT FROM :country AND r.plate IS NOT DISTINCT FROM :plate "
-            "AND r.pan IS NOT DISTINCT FROM :pan AND r.valid_to <= :now ORDER BY r.valid_to DESC LIMIT 1) RETURNING id"
-        ),
-        {
-            "id": row.id,
-            "scope": row.scope,
-            "country": row.country,
-            "plate": row.plate,
-            "pan": row.pan,
-            "now": now,
-        },
-    ).all()
-    if again:
-        ring(session, "move_passages")

@@ -171,4 +171,6 @@ def _end(
 
 
 def _last_request(registration_id: int) -> Select[dt.datetime]:
-    return select(func.max(Removal.requested_at)).where(Removal.registration_id == registration_id)
+    return select(func.max(Removal.requested_at)).where(
+        Removal.registration_id == registration_id, Removal.operator == ""
+    )

@@ -24,7 +24,7 @@ def removals(session: Session, agreement_ids: Sequence[int], limit: int) -> list
     rows = session.execute(
         select(Removal, Registration)
         .join(Registration, Registration.id == Removal.registration_id)
-        .where(Removal.agreement_id.in_(list(agreement_ids)))
+        .where(Removal.agreement_id.in_(list(agreement_ids)), Removal.operator == "")
         .order_by(Removal.id.desc())
         .limit(limit)
     )

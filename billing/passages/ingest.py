@@ -135,7 +135,7 @@ def _match_and_lock(session: Session, cursor: Cursor[Any], charger: Charger, now
         cursor.execute("SAVEPOINT matching")
         match(cursor, charger, oldest)
         lock_query(session, "SELECT agreement_id FROM matched WHERE code = 'accepted'", {})
-        if not is_stale(cursor):
+        if not is_stale(cursor, charger):
             cursor.execute("RELEASE SAVEPOINT matching")
             return
         cursor.execute("ROLLBACK TO SAVEPOINT matching")

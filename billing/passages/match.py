@@ -64,7 +64,17 @@ def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
     cursor.execute(_SQL["prefer_any"])
 
 
-def is_stale(cursor: Cursor[Any]) -> bool:
-    """Say whether a registration was ended or moved since it was matched; asked under the balance locks."""
-    cursor.execute(_SQL["stale"], prepare=False)
+def is_stale(cursor: Cursor[Any], charger: Charger) -> bool:
+    """Say whether a match no longer holds; asked under the balance locks. Registrations are ended and begin, also
+    from an earlier instant, while we match."""
+    cursor.execute(_SQL["prefer_btree"])
+    stale = _says(cursor, "stale", {})
+    if not stale and charger.kind == "ferry":
+        stale = _says(cursor, "stale_additional", {"code": charger.code})
+    cursor.execute(_SQL["prefer_any"])
+    return stale
+
+
+def _says(cursor: Cursor[Any], name: str, params: Mapping[str, str]) -> bool:
+    cursor.execute(_SQL[name], params, prepare=False)
     return cursor.fetchone() == (True,)

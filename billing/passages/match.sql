@@ -211,10 +211,41 @@ WITH refused AS MATERIALIZED (
 UPDATE matched AS m SET code = 'not_valid', detail = a.status FROM refused AS a WHERE a.position = m.position
 
 -- name: stale
--- After the lock: is a registration that was matched no longer what it was? (It was ended or moved meanwhile.)
+-- After the lock: is a registration that was matched no longer what it was (it was ended or moved meanwhile), or has
+-- somebody come from an earlier instant for what nobody had? Billing may have looked for theirs before we had the lock.
 SELECT EXISTS (
     SELECT FROM matched AS m
     LEFT JOIN registrations AS r ON r.id = m.registration_id
     WHERE m.code IN ('accepted', 'other_agreement') AND m.flags & 4 = 0
         AND (r.agreement_id IS DISTINCT FROM m.agreement_id OR r.valid_from > m.passed_at OR r.valid_to <= m.passed_at)
+) OR EXISTS (
+    SELECT FROM matched AS m
+    CROSS JOIN LATERAL (
+        SELECT FROM registrations AS reg
+        WHERE reg.country = m.country AND reg.plate = m.plate AND reg.scope = ''
+            AND reg.valid_from <= m.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > m.passed_at)
+        ORDER BY reg.valid_from DESC LIMIT 1
+    ) AS r
+    WHERE m.code = 'accepted' AND m.flags & 4 <> 0
+)
+
+-- name: stale_additional
+-- And to a ferry operator: has an additional agreement come from an earlier instant?
+SELECT EXISTS (
+    SELECT FROM matched AS m
+    JOIN incoming AS i ON i.position = m.position
+    CROSS JOIN LATERAL (
+        SELECT f.id FROM (
+            (SELECT 1 AS rank, reg.id FROM registrations AS reg
+            WHERE reg.pan = i.pan AND reg.scope = %(code)s
+                AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+            ORDER BY reg.valid_from DESC LIMIT 1)
+            UNION ALL
+            (SELECT 2, reg.id FROM registrations AS reg
+            WHERE reg.country = m.country AND reg.plate = m.plate AND reg.scope = %(code)s
+                AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+            ORDER BY reg.valid_from DESC LIMIT 1)
+        ) AS f ORDER BY f.rank LIMIT 1
+    ) AS r
+    WHERE m.code IN ('accepted', 'other_agreement') AND r.id <> m.registration_id
 )

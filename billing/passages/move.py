@@ -1,8 +1,9 @@
-"""Move passages after a vehicle was removed from an earlier instant: reversed here, new where the vehicle was.
+"""Move passages after a vehicle was removed, or put on another agreement, from an earlier instant: reversed here, new
+where the vehicle was.
 
 Work is rows: ``removals`` with ``moved_at`` null. A passage goes to the agreement that had the vehicle (or the tag)
-when it happened, by the rules of matching; where none had it, it stays until an agent credits it, for the charger
-is still owed.
+when it happened, by the rules of matching, whatever the row was made for; where none had it, it stays until an agent
+credits it, for the charger is still owed. What settles elsewhere is reversed and only shown.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ _TARGETS = text("""
         ) AS reg ORDER BY reg.rank LIMIT 1
     ) AS r
     WHERE p.agreement_id = :agreement AND p.registration_id = :registration AND p.passed_at >= :ends_at
-        AND p.booked_at >= :since AND p.reverses_id IS NULL AND NOT p.external AND r.agreement_id <> p.agreement_id
+        AND p.booked_at >= :since AND p.reverses_id IS NULL AND NOT p.external
+        AND (r.agreement_id <> p.agreement_id OR r.settlement = 'external')
         AND NOT EXISTS (SELECT FROM reversals AS v WHERE v.passage_id = p.id)
     ORDER BY p.id
 """)

@@ -159,7 +159,7 @@ def test_a_vehicle_that_moves_while_its_record_is_matched_goes_to_its_new_holder
 
 def test_a_vehicle_that_never_stands_still_is_given_up(road: Road, monkeypatch: pytest.MonkeyPatch) -> None:
     car(road)
-    monkeypatch.setattr(ingest, "is_stale", lambda _cursor: True)
+    monkeypatch.setattr(ingest, "is_stale", lambda _cursor, _charger: True)
     with pytest.raises(StillChanging):
         road.one(road.record(plate="EV10001"))
 
