@@ -44,6 +44,7 @@ RULES = (
         LEFT JOIN payments AS p ON a.source IN ('payment', 'reversal') AND p.id = a.source_id
              AND (p.amount_ore > 0) = (a.source = 'payment')
         LEFT JOIN attempts AS t ON a.source = 'card' AND t.id = a.source_id AND t.state = 'succeeded'
+             AND NOT t.credited
         WHERE (a.source IN ('payment', 'reversal') AND p.id IS NULL) OR (a.source = 'card' AND t.id IS NULL)
         ORDER BY a.id
         """,
@@ -116,12 +117,12 @@ RULES = (
     ),
     Rule(
         "card_successes",
-        "a charge has one success at most, which settled its claim with the sum and the fee it took",
+        "a charge is paid by one success at most, which settled its claim with the sum and the fee it took",
         """
         SELECT format('charge %s (%s): %s successes of %s øre, the claim has %s øre from cards', h.id, h.state,
                       count(t.id), coalesce(sum(t.amount_ore), 0), coalesce(max(a.ore), 0))
         FROM charges AS h
-        LEFT JOIN attempts AS t ON t.charge_id = h.id AND t.state = 'succeeded'
+        LEFT JOIN attempts AS t ON t.charge_id = h.id AND t.state = 'succeeded' AND NOT t.credited
         LEFT JOIN (SELECT claim_id, sum(amount_ore) AS ore FROM allocations WHERE source = 'card' GROUP BY 1) AS a
              ON a.claim_id = h.claim_id
         LEFT JOIN claims AS c ON c.id = h.claim_id
@@ -131,6 +132,21 @@ RULES = (
             OR (count(t.id) = 1 AND sum(t.amount_ore) <> max(c.amount_ore))
             OR (h.amount_ore IS NOT NULL AND h.amount_ore <> max(c.passages_ore))
         ORDER BY h.id
+        """,
+    ),
+    Rule(
+        "card_extra",
+        "an attempt that succeeded after its charge had ended is its agreement's credit, with all of its sum",
+        """
+        SELECT format('attempt %s (%s): %s øre of agreement %s beside its charge, credit %s øre of agreement %s',
+                      coalesce(t.id, e.ref), coalesce(t.state, 'not credited'), coalesce(t.amount_ore, 0),
+                      coalesce(t.agreement_id::text, 'none'), coalesce(e.amount_ore, 0),
+                      coalesce(e.agreement_id::text, 'none'))
+        FROM (SELECT t.id, t.state, t.amount_ore, h.agreement_id FROM attempts AS t
+              JOIN charges AS h ON h.id = t.charge_id WHERE t.credited) AS t
+        FULL JOIN (SELECT * FROM credit_entries WHERE code = 'card_extra') AS e ON e.ref = t.id
+        WHERE (t.state, t.agreement_id, t.amount_ore) IS DISTINCT FROM ('succeeded', e.agreement_id, e.amount_ore)
+        ORDER BY coalesce(t.id, e.ref)
         """,
     ),
     # A reversal (18, 20) is added in the bank's sums, but where its sign says otherwise: it may count either way.

@@ -157,10 +157,11 @@ RULES = (
     ),
     _transfers(
         "transfers_credit",
-        "every credit entry from or to a payment is booked once",
-        "'overpaid', 'credit_back'",
-        "SELECT CASE WHEN amount_ore > 0 THEN 'overpaid' ELSE 'credit_back' END, id, abs(amount_ore), "
+        "every credit entry from or to a payment or a card is booked once",
+        "'overpaid', 'card_extra', 'credit_back'",
+        "SELECT CASE WHEN code = 'card_extra' THEN code WHEN amount_ore > 0 THEN 'overpaid' ELSE 'credit_back' END, "
+        "id, abs(amount_ore), "
         "CASE WHEN amount_ore > 0 THEN 0 ELSE agreement_id END, CASE WHEN amount_ore > 0 THEN agreement_id ELSE 0 END "
-        "FROM credit_entries WHERE code IN ('overpaid', 'assigned', 'reversed')",
+        "FROM credit_entries WHERE code IN ('overpaid', 'assigned', 'reversed', 'card_extra')",
     ),
 )

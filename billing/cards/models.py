@@ -104,7 +104,9 @@ class Attempt(Base):
 
     ``nothing``: looked up later and certain that it never happened. Amount = claim + fee, in øre. ``started_at``
     and ``ended_at`` are business time; ``called_at`` (first call) and ``asked_at`` (last call) are real time, since
-    they decide what the provider still remembers. ``lookup`` says that repeating the key cannot tell any more.
+    they decide what the provider still remembers. ``lookup`` says that the key must not be repeated: it cannot tell
+    any more, or would make a payment that is not wanted any more. ``credited``: it succeeded after its charge had ended
+    another way, so its sum is the customer's credit.
     """
 
     __tablename__ = "attempts"
@@ -112,7 +114,9 @@ class Attempt(Base):
         UniqueConstraint("charge_id", "number"),
         CheckConstraint("state IN ('unknown', 'succeeded', 'declined', 'nothing')", name="state"),
         Index("uq_attempts_unknown", "charge_id", unique=True, postgresql_where="state = 'unknown'"),
-        Index("uq_attempts_succeeded", "charge_id", unique=True, postgresql_where="state = 'succeeded'"),
+        Index(
+            "uq_attempts_succeeded", "charge_id", unique=True, postgresql_where="state = 'succeeded' AND NOT credited"
+        ),
     )
 
     id: Mapped[Id]
@@ -127,6 +131,7 @@ class Attempt(Base):
     code: Mapped[Str | None]
     message: Mapped[Str | None]
     lookup: Mapped[bool] = mapped_column(server_default="false")
+    credited: Mapped[bool] = mapped_column(server_default="false")
     started_at: Mapped[Instant]
     called_at: Mapped[Instant]
     asked_at: Mapped[Instant]

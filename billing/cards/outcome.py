@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from billing.cards.due import decide
 from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited, Succeeded, Unknown
+from billing.cards.late import keep
 from billing.cards.models import Attempt, Card, Charge
 from billing.cards.rules import after_decline
 from billing.claims.models import Claim
@@ -62,10 +63,10 @@ def apply(session: Session, attempt_id: int, result: Outcome, *, seller: Seller,
     lock(session, [found.agreement_id])
     charge = session.get_one(Charge, found.id, populate_existing=True, with_for_update=True)
     attempt = session.get_one(Attempt, attempt_id, populate_existing=True, with_for_update=True)
-    if attempt.state != "unknown" and not _paid_after_all(session, charge, attempt, result):
+    if attempt.state == "succeeded" or (attempt.state != "unknown" and not isinstance(result, Succeeded)):
         return attempt.state
     if isinstance(result, Succeeded):
-        _succeeded(session, charge, attempt, result, seller=seller, now=now)
+        _paid(session, charge, attempt, result, seller=seller, now=now)
     elif isinstance(result, Declined):
         _declined(session, charge, attempt, result, seller=seller, now=now)
     else:
@@ -74,18 +75,28 @@ def apply(session: Session, attempt_id: int, result: Outcome, *, seller: Seller,
     return attempt.state
 
 
-def _paid_after_all(session: Session, charge: Charge, attempt: Attempt, result: Outcome) -> bool:
-    """Say whether a payment that was given up turns out to have been made while its charge is still open.
+def _paid(
+    session: Session, charge: Charge, attempt: Attempt, result: Succeeded, *, seller: Seller, now: dt.datetime
+) -> None:
+    """Record a payment: it pays its charge while that is open, else it is credit of the customer's.
 
-    Then it pays the charge. Where the charge has ended another way it is money of the customer's at the provider:
-    it is logged for a person to give back, for which the provider's books are the record.
+    A payment that was given up, or declined, pays an open charge too, even while another attempt is unknown: that one
+    is from then on only looked up, since sending it again would make the payment if it was not made.
     """
-    if not isinstance(result, Succeeded) or attempt.state == "succeeded":
-        return False
-    others = select(Attempt.id).where(Attempt.charge_id == charge.id, Attempt.state == "unknown").exists()
-    still_open = charge.state == "claimed" and not session.scalar(select(others))
-    log.error("card_paid_after_all", attempt=attempt.id, charge=charge.id, ref=result.ref, pays_the_charge=still_open)
-    return still_open
+    if result.amount_ore != attempt.amount_ore:
+        raise AssertionError(f"attempt {attempt.id} asked for {attempt.amount_ore} øre, {result.amount_ore} were taken")
+    before, pays = attempt.state, charge.state == "claimed"
+    if before != "unknown" or not pays:
+        log.error("card_paid_after_all", attempt=attempt.id, charge=charge.id, ref=result.ref, pays_the_charge=pays)
+    if not pays:
+        keep(session, charge, attempt, result, now=now)
+        return
+    session.execute(
+        update(Attempt)
+        .where(Attempt.charge_id == charge.id, Attempt.id != attempt.id, Attempt.state == "unknown")
+        .values(lookup=True)
+    )
+    _succeeded(session, charge, attempt, result, seller=seller, now=now)
 
 
 def _still_unknown(attempt: Attempt, result: Unknown | RateLimited) -> None:
@@ -101,9 +112,8 @@ def _succeeded(
     session: Session, charge: Charge, attempt: Attempt, result: Succeeded, *, seller: Seller, now: dt.datetime
 ) -> None:
     today = business_date(now)
-    if result.amount_ore != attempt.amount_ore:
-        raise AssertionError(f"attempt {attempt.id} asked for {attempt.amount_ore} øre, {result.amount_ore} were taken")
     attempt.state, attempt.provider_ref, attempt.ended_at = "succeeded", result.ref, now
+    attempt.code = attempt.message = None
     charge.state, charge.ended_at = "succeeded", now
     session.flush()
     claim = session.get_one(Claim, charge.claim_id, populate_existing=True, with_for_update=True)
@@ -147,9 +157,11 @@ def _declined(
 ) -> None:
     attempt.state, attempt.provider_ref, attempt.ended_at = "declined", result.ref, now
     attempt.code, attempt.message = result.code, result.message
-    charge.tries += 1
     if result.retry == "never" and result.code not in SUM_IS_WHY:
         session.execute(update(Card).where(Card.id == attempt.card_id).values(refused_code=result.code))
+    if charge.state != "claimed":
+        return  # it ended while this attempt was unknown: there is nothing left to try
+    charge.tries += 1
     first = session.scalars(
         select(Attempt.started_at).where(Attempt.charge_id == charge.id).order_by(Attempt.number).limit(1)
     ).one()

@@ -24,7 +24,10 @@ from billing.passages.balances import lock
 
 @dataclass(frozen=True)
 class Gain:
-    """So many øre (> 0) of a payment that become an agreement's credit; ``value_date`` is the payment's."""
+    """So many øre (> 0) of a payment that become an agreement's credit; ``value_date`` is the payment's.
+
+    ``payment_id``: of the bank's payment, or of the card attempt where the code is ``card_extra``.
+    """
 
     agreement_id: int
     payment_id: int
@@ -52,8 +55,9 @@ _ADD = """
 """
 
 _BOOK_GAIN = """
-    SELECT 'suspense' AS debit, 0 AS debit_owner, 'credit' AS credit, agreement_id AS credit_owner, amount_ore,
-           'overpaid' AS code, id AS ref, '' AS part
+    SELECT CASE code WHEN 'card_extra' THEN 'card_clearing' ELSE 'suspense' END AS debit, 0 AS debit_owner,
+           'credit' AS credit, agreement_id AS credit_owner, amount_ore,
+           CASE code WHEN 'card_extra' THEN 'card_extra' ELSE 'overpaid' END AS code, id AS ref, '' AS part
     FROM credit_entries WHERE id = ANY(:ids)
 """
 
@@ -65,11 +69,16 @@ _BOOK_LOSS = """
 
 
 def add(
-    session: Session, gains: Sequence[Gain], code: Literal["overpaid", "assigned"], today: dt.date, now: dt.datetime
+    session: Session,
+    gains: Sequence[Gain],
+    code: Literal["overpaid", "assigned", "card_extra"],
+    today: dt.date,
+    now: dt.datetime,
 ) -> None:
-    """Turn money in suspense into credit: too much for its claim (``overpaid``), or placed by support (``assigned``).
+    """Turn money into credit: in suspense, too much for its claim (``overpaid``) or placed by support (``assigned``).
 
-    Once per (code, payment). The agreements' balances must be locked.
+    Or at the card provider, paid after its charge had ended another way (``card_extra``). Once per (code, payment).
+    The agreements' balances must be locked.
     """
     if not gains:
         return

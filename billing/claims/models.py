@@ -81,7 +81,7 @@ class CreditEntry(Base):
     agreement_id: Mapped[int] = mapped_column(ForeignKey("agreements.id"))
     amount_ore: Mapped[Ore]
     code: Mapped[Str]
-    """overpaid, used, reversed, assigned."""
+    """overpaid, used, reversed, assigned, card_extra (a card paid what was settled another way)."""
     ref: Mapped[int] = mapped_column(BigInteger)
     value_date: Mapped[dt.date]
     """Of the payment that the money came with."""

@@ -8,6 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.audit.audit import RULES, audit
+from billing.claims import credit
 from billing.claims.make import make
 from billing.claims.settle import Settlement, settle
 from billing.collection.overdue import find_reach, step
@@ -88,6 +89,15 @@ def _card(books: Books) -> None:
         session, claim.claim_id, paid_by={"brand": "visa", "last4": "4242", "on": "2026-02-01"}, seller=SELLER,
         now=ISSUED,
     )  # fmt: skip
+    late = books.one(
+        "INSERT INTO attempts (charge_id, number, card_id, amount_ore, fee_ore, state, credited, idempotency_key, "
+        "started_at, called_at, asked_at) "
+        "VALUES (:charge, 2, :card, 20450, 450, 'succeeded', true, 'l', :now, :now, :now) RETURNING id",
+        charge=charge,
+        card=card,
+        now=ISSUED,
+    )
+    credit.add(session, [credit.Gain(agreement, late, 20_450, ISSUED.date())], "card_extra", ISSUED.date(), ISSUED)
 
 
 _COPY = """
@@ -164,6 +174,7 @@ TAMPERED = {
     "payments_placed": "UPDATE payments SET state = 'settled' WHERE amount_ore = 9000",
     "payments_owners": "UPDATE payments SET agreement_id = agreement_id + 1 WHERE amount_ore = 15000",
     "card_successes": "UPDATE attempts SET state = 'declined' WHERE state = 'succeeded'",
+    "card_extra": "UPDATE attempts SET amount_ore = amount_ore + 1 WHERE credited",
     "bank_files": "UPDATE bank_files SET transactions = 0 WHERE id = (SELECT min(id) FROM bank_files)",
     "documents_numbers": "DELETE FROM documents WHERE number = (SELECT min(number) + 1 FROM documents)",
     "documents_claims": "UPDATE documents SET total_ore = total_ore + 1 WHERE total_ore = 8000",
@@ -207,6 +218,11 @@ TAMPERED = {
 
 # More ways to break a rule that says several things.
 ALSO = (
+    ("card_extra", "DELETE FROM credit_entries WHERE code = 'card_extra'"),
+    ("card_extra", "UPDATE attempts SET state = 'nothing' WHERE credited"),
+    ("allocations_sources", "UPDATE attempts SET credited = true WHERE state = 'succeeded'"),
+    ("transfers_credit", "DELETE FROM transfers WHERE code = 'card_extra'"),
+    ("ledger_card_clearing", "UPDATE attempts SET amount_ore = amount_ore + 1 WHERE credited"),
     ("balances", "UPDATE balances SET open_since = NULL WHERE unbilled_ore = 4000"),
     ("balances", "UPDATE balances SET open_since = open_since + interval '90 days' WHERE unbilled_ore = 4000"),
     ("balances", "UPDATE balances SET open_since = '2026-01-01' WHERE unbilled_count = 0"),
