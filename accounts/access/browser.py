@@ -13,7 +13,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from flask import g, redirect, request, session, url_for
+from flask import current_app, g, redirect, request, session, url_for
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
+from werkzeug.wrappers import Response
 
 from accounts.access.principal import Principal, from_claims
 from config.clock import now_utc
@@ -49,7 +52,10 @@ def signed_in_principal() -> Principal | None:
         return None
     now = int(now_utc().timestamp())
     if now - since > LONGEST.total_seconds() or now - seen > IDLE.total_seconds():
+        language = session.get("language")
         session.clear()
+        if language is not None:
+            session["language"] = language  # no secret, and they are about to be told that they were signed out
         return None
     if now - seen > 60:
         session["seen"] = now
@@ -63,8 +69,8 @@ def signed_in_principal() -> Principal | None:
 def signed_in(*roles: str, otherwise: str | None = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Let only these roles see a page; sets ``principal()``.
 
-    Nobody signed in: a GET is sent to the endpoint ``otherwise`` with ``next``, anything else is 401. Another
-    role: 403.
+    Nobody signed in: a GET is sent to the endpoint ``otherwise`` with ``next``, a form as ``sent_to_sign_in`` says;
+    without ``otherwise`` it is 401. Another role: 403.
     """
 
     def decorate(view: Callable[P, R]) -> Callable[P, R]:
@@ -80,9 +86,40 @@ def signed_in(*roles: str, otherwise: str | None = None) -> Callable[[Callable[P
             g.principal = who
             return view(*args, **kwargs)
 
+        wrapper.sign_in = otherwise  # type: ignore[attr-defined]  # read by sent_to_sign_in
         return wrapper
 
     return decorate
+
+
+def sent_to_sign_in() -> Response | None:
+    """Return where to send a form that needs somebody signed in, when nobody is (any more); else None.
+
+    Nothing of the form is done, then or later: after signing in one is back on a page that can be read. What is
+    said stands in the address, not in a flash: a form from another site comes without our cookie, and setting one
+    would sign people out.
+    """
+    view = current_app.view_functions.get(request.endpoint or "")
+    place: str | None = getattr(view, "sign_in", None)
+    if place is None or signed_in_principal() is not None:
+        return None
+    return redirect(url_for(place, next=_readable(request.path), signed_out=1), 303)
+
+
+def _readable(path: str) -> str | None:
+    """Return the nearest page at or above a path that can be read with GET; None where there is none."""
+    adapter = current_app.create_url_adapter(request)
+    while adapter is not None and path.strip("/"):
+        try:
+            endpoint, _ = adapter.match(path, method="GET")
+        except RequestRedirect:
+            return path
+        except HTTPException:
+            endpoint = ""
+        if getattr(current_app.view_functions.get(endpoint), "sign_in", None):
+            return path
+        path = path.rstrip("/").rpartition("/")[0]
+    return None
 
 
 def safe_next(target: str | None, otherwise: str) -> str:

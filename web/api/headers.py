@@ -13,8 +13,9 @@ import time
 import structlog
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest, NotFound
+from werkzeug.wrappers import Response as AnyResponse
 
-from accounts.access.browser import check_csrf
+from accounts.access.browser import check_csrf, sent_to_sign_in
 from config import metrics
 from config.settings import Settings
 from web.api.problems import for_programs
@@ -70,14 +71,19 @@ def _begin() -> None:
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
-def _refuse() -> None:
-    """Refuse what no room should have to think of: NUL in an address, and a form without its CSRF token."""
+def _refuse() -> AnyResponse | None:
+    """Refuse what no room should have to think of: NUL in an address, and a form without its CSRF token. Who has been
+    signed out has no valid token either: they are sent to sign in."""
     if "\0" in request.path:
         raise NotFound
     if any("\0" in text for pair in request.args.items(multi=True) for text in pair):
         raise BadRequest
     if request.endpoint and request.method not in SAFE and not for_programs():
+        elsewhere = sent_to_sign_in()
+        if elsewhere is not None:
+            return elsewhere
         check_csrf()
+    return None
 
 
 def _measure(response: Response) -> Response:

@@ -64,8 +64,9 @@ def front() -> str:
 @blp.get("/signin")
 def choose() -> str:
     """Offer people to sign in as; outside a demo, say where signing in comes from."""
+    signed_out = "signed_out" in request.args
     if not http.current_settings().demo:
-        return render_template("signin/provider.html", settings=http.current_settings())
+        return render_template("signin/provider.html", settings=http.current_settings(), signed_out=signed_out)
     query = " ".join(request.args.get("q", "").split())[: queries.LONGEST_QUERY]
     return render_template(
         "signin/choose.html",
@@ -73,6 +74,7 @@ def choose() -> str:
         staff=() if query else STAFF,
         query=query,
         next=browser.safe_next(request.args.get("next"), ""),
+        signed_out=signed_out,
     )
 
 

@@ -170,6 +170,27 @@ def test_who_is_not_signed_in_is_sent_to_sign_in(world: Desk) -> None:
     assert "/signin" in answer.headers["Location"]
 
 
+def test_a_form_after_the_session_has_run_out_leads_to_signing_in_and_back(world: Desk) -> None:
+    pages = {
+        "/agreements/{number}/reopen": "/agreements/{number}",
+        "/agreements/{number}/deliveries/1/again": "/agreements/{number}",
+        "/agreements/{number}/close": "/agreements/{number}/close",
+        "/payments/1/assign": "/payments/1",
+        "/books/audit": "/books",
+    }
+    for form, page in pages.items():
+        browser = world.browser("lead")
+        with browser.client.session_transaction() as held:
+            held["seen"] -= 3 * 60 * 60
+        answer = browser.post(address(world, form), channel="phone")
+        place = f"/signin?next=/support{address(world, page)}&signed_out=1"
+        assert (answer.status_code, answer.headers["Location"]) == (303, place)
+        assert "Du var logget ut, og ingenting ble endret." in said(browser.client.get(place))
+    assert world.trail(f"agreement:{world.number}") == []
+    missing = world.app.test_client().post("/support/nothing/here")
+    assert missing.status_code == 404
+
+
 @pytest.mark.parametrize("by", ["number", "invoice", "kid", "plate", "email", "customer"])
 def test_one_hit_leads_straight_to_the_agreement(world: Desk, by: str) -> None:
     customer = world.books.one("SELECT number FROM customers")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from accounts.vehicles.models import Registration
 from config.settings import Settings
 from tests.browser.world import People
-from tests.integration.web.mypage.pages import post, read, sign_in
+from tests.integration.web.mypage.pages import count, post, read, sign_in
 from web.app import create_app
 
 PAGES = ("", "/invoices", "/passages", "/vehicles", "/card", "/welcome")
@@ -136,10 +136,64 @@ class TestWhoSeesWhat:
             if rule.endpoint.split(".")[0] in ("mypage", "signin") and "POST" in (rule.methods or ())
         ]
         assert len(rules) >= 11
+        known: dict[str, Any] = {"number": people.invoiced.number, "registration_id": 1}
         with app.test_request_context():
             for rule in rules:
-                known: dict[str, Any] = {"number": people.invoiced.number, "registration_id": 1}
+                path = app.url_for(rule.endpoint, **{name: known[name] for name in rule.arguments})
+                if not rule.endpoint.startswith("mypage.") or rule.endpoint == "mypage.create":
+                    assert client.post(path).status_code == 403, path
+                    continue
+                for answer in (client.post(path), post(client, path, "/signin")):
+                    assert answer.status_code == 303, path
+                    assert answer.headers["Location"].startswith("/signin?next=/mypage"), path
+        assert "csrf_token" in client.get("/signin").text
+        sign_in(client, people.invoiced)
+        with app.test_request_context():
+            for rule in rules:
                 path = app.url_for(rule.endpoint, **{name: known[name] for name in rule.arguments})
                 assert client.post(path).status_code == 403, path
-                if rule.endpoint.startswith("mypage.") and rule.endpoint != "mypage.create":
-                    assert post(client, path, "/signin").status_code == 401, path
+
+
+class TestBeingSignedOutMeanwhile:
+    @pytest.mark.parametrize(
+        ("form", "page"),
+        [
+            ("/card/register", "/card"), ("/vehicles", "/vehicles"),
+            ("/vehicles/{car}/remove", "/vehicles/{car}/remove"),
+        ],
+    )  # fmt: skip
+    def test_a_form_leads_to_signing_in_and_back_and_does_nothing(
+        self, client: FlaskClient, people: People, session: Session, form: str, page: str
+    ) -> None:
+        car = session.scalars(
+            select(Registration.id).where(Registration.agreement_id == people.invoiced.agreement_id).limit(1)
+        ).one()
+        mine = f"/mypage/{people.invoiced.number}"
+        sign_in(client, people.invoiced)
+        with client.session_transaction() as held:
+            held["seen"] -= 3 * 60 * 60
+            held["language"] = "en"
+            token = held["csrf"]
+        before = count(session, Registration)
+        fields = {"csrf_token": token, "plate": "EL99999", "from": "now", "country": "NO"}
+        answer = client.post((mine + form).format(car=car), data=fields)
+        there = (mine + page).format(car=car)
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"/signin?next={there}&signed_out=1")
+        assert "You had been signed out, and nothing was changed." in read(client.get(answer.headers["Location"]))
+        back = post(client, "/signin", answer.headers["Location"], customer=people.invoiced.customer_number, next=there)
+        assert back.headers["Location"] == there
+        assert client.get(there).status_code == 200
+        session.rollback()
+        assert count(session, Registration) == before
+        assert session.get_one(Registration, car).valid_to is None
+
+    def test_without_a_cookie_none_is_set_so_that_no_other_site_can_sign_people_out(
+        self, client: FlaskClient, people: People
+    ) -> None:
+        answer = client.post(f"/mypage/{people.invoiced.number}/card/register")
+        assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (303, [])
+
+    def test_it_is_said_outside_a_demo_too(self, settings: Settings, engine: Engine, people: People) -> None:
+        client = create_app(replace(settings, demo=False), engine).test_client()
+        answer = client.post(f"/mypage/{people.invoiced.number}/card/register", follow_redirects=True)
+        assert "Du var logget ut, og ingenting ble endret." in read(answer)
