@@ -41,7 +41,7 @@ from config.http_fields import (
     whole,
 )
 from config.http_pages import Page, PageQuery, page_of, paged
-from config.http_versions import check_if_match, etag, if_match
+from config.http_versions import check_if_match, check_new, etag, if_match, if_match_unless_new
 from config.settings import Settings
 
 __all__ = [
@@ -54,6 +54,7 @@ __all__ = [
     "allow_content",
     "attach",
     "check_if_match",
+    "check_new",
     "choice",
     "country",
     "current_session",
@@ -64,6 +65,7 @@ __all__ = [
     "etag",
     "flag",
     "if_match",
+    "if_match_unless_new",
     "instant",
     "json",
     "list_of",

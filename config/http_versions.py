@@ -1,4 +1,5 @@
-"""Changing what one has read: ``ETag`` made from a row's ``version``, checked by ``If-Match``.
+"""Changing what one has read: ``ETag`` made from a row's ``version`` (a number, or what it says in short), checked
+by ``If-Match``.
 
 ``If-Match`` is demanded (428 without it) and compared strongly (412 when the row has changed). Lock the row
 (``FOR UPDATE``) before checking, or let the verb compare-and-set: else two that read the same both write.
@@ -19,7 +20,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def etag(version: int) -> dict[str, str]:
+def etag(version: int | str) -> dict[str, str]:
     """Return the header to answer with: ``return agreement, http.etag(agreement.version)``."""
     return {"ETag": f'"{version}"'}
 
@@ -35,7 +36,18 @@ def if_match(view: Callable[P, R]) -> Callable[P, R]:
     return document(wrapper, parameters=[_HEADER])
 
 
-def check_if_match(version: int) -> None:
+def if_match_unless_new(view: Callable[P, R]) -> Callable[P, R]:
+    """Document that the operation needs ``If-Match`` where the thing exists; the view checks, see ``check_new``."""
+    return document(view, parameters=[_HEADER_UNLESS_NEW])
+
+
+def check_new() -> None:
+    """Refuse with 412 when the caller read what turned out not to be there."""
+    if "If-Match" in request.headers:
+        raise PreconditionFailed("There is no such thing any more; read again and decide anew.")
+
+
+def check_if_match(version: int | str) -> None:
     """Refuse with 412 when the caller read another version, with 428 when it does not say which."""
     _demand()
     wanted = request.if_match
@@ -68,4 +80,10 @@ _HEADER = {
     "description": "The ETag of what was read. Missing: 428; changed meanwhile: 412.",
     "schema": {"type": "string", "example": '"3"'},
     "example": '"3"',
+}
+
+_HEADER_UNLESS_NEW = _HEADER | {
+    "required": False,
+    "description": "The ETag of what was read; left out for what is new. Missing for what exists: 428; changed "
+    "meanwhile, or not there: 412.",
 }

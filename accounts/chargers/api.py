@@ -37,23 +37,29 @@ class OneCharger(MethodView):
 
     @require(*READERS)
     @blp.response(200, ChargerSchema)
-    def get(self, code: str) -> Charger:
+    def get(self, code: str) -> tuple[Charger, dict[str, str]]:
         """Show a charger."""
-        return queries.charger(http.current_session(), code)
+        charger = queries.charger(http.current_session(), code)
+        return charger, http.etag(charger.version)
 
     @require("operator")
+    @http.if_match_unless_new
     @blp.arguments(ChargerSchema)
     @blp.response(200, ChargerSchema)
     @blp.problems(409)
-    def put(self, given: dict[str, Any], code: str) -> tuple[Charger, int]:
-        """Add a charger or change it.
+    def put(self, given: dict[str, Any], code: str) -> tuple[Charger, int, dict[str, str]]:
+        """Add a charger, or change the one that was read.
 
         A new one is told at once of every agreement that is blocked or ended. 201 when it is new, else 200.
         """
         session, now = http.current_session(), http.request_now()
-        charger, new = keep.keep_charger(session, keep.ChargerGiven(code=code, **given), now)
+        charger, new = keep.keep_charger(
+            session, keep.ChargerGiven(code=code, **given), now, lambda known: http.check_if_match(known.version)
+        )
+        if new:
+            http.check_new()
         trail.record(session, principal(), "charger.keep", f"charger:{charger.code}", now, detail={"new": new})
-        return charger, 201 if new else 200
+        return charger, 201 if new else 200, http.etag(charger.version)
 
 
 @blp.route("/chargers/<string:code>/stations")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, text
@@ -39,15 +39,21 @@ class StationGiven:
     project: str
 
 
-def keep_charger(session: Session, given: ChargerGiven, now: dt.datetime) -> tuple[Charger, bool]:
-    """Add a charger or change the one of that code; return it and whether it is new.
+def keep_charger(
+    session: Session, given: ChargerGiven, now: dt.datetime, check: Callable[[Charger], None] | None = None
+) -> tuple[Charger, bool]:
+    """Add a charger or change the one of that code; return it and whether it is new. ``check`` is called with a known
+    one, locked, before it is changed, and may raise.
 
     A new one is told at once of every agreement that is blocked or ended: what it had never been told of, it
     could not refuse. Raises Invalid; Conflict when the kind of a known charger would change.
     """
     values = _checked(given)
-    known = session.scalar(select(Charger).where(Charger.code == given.code).with_for_update(key_share=True))
+    query = select(Charger).where(Charger.code == given.code).with_for_update(key_share=True)
+    known = session.scalar(query.execution_options(populate_existing=True))
     if known is not None:
+        if check is not None:
+            check(known)
         if known.kind != values["kind"]:
             raise Conflict(f"{given.code} is a {known.kind} charger; its kind cannot change.", slug="charger-kind")
         for name, value in values.items():
@@ -58,7 +64,7 @@ def keep_charger(session: Session, given: ChargerGiven, now: dt.datetime) -> tup
     session.execute(text("LOCK TABLE publications IN SHARE ROW EXCLUSIVE MODE"))
     made = session.scalar(insert(Charger).values(values).on_conflict_do_nothing().returning(Charger))
     if made is None:  # another request added it while we waited
-        return keep_charger(session, given, now)
+        return keep_charger(session, given, now, check)
     _tell_newcomer(session, made.id, now)
     return made, True
 

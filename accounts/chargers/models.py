@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Integer, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -21,6 +23,12 @@ class Charger(Base):
     org_no: Mapped[Str | None]
     email: Mapped[Str | None]
     phone: Mapped[Str | None]
+
+    @property
+    def version(self) -> str:
+        """What it says, in short: another text for every change, so that nobody's is lost."""
+        said = (self.code, self.name, self.kind, self.org_no, self.email, self.phone)
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
 class Station(Base):

@@ -266,7 +266,9 @@ def test_chargers_are_kept_by_operators(world: World) -> None:
     operator = world.bearer("operator")
     body = {"name": "Kyst AS", "kind": "toll", "email": "post@kyst.no"}
     assert world.done("PUT", "/v1/chargers/KYST", 201, operator, **body)["org_no"] is None
-    assert world.done("PUT", "/v1/chargers/KYST", 200, operator, **body)["code"] == "KYST"
+    made = world.ask("GET", "/v1/chargers/KYST", operator).headers["ETag"]
+    read = {**operator, "If-Match": made}
+    assert world.done("PUT", "/v1/chargers/KYST", 200, read, **body)["code"] == "KYST"
     assert world.ask("PUT", "/v1/chargers/KYST", world.agent, json=body).status_code == 403
     assert world.done("PUT", "/v1/chargers/kyst", 422, operator, **body)["errors"][0]["field"] == "code"
     stations = [{"code": "1", "name": "Tunnelen", "project": "P"}, {"code": "2", "name": "Brua", "project": "P"}]
@@ -277,3 +279,24 @@ def test_chargers_are_kept_by_operators(world: World) -> None:
     assert world.got(f"/v1/chargers/KYST/stations?after={first['next']}", operator)["items"] == stations[1:]
     assert [one["code"] for one in world.got("/v1/chargers", world.agent)["items"]] == ["FJELL", "FJORD", "KYST"]
     assert world.ask("GET", "/v1/chargers/NONE", operator).status_code == 404
+
+
+def test_a_charger_is_changed_only_by_who_read_it_as_it_is(world: World) -> None:
+    operator, path = world.bearer("operator"), "/v1/chargers/KYST"
+    body = {"name": "Kyst AS", "kind": "toll"}
+    assert (
+        world.done("PUT", path, 412, {**operator, "If-Match": '"1"'}, **body)["type"] == "/problems/changed-meanwhile"
+    )
+    assert world.ask("GET", path, operator).status_code == 404
+    made = world.ask("PUT", path, operator, json=body)
+    tag = world.ask("GET", path, operator).headers["ETag"]
+    assert (made.status_code, made.headers["ETag"]) == (201, tag)
+    assert world.done("PUT", path, 428, operator, **body)["type"] == "/problems/precondition-required"
+    changed = world.ask("PUT", path, {**operator, "If-Match": tag}, json={**body, "name": "Kysten AS"})
+    assert changed.status_code == 200
+    assert changed.headers["ETag"] != tag
+    world.done("PUT", path, 412, {**operator, "If-Match": tag}, **body)
+    assert world.got(path, operator)["name"] == "Kysten AS"
+    entry = world.client.get("/openapi.json").get_json()["paths"]["/v1/chargers/{code}"]["put"]
+    assert {"412", "428"} <= entry["responses"].keys()
+    assert [one["required"] for one in entry["parameters"] if one["name"] == "If-Match"] == [False]
