@@ -110,7 +110,7 @@ def _book(
     transactions = sum(len(a.transactions) for t in file.transmissions for a in t.assignments)
     transactions += sum(1 for fault in file.faults if fault.number is not None)
     file_id = _keep(session, digest, name, content, now, transactions=transactions, sum_ore=total)
-    _cover(session, file_id, file)
+    _cover(session, file_id, file, through=today - dt.timedelta(days=1))
     inserted = match.insert(session, file_id, today, now)
     session.execute(
         text("UPDATE bank_files SET repeated = :repeated WHERE id = :id"),
@@ -167,8 +167,12 @@ def _keep(
     return file_id
 
 
-def _cover(session: Session, file_id: int, file: OcrFile) -> None:
-    """Note through which value date each account has now been read (an assignment without any date tells nothing)."""
+def _cover(session: Session, file_id: int, file: OcrFile, *, through: dt.date) -> None:
+    """Note through which value date each account has now been read (an assignment without any date tells nothing).
+
+    Never later than ``through``, the day before the file is read: a payment may be dated ahead, and what is paid on a
+    day that is not over, or has not begun, cannot all be in a file yet.
+    """
     rows = [
         {
             "file": file_id,
@@ -176,12 +180,12 @@ def _cover(session: Session, file_id: int, file: OcrFile) -> None:
             "agreement": a.agreement_id,
             "number": str(a.number),
             "account": a.account,
-            "last": a.last_date or a.date,
+            "last": min(last, through),
             "sum": a.sum_ore,
         }
         for t in file.transmissions
         for a in t.assignments
-        if a.last_date or a.date
+        if (last := a.last_date or a.date)
     ]
     if rows:
         session.execute(

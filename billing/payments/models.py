@@ -46,6 +46,7 @@ class BankAssignment(Base):
     number: Mapped[Str]
     account: Mapped[Str]
     last_date: Mapped[dt.date]
+    """The bank's, but never later than the day before the file was read."""
     sum_ore: Mapped[Ore]
 
 

@@ -58,6 +58,17 @@ def test_blocked_when_the_file_that_can_hold_the_due_date_has_been_read(books: B
     books.prove(noon(DUE + 2 * DAY))
 
 
+def test_a_date_ahead_does_not_say_that_the_account_has_been_read_that_far(books: Books, invoice: Invoice) -> None:
+    """The reader lets some days ahead pass; what is paid on the days between cannot have been seen."""
+    books.receive(books.file(BankPayment("", 100, DUE + 2 * DAY)), DUE)  # read on the due date
+    assert find_reach(books.session, [OURS], DUE + DAY).read == DUE - DAY
+    assert judge(books, DUE + DAY) == 0
+    assert books.standing(invoice.agreement) == "open"
+    books.pay(invoice.kid, 10_000, DUE)  # in time, in the next file
+    assert judge(books, GRACE_OVER) == 0
+    books.prove(noon(GRACE_OVER))
+
+
 def test_without_any_file_blocked_when_the_grace_is_over_and_said(books: Books, invoice: Invoice) -> None:
     assert judge(books, GRACE_OVER - DAY) == 0
     reached = find_reach(books.session, [OURS], GRACE_OVER)
