@@ -1,4 +1,8 @@
-"""`brikke serve`, `brikke worker`, `brikke scheduler`: the processes of production."""
+"""`brikke serve`, `brikke worker`, `brikke scheduler`: the processes of production.
+
+Nothing here imports the rooms at its top: they import prometheus_client, which reads when it is imported in which
+folder it counts, and ``count_together`` says that first.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,8 @@ from typing import Any
 
 import click
 
-from billing.schedule import SCHEDULE
 from commands import base
 from config import logging, settings
-from config.jobs import JobContext
 from config.runtime import open_runtime
 from config.settings import Settings
 
@@ -66,18 +68,19 @@ def _gunicorn(loaded: Settings) -> None:
 def count_together(loaded: Settings) -> None:
     """Let all web and worker processes of this machine count in one folder, so that any of them can be asked.
 
-    prometheus_client reads the variable when it is imported, which has happened: so this process begins again
-    with it, under the same process id.
+    Call it before anything imports prometheus_client, which reads the variable then and never again. Raises
+    RuntimeError when that has happened.
     """
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         return
+    if "prometheus_client" in sys.modules:
+        raise RuntimeError("prometheus_client was imported before it was told where to count")
     folder = loaded.var / "metrics"
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.glob("*.db"):
         if not Path(f"/proc/{file.stem.rpartition('_')[2]}").exists():  # of a process that has ended
             file.unlink(missing_ok=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    os.execv(sys.executable, [sys.executable, "-m", "app", *sys.argv[1:]])  # noqa: S606 - our own program
 
 
 def forget_metrics(_server: Any, worker: Any) -> None:
@@ -92,9 +95,11 @@ def forget_metrics(_server: Any, worker: Any) -> None:
 @base.guarded
 def worker(as_json: bool) -> None:
     """Do the queue's work until told to stop."""
+    count_together(settings.load())
+    from billing.schedule import SCHEDULE
+    from config.jobs import JobContext
     from config.worker import run_worker
 
-    count_together(settings.load())
     with base.runtime() as runtime:
         context = JobContext(runtime.sessions, runtime.settings)
         run_worker(runtime.url, runtime.engine, context, SCHEDULE)
@@ -106,6 +111,8 @@ def worker(as_json: bool) -> None:
 @base.guarded
 def scheduler(as_json: bool) -> None:
     """Start jobs as business time comes to them, until told to stop."""
+    from billing.schedule import SCHEDULE
+    from config.jobs import JobContext
     from config.worker import run_scheduler
 
     with base.runtime() as runtime:

@@ -1,7 +1,7 @@
 """Figures for Prometheus: what every room counts, without names, numbers or anything else of a person.
 
-With several web processes each writes its own file in the folder PROMETHEUS_MULTIPROC_DIR (`brikke serve` sets
-it before this module is imported), and a scrape adds them up.
+With several web processes each writes its own file in the folder PROMETHEUS_MULTIPROC_DIR (`brikke serve` and
+`brikke worker` set it before this module is imported), and a scrape adds them up.
 """
 
 from __future__ import annotations
