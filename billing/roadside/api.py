@@ -88,7 +88,7 @@ def _check_size(body: BinaryIO, form: str) -> None:
     if form == "json":
         most = settings.max_batch_json
         try:
-            count = len(json_array.elements(body))
+            count = json_array.count(body)
         except BrokenFile:
             count = 0  # the format says what is wrong with it, and at which line
     else:

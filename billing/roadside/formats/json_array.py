@@ -21,11 +21,18 @@ LARGEST = 64 * 1024 * 1024
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _DECODER = msgspec.json.Decoder(Sent)
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-"""A string, or what is left after a quote that is never closed: so every byte is looked at once."""
-_BRACKET = re.compile(rb"[\[{\]}]")
+_HARMLESS = bytes(
+    ord(" ") if byte in b"\t\n\r" else byte if 32 <= byte < 127 and byte != ord("\\") else ord("x")
+    for byte in range(256)
+)
+"""Each byte as it may stand in a string. Outside one, blanks stay blank and what was wrong stays wrong."""
+_BRACKETS = re.compile(rb'(?:[^"\[{\]}]++|"[^"]*+(?:"|\Z))*+(?:([\[{]++)|([\]}]++)|\Z)')
+"""The next brackets in a row that all open or all close, and what is before them, strings as a whole; or the rest.
+It matches wherever it begins, and gives nothing back: no byte is looked at twice."""
 _DEEPEST = 3
 """Arrays and objects around a value of a sound record: the array, the record, its flags."""
+_ROWS, _BYTES_A_ROW = 100_000, 32
+"""So many rows of brackets are looked at, and one more for so many bytes; sound records have fewer."""
 _BYTE = re.compile(r" \(byte (\d+)\)$")
 
 
@@ -41,28 +48,38 @@ def parse(stream: BinaryIO) -> Iterator[Item]:
 
 def elements(stream: BinaryIO) -> list[bytes]:
     """Return the texts of an array's elements, sound or not. Raises BrokenFile where they cannot be told apart."""
+    text = _read(stream)
+    plain, decoded = _decode(text)
+    return [bytes(element) for element in decoded] if plain is text else _split(text, plain, decoded)
+
+
+def count(stream: BinaryIO) -> int:
+    """Return how many elements an array has, and cut none of them out. Raises BrokenFile as ``elements`` does."""
+    return len(_decode(_read(stream))[1])
+
+
+def _read(stream: BinaryIO) -> bytes:
     text = stream.read(LARGEST + 1).removeprefix(BOM)
     if len(text) > LARGEST:
         raise BrokenFile(1, f"an array over {LARGEST} bytes; send JSON Lines instead")
+    return text
+
+
+def _decode(text: bytes) -> tuple[bytes, list[msgspec.Raw]]:
+    """Return an array's elements and the text they are of: its own, or where one cannot be read the same with its
+    insides made harmless, byte for byte. All of it is read thrice at most, whatever is in it."""
     try:
-        return [bytes(element) for element in _ARRAY.decode(text)]
+        return text, _ARRAY.decode(text)
     except msgspec.ValidationError:
         raise BrokenFile(1, "is not an array of records") from None
     except (msgspec.DecodeError, RecursionError):
-        return _apart(text)
-
-
-def _apart(text: bytes) -> list[bytes]:
-    """Return the elements of an array one of which cannot be read: with the same text, its insides made harmless."""
-    plain = _STRING.sub(lambda found: _blank(len(found[0])) if len(found[0]) > 1 else found[0], text)
+        plain = _harmless(text)
     try:
         try:
-            decoded = _ARRAY.decode(plain)
+            return plain, _ARRAY.decode(plain)
         except RecursionError:
-            if plain.count(b"[") != plain.count(b"]"):  # said at once: a body may be nothing but brackets
-                raise
             plain = _shallow(plain)
-            decoded = _ARRAY.decode(plain)
+            return plain, _ARRAY.decode(plain)
     except RecursionError:
         raise BrokenFile(1, "is nested too deeply") from None
     except msgspec.ValidationError:
@@ -72,32 +89,43 @@ def _apart(text: bytes) -> list[bytes]:
         at = _BYTE.search(said)
         line = text.count(b"\n", 0, int(at[1])) + 1 if at else text.count(b"\n") + 1
         raise BrokenFile(line, said) from None
-    found, end = [], 0
+
+
+def _harmless(text: bytes) -> bytes:
+    """Return a text, byte for byte as long, in whose strings nothing is wrong and no quote is escaped."""
+    return text.replace(b"\\\\", b"xx").replace(b'\\"', b"xx").translate(_HARMLESS)
+
+
+def _split(text: bytes, plain: bytes, decoded: list[msgspec.Raw]) -> list[bytes]:
+    """Return of a text what stands where the elements of its harmless twin are."""
+    found, end = [], plain.index(b"[") + 1
     for element in decoded:
         raw = bytes(element)
-        # Between elements is nothing that an element begins with, but the array's own bracket at the very start.
-        start = plain.index(raw, end or plain.index(b"[") + 1)
+        # Between elements is nothing that an element begins with.
+        start = plain.index(raw, end)
         end = start + len(raw)
         found.append(text[start:end])
     return found
 
 
-def _blank(length: int) -> bytes:
-    """Return a sound string of so many bytes, quotes included."""
-    return b'"' + b"x" * (length - 2) + b'"'
-
-
 def _shallow(plain: bytes) -> bytes:
-    """Return a text whose strings are blank with a string, as long, for all that is nested deeper than any record."""
+    """Return a harmless text with a string, as long, for all that is nested deeper than any record. Raises
+    RecursionError for more brackets than so many records have: each row of them costs us."""
     out = bytearray(plain)
     depth = start = 0
-    for found in _BRACKET.finditer(plain):
-        if found[0] in b"[{":
-            depth += 1
-            if depth == _DEEPEST + 1:
-                start = found.start()
-        else:
-            depth -= 1
-            if depth == _DEEPEST:
-                out[start : found.end()] = _blank(found.end() - start)
+    most = _ROWS + len(plain) // _BYTES_A_ROW
+    for row, found in enumerate(_BRACKETS.finditer(plain)):
+        if row > most:
+            raise RecursionError
+        if not found.lastindex:
+            break
+        opening = found.lastindex == 1
+        first, end = found.span(found.lastindex)
+        after = depth + (end - first if opening else first - end)
+        if depth <= _DEEPEST < after:
+            start = first + _DEEPEST - depth
+        elif after <= _DEEPEST < depth:
+            stop = first + depth - _DEEPEST
+            out[start:stop] = b'"' + b"x" * (stop - start - 2) + b'"'
+        depth = after
     return bytes(out)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from billing.passages.incoming import Item
 from billing.passages.rules import Fault, Sent
-from billing.roadside.formats import FORMATS, BrokenFile, by_name
+from billing.roadside.formats import FORMATS, BrokenFile, by_name, json_array
 from billing.roadside.formats.broken import LONGEST_LINE
 
 GOOD: dict[str, Any] = {
@@ -124,6 +125,87 @@ def test_an_element_that_is_no_record_costs_only_itself(bad: bytes) -> None:
     assert [item.raw for item in items] == [good, bad, bad, other]
     assert [fault(item)[0] for item in items[1:3]] == ["invalid_record"] * 2
     assert [item.sent.id for item in items if isinstance(item.sent, Sent)] == ["A-1", "A, [3]"]
+
+
+class Counted:
+    """Stands for something that works, and counts how often it is asked."""
+
+    def __init__(self, real: Any, name: str, *, each: bool = False) -> None:
+        self._real, self._each, self.calls = getattr(real, name), each, 0
+        setattr(self, name, self._answer)
+
+    def _answer(self, *given: Any) -> Any:
+        self.calls += not self._each
+        answer = self._real(*given)
+        return self._one_by_one(answer) if self._each else answer
+
+    def _one_by_one(self, answers: Any) -> Any:
+        for answer in answers:
+            self.calls += 1
+            yield answer
+
+
+@pytest.fixture
+def rows(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """Counts the rows of brackets that are looked at."""
+    counted = Counted(json_array._BRACKETS, "finditer", each=True)
+    monkeypatch.setattr(json_array, "_BRACKETS", counted)
+    return counted
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """Counts how often a whole array is decoded."""
+    counted = Counted(json_array._ARRAY, "decode")
+    monkeypatch.setattr(json_array, "_ARRAY", counted)
+    return counted
+
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("body", "most"),
+    [
+        (b"[" + b"[" * MIB + b"]" * MIB + b"]", 3),
+        (b"[" * MIB, 3),
+        (b"[" + b",".join([b"[" * 2000 + b"]" * 2000] * 100) + b"]", 202),
+        (b'["' + b"[" * MIB + b'",' + b"[" * 5000 + b"]" * 5000 + b"]", 4),
+        (b'["\\ud83d"' + b',""' * MIB + b"]", 0),
+        (b'["\\ud83d' + b'\\"' * MIB + b'"]', 0),
+        (b"[" + b'"' * MIB, 0),
+    ],
+    ids=["deep", "brackets", "deep-ones", "in-a-string", "strings", "escapes", "quotes"],
+)
+def test_a_hostile_array_is_read_thrice_at_most(body: bytes, most: int, rows: Counted, decoded: Counted) -> None:
+    with suppress(BrokenFile):
+        json_array.count(io.BytesIO(body))
+    assert decoded.calls <= 3
+    assert rows.calls <= most
+
+
+def test_more_brackets_than_records_have_are_not_looked_at(rows: Counted) -> None:
+    body = b"[" + b"[" * 5000 + b"]" * 5000 + b",[],{}" * MIB + b"]"
+    with pytest.raises(BrokenFile, match="nested too deeply"):
+        json_array.elements(io.BytesIO(body))
+    assert rows.calls < 400_000
+    sound = line(flags=[], id="1").encode()
+    many = b"[" + b"[" * 5000 + b"]" * 5000 + (b"," + sound) * 150_000 + b"]"
+    assert len(json_array.elements(io.BytesIO(many))) == 150_001
+
+
+@given(data=st.binary(max_size=60).map(lambda data: data + b'"x' * (len(data) % 3)), at=st.integers(0, 20))
+def test_brackets_are_found_wherever_one_begins(data: bytes, at: int) -> None:
+    """One that could fail would be tried again from every byte of what is left."""
+    assert json_array._BRACKETS.match(data, min(at, len(data))) is not None
+
+
+def test_counting_cuts_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: Any) -> list[bytes]:
+        raise AssertionError("an array that is too long must not be cut up first")
+
+    monkeypatch.setattr(json_array, "_split", cut)
+    assert json_array.count(io.BytesIO(b'["\\ud83d"' + b",1" * 1000 + b"]")) == 1001
 
 
 def test_a_broken_record_keeps_its_id_where_it_can_be_read() -> None:
