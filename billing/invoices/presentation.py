@@ -74,7 +74,7 @@ class PassageRow:
 
 @dataclass(frozen=True, slots=True)
 class FeeRow:
-    """A fee, interest or cost that is no passage. `text_key` is a key of `words.FEES`."""
+    """A fee or cost that is no passage. `text_key` is a key of `words.FEES`."""
 
     text_key: str
     amount_ore: int

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from billing.invoices import words
 from billing.invoices.models import Document, DocumentLine
 from billing.invoices.presentation import (
     CardPaid,
@@ -29,12 +30,15 @@ from billing.passages.rules import flag_names
 from config.clock import to_oslo
 
 TERMS: Mapping[str, str] = {
-    "nb": "Betal innen forfall og bruk KID. Er fakturaen ikke betalt da, stenges avtalen for passering til alt som er "
-    "forfalt er betalt og du har tatt kontakt med oss. Spørsmål? Se kontaktopplysningene øverst.",
-    "en": "Pay by the due date and use the KID. If the invoice is not paid by then, the agreement is closed to traffic "
-    "until everything due is paid and you have contacted us. Questions? See our contact details above.",
+    "nb": "Betal innen forfallsdatoen og bruk KID. Gjør du ikke det, stenges avtalen for passering en av de nærmeste "
+    "bankdagene. Mens den er stengt, kommer passeringer ikke på avtalen, og operatørene kan kreve full pris av "
+    "kjøretøyets eier. Den åpnes når alt forfalt er betalt og du har tatt kontakt med oss. Spørsmål? Se "
+    "kontaktopplysningene øverst.",
+    "en": "Pay by the due date and use the KID. If you do not, the agreement is closed to traffic within a few bank "
+    "days. While it is closed, passages are not taken on it, and the operators may charge the vehicle's owner the full "
+    "price. It opens when everything due is paid and you have contacted us. Questions? See our contact details above.",
 }
-FEES = frozenset({"card_fee"})
+FEES = frozenset(words.FEES["nb"])
 NO_PLATE = "–"
 
 _PASSAGES = """

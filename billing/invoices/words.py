@@ -53,7 +53,6 @@ LABELS = _frozen(
         "ferry": "Ferge",
         "sum": "Sum",
         "all_vehicles": "Alle kjøretøy",
-        "fees": "Gebyrer og renter",
         "total": "Sum inkl. mva.",
         "credit_used": "Brukt tilgodehavende",
         "already_paid": "Allerede betalt",
@@ -122,7 +121,6 @@ LABELS = _frozen(
         "ferry": "Ferry",
         "sum": "Sum",
         "all_vehicles": "All vehicles",
-        "fees": "Fees and interest",
         "total": "Total incl. VAT",
         "credit_used": "Credit used",
         "already_paid": "Already paid",
@@ -197,30 +195,8 @@ ALIASES = MappingProxyType(
 )
 """Other names chargers give the same flag."""
 
-FEES = _frozen(
-    {
-        "card_fee": "Kortgebyr, bedriftskort",
-        "invoice_fee": "Fakturagebyr",
-        "paper_fee": "Gebyr for papirfaktura",
-        "reminder_fee": "Purregebyr",
-        "collection_fee": "Gebyr for inkassovarsel",
-        "collection_costs": "Inkassokostnader",
-        "interest": "Forsinkelsesrente",
-        "compensation": "Standardkompensasjon",
-        "tag_fee": "Gebyr for brikke",
-    },
-    {
-        "card_fee": "Card fee, business card",
-        "invoice_fee": "Invoice fee",
-        "paper_fee": "Fee for paper invoice",
-        "reminder_fee": "Reminder fee",
-        "collection_fee": "Fee for collection notice",
-        "collection_costs": "Collection costs",
-        "interest": "Late payment interest",
-        "compensation": "Standard compensation",
-        "tag_fee": "Tag fee",
-    },
-)
+FEES = _frozen({"card_fee": "Kortgebyr, bedriftskort"}, {"card_fee": "Card fee, business card"})
+"""What is charged beside passages: this and nothing else. No interest, no fee for a reminder."""
 
 BRANDS = MappingProxyType(
     {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import datetime as dt
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 
 from accounts.customers import models
 from billing.delivery.words import (
+    TEXTS,
     Bill,
     Sender,
     Told,
@@ -22,6 +24,9 @@ from billing.delivery.words import (
     letter,
     templates,
 )
+from billing.invoices import view
+from billing.invoices import words as invoice
+from billing.invoices.pdf.layout import LONGEST_TEXT
 
 ROOT = Path(__file__).resolve().parents[4]
 SENDER = Sender("Brikke Eksempel AS", "+47 21 00 00 00", "support@brikke.example")
@@ -144,3 +149,19 @@ def test_figures_as_each_language_writes_them() -> None:
     )
     assert account("15030012345") == "1503.00.12345"
     assert "1. mars 2026 kl. 12:30" in letter("closed", told(), SENDER).subject
+
+
+def test_nothing_is_threatened_with_that_is_not_done() -> None:
+    mails = tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+    said = [*(str(mail) for mail in mails.values()), *view.TERMS.values()]
+    said += [text for table in (invoice.LABELS, invoice.FEES) for each in table.values() for text in each.values()]
+    untrue = re.compile(r"renter?\b|\binterest\b|purregebyr|reminder fee|inkasso|debt collection", re.IGNORECASE)
+    assert [text for text in said if untrue.search(text)] == []
+
+
+@pytest.mark.parametrize(("language", "what"), [("nb", "full pris"), ("en", "the full price")])
+def test_what_happens_when_it_is_not_paid_is_said(language: str, what: str) -> None:
+    mails = tomllib.loads(TEXTS.read_text(encoding="utf-8"))
+    said = [str(mails[name][language]) for name in ("reminder", "blocked")] + [view.TERMS[language]]
+    assert all(what in text for text in said)
+    assert len(view.TERMS[language]) <= LONGEST_TEXT
