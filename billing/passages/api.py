@@ -30,7 +30,8 @@ class Passages(MethodView):
         """List passages by when they happened, counter-rows and journeys settled elsewhere among them."""
         session = http.current_session()
         agreement = seen(number)
-        return queries.page(session, agreement.id, **query)
+        period = queries.days(agreement.id, query.pop("since"), query.pop("until"))
+        return queries.page(session, period, **query)
 
 
 @blp.route("/agreements/<int:number>/passages/<int:passage>/credit")

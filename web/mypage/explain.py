@@ -10,6 +10,7 @@ from typing import Any
 from billing.cards.models import Attempt
 from billing.cards.queries import ChargeStory
 from billing.invoices import words as document_words
+from billing.passages.queries import Listed
 from web.words import day, kroner, language, pick, t
 
 _FLAGS: Mapping[str, tuple[str, str]] = {
@@ -51,8 +52,8 @@ def _document_flag(name: str) -> str:
     return document_words.flag("en" if language() == "en" else "nb", name)
 
 
-def fate(row: Any) -> list[str]:
-    """Return what became of a passage, or why a counter-row is there (rows of billing.passages.shown)."""
+def fate(row: Listed) -> list[str]:
+    """Return what became of a passage, or why a counter-row is there (billing.passages.queries.Listed)."""
     said: list[str] = []
     if row.external:
         ref = t(" (avtale {ref})", " (agreement {ref})", ref=row.external_ref) if row.external_ref else ""
@@ -60,7 +61,7 @@ def fate(row: Any) -> list[str]:
             t(
                 "Gjøres opp på tilleggsavtalen din hos {charger}{ref}, ikke her",
                 "Settled on your additional agreement with {charger}{ref}, not here",
-                charger=row.charger,
+                charger=row.charger_name,
                 ref=ref,
             )
         )

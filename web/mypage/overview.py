@@ -18,7 +18,7 @@ from billing.cards.models import Card
 from billing.claims import credit
 from billing.claims.queries import OpenClaim, open_claims
 from billing.claims.rules import is_overdue
-from billing.passages import shown
+from billing.passages import queries as driven
 from billing.passages.models import Balance
 from config import http
 from config.clock import business_date
@@ -104,7 +104,7 @@ def agreements() -> str | Response:
     found = agreements_room.of_customers(session, [customer.id])
     rows = []
     for one in found:
-        balance = shown.balance_of(session, one.id)
+        balance = driven.balance_of(session, one.id)
         operator = chargers.charger(session, one.operator).name if one.operator else None
         rows.append((one, owed(one, balance), operator))
     if len(found) == 1 and not found[0].closed_at:
@@ -121,11 +121,11 @@ def overview(number: int) -> str:
     agreement = own(number)
     session, now = http.current_session(), http.request_now()
     today = business_date(now)
-    balance = shown.balance_of(session, agreement.id)
+    balance = driven.balance_of(session, agreement.id)
     card = cards.card_of(session, agreement.id)
     story = agreements_room.story(session, agreement)
-    lately = shown.Period(agreement.id, now - dt.timedelta(days=366), now + dt.timedelta(days=2))
-    latest = shown.shown(session, lately, after=None, limit=4)
+    lately = driven.Period(agreement.id, since=now - dt.timedelta(days=366))
+    latest = driven.page(session, lately, limit=4, newest_first=True)
     return render_template(
         "mypage/overview.html",
         agreement=agreement,

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from flask import render_template, request
 
 from billing.invoices import listed
-from billing.passages import shown
-from billing.passages.rules import flag_names
+from billing.passages import queries
 from config import http
-from config.clock import business_date, start_of_day
+from config.clock import business_date
 from web.mypage import explain, forms
 from web.mypage.blueprint import blp, customers_only, own
 from web.words import t
@@ -63,8 +62,8 @@ def passages(number: int) -> str:
     agreement = own(number)
     session, today = http.current_session(), business_date(http.request_now())
     period = chosen(today)
-    within = shown.Period(agreement.id, start_of_day(period.first), start_of_day(period.last + dt.timedelta(days=1)))
-    page = shown.shown(session, within, after=request.args.get("after") or None, limit=PAGE)
+    within = queries.days(agreement.id, period.first, period.last)
+    page = queries.page(session, within, after=request.args.get("after") or None, limit=PAGE, newest_first=True)
     this_month = today.replace(day=1)
     return render_template(
         "mypage/passages.html",
@@ -73,8 +72,8 @@ def passages(number: int) -> str:
         period=period,
         months=_months(this_month),
         today=today,
-        sums=shown.sums(session, within),
-        rows=[(row, explain.fate(row), explain.flags(flag_names(row.flags))) for row in page.items],
+        sums=queries.sums(session, within),
+        rows=[(row, explain.fate(row), explain.flags(row.flags)) for row in page.items],
         invoices=listed.numbers(session, sorted({row.claim_id for row in page.items if row.claim_id})),
         next=page.next,
         after=request.args.get("after"),

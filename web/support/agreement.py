@@ -24,7 +24,7 @@ from billing.delivery.desk import Told
 from billing.invoices import listed
 from billing.invoices.render import pdf
 from billing.invoices.words import brand
-from billing.passages import shown
+from billing.passages import queries as driven
 from billing.payments import queries as payments
 from config import http
 from config.clock import business_date
@@ -53,7 +53,7 @@ def _page(
 ) -> Page:
     session, now = http.current_session(), http.request_now()
     today = business_date(now)
-    balance = shown.balance_of(session, one.id)
+    balance = driven.balance_of(session, one.id)
     card = cards.card_of(session, one.id)
     money = owed(one, balance)
     history = agreements.story(session, one)

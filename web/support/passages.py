@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Mapping
 
 from flask import flash, redirect, render_template, request, url_for
@@ -13,12 +12,11 @@ from accounts.agreements.models import Agreement
 from accounts.vehicles import queries as vehicles
 from accounts.vehicles.rules import normalise_plate
 from billing.invoices import listed
-from billing.passages import shown
+from billing.passages import queries
 from billing.passages.credit import credit
-from billing.passages.rules import flag_names
 from config import http
 from config.checks import Wrong
-from config.clock import business_date, start_of_day
+from config.clock import business_date
 from config.problems import Conflict, Invalid
 from web import words
 from web.mypage import explain, forms
@@ -36,17 +34,16 @@ def passages(number: int) -> Page:
     one = looked_at(number, "look_up_passages")
     session, today = http.current_session(), business_date(http.request_now())
     period, plate = chosen(today), _plate()
-    until = start_of_day(period.last + dt.timedelta(days=1))
-    within = shown.Period(one.id, start_of_day(period.first), until, plate)
-    page = shown.shown(session, within, after=request.args.get("after") or None, limit=PAGE)
+    within = queries.days(one.id, period.first, period.last, plate)
+    page = queries.page(session, within, after=request.args.get("after") or None, limit=PAGE, newest_first=True)
     return render_template(
         "support/passages.html",
         agreement=one,
         period=period,
         plate_asked=plate or "",
         plates=sorted({row.plate for row in vehicles.registrations(session, [one.id]) if row.plate}),
-        sums=shown.sums(session, within),
-        rows=[(row, explain.fate(row), explain.flags(flag_names(row.flags))) for row in page.items],
+        sums=queries.sums(session, within),
+        rows=[(row, explain.fate(row), explain.flags(row.flags)) for row in page.items],
         invoices=listed.numbers(session, sorted({row.claim_id for row in page.items if row.claim_id})),
         next=page.next,
         after=request.args.get("after"),
@@ -70,7 +67,7 @@ def credit_form(number: int, passage_id: int) -> Page:
 
 
 def _form(one: Agreement, passage_id: int, values: Mapping[str, str], errors: Mapping[str, str]) -> Page:
-    row = shown.one(http.current_session(), one.id, passage_id)
+    row = queries.one(http.current_session(), one.id, passage_id)
     page = render_template(
         "support/credit.html",
         agreement=one,
@@ -92,7 +89,7 @@ def do_credit(number: int, passage_id: int) -> Page:
     values = forms.given("reason")
     if len(values["reason"]) > LONGEST_REASON:
         return _form(one, passage_id, values, {"reason": forms.mistake("too_long")})
-    known = shown.one(session, one.id, passage_id).taken_back == "credited"
+    known = queries.one(session, one.id, passage_id).taken_back == "credited"
     try:
         credit(session, one.id, passage_id, reason=values["reason"], actor=principal().key, now=now)
     except Invalid as problem:
