@@ -24,6 +24,7 @@ from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
 from billing.cards import outcome
+from billing.cards.failures import Failures
 from billing.cards.gateway import CardGateway, ChargeRequest, GatewayMisuse, Outcome
 from billing.cards.models import Attempt, Card, CardCustomer, Charge
 from billing.cards.outcome import Seller
@@ -216,22 +217,28 @@ def waiting(session: Session, *, now: dt.datetime, after: int = 0) -> list[int]:
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
-    """Charge every card that is due (doorbell and schedule)."""
+    """Charge every card that is due (doorbell and schedule). Raises SomeFailed at the end, the others being charged."""
     del scheduled_for
     gateway, seller = gateway_of(ctx.settings), seller_of(ctx.settings)
     counts: dict[str, int | str] = {"succeeded": 0, "declined": 0, "unknown": 0, "skipped": 0}
     if gateway is None:
         return counts | {"note": "no card gateway is configured"}
-    after = 0
+    failures, looked_at, after = Failures("charge"), 0, 0
     while True:
         with ctx.sessions() as session:
             now = business_now(session)
             ids = waiting(session, now=now, after=after)
         if not ids:
+            failures.tell(looked_at)
             return counts
         # Side by side: most of a charge is waiting for the provider and for the disk.
         with ThreadPoolExecutor(ctx.settings.worker_concurrency, thread_name_prefix="charge") as threads:
             one = partial(charge_one, ctx.sessions, gateway, seller=seller, now=now)
-            for word in threads.map(one, ids):
-                counts[word] = int(counts[word]) + 1
-        after = ids[-1]
+            charged = [(charge_id, threads.submit(one, charge_id)) for charge_id in ids]
+        for charge_id, future in charged:
+            error = future.exception()
+            if error is not None:
+                failures.add(charge_id, error)
+            else:
+                counts[future.result()] = int(counts[future.result()]) + 1
+        looked_at, after = looked_at + len(ids), ids[-1]

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from billing.cards import outcome
 from billing.cards.charge import call, prepared
+from billing.cards.failures import Failures
 from billing.cards.gateway import CardGateway, GatewayMisuse, GatewayUnavailable, Outcome, Unknown
 from billing.cards.models import Attempt
 from billing.cards.outcome import Seller
@@ -91,19 +92,27 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
 
 
 def sweep(ctx: JobContext, *, asked_before: dt.datetime) -> dict[str, int | str]:
-    """Ask about every unknown attempt last asked about before a real instant."""
+    """Ask about every unknown attempt last asked about before a real instant.
+
+    Raises SomeFailed at the end, the others being asked about.
+    """
     gateway, seller = gateway_of(ctx.settings), seller_of(ctx.settings)
     counts: dict[str, int | str] = {"succeeded": 0, "declined": 0, "unknown": 0, "nothing": 0}
     if gateway is None:
         return counts
-    after = 0
+    failures, looked_at, after = Failures("attempt"), 0, 0
     while True:
         with ctx.sessions() as session:
             now = business_now(session)
             ids = unknown(session, asked_before=asked_before, after=after)
         if not ids:
+            failures.tell(looked_at)
             return counts
         for attempt_id in ids:
-            word = sweep_one(ctx.sessions, gateway, attempt_id, seller=seller, now=now)
-            counts[word] = int(counts[word]) + 1
-        after = ids[-1]
+            try:
+                word = sweep_one(ctx.sessions, gateway, attempt_id, seller=seller, now=now)
+            except Exception as error:
+                failures.add(attempt_id, error)
+            else:
+                counts[word] = int(counts[word]) + 1
+        looked_at, after = looked_at + len(ids), ids[-1]

@@ -1,0 +1,119 @@
+"""The job that charges what is due: side by side, each once, and one that fails keeps nobody else waiting."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from billing.cards import charge, sweep
+from billing.cards.failures import SomeFailed
+from billing.cards.gateway import CardGateway, ChargeRequest, Outcome
+from billing.claims.make import BalanceDiffers
+from config.clock import move_clock, now_utc
+from config.database import SessionFactory
+from config.jobs import JobContext
+from config.settings import Settings, load
+from simulator.gateway import GatewayServer
+from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
+
+
+@pytest.fixture
+def settings(tmp_path: object, stand_in: GatewayServer) -> Settings:
+    """The stand-in is the card gateway; four charges at once."""
+    return load(
+        {
+            "BRIKKE_VAR": f"{tmp_path}/var",
+            "STRIPE_API_KEY": "sk_test_x",
+            "STRIPE_API_BASE": stand_in.url,
+            "STRIPE_WEBHOOK_SECRETS": "whsec_x",
+            "WORKER_CONCURRENCY": "4",
+        }
+    )
+
+
+@pytest.fixture
+def drivers(sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway) -> list[Driver]:
+    """Eight drivers with 200 kroner each due."""
+    made = [make_driver(sessions, stand_in, gateway, "consumer") for _ in range(8)]
+    for driver in made:
+        driver.drive(20_000, MONDAY)
+    with sessions.begin() as session:
+        move_clock(session, MONDAY, running=False)
+    return made
+
+
+def test_several_are_charged_side_by_side_and_each_once(
+    drivers: list[Driver],
+    sessions: SessionFactory,
+    settings: Settings,
+    stand_in: GatewayServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    meeting, call = threading.Barrier(4), charge.call
+
+    def calling(gateway: CardGateway, request: ChargeRequest) -> Outcome:
+        meeting.wait(20)  # nobody pays before four are at the till
+        return call(gateway, request)
+
+    monkeypatch.setattr(charge, "call", calling)
+    context = JobContext(sessions, settings)
+    assert charge.job(context, MONDAY) == {"succeeded": 8, "declined": 0, "unknown": 0, "skipped": 0}
+    assert charge.job(context, MONDAY)["succeeded"] == 0
+    assert (stand_in.books()["count"], stand_in.books()["sum_ore"]) == (8, 160_000)
+    assert [one.state for one in drivers[0].charges()] == ["succeeded"] * 8
+    assert [driver.balance().open_charge_id for driver in drivers] == [None] * 8
+
+
+def test_one_that_fails_keeps_nobody_else_from_being_charged(
+    drivers: list[Driver],
+    sessions: SessionFactory,
+    settings: Settings,
+    stand_in: GatewayServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In its own chunk and in those after it; the job says so at the end, so that its occurrence is tried again."""
+    broken, prepare = drivers[0].charges()[0].id, charge.prepare
+
+    def preparing(session: object, charge_id: int, **more: object) -> object:
+        if charge_id == broken:
+            raise BalanceDiffers("the balance promised more")
+        return prepare(session, charge_id, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(charge, "prepare", preparing)
+    monkeypatch.setattr(charge, "CHUNK", 4)
+    context = JobContext(sessions, settings)
+    with pytest.raises(SomeFailed, match=rf"1 of 8 .* {broken}: .*promised more") as caught:
+        charge.job(context, MONDAY)
+    assert isinstance(caught.value.__cause__, BalanceDiffers)
+    assert [one.state for one in drivers[0].charges()] == ["due"] + ["succeeded"] * 7
+    monkeypatch.setattr(charge, "prepare", prepare)
+    assert charge.job(context, MONDAY)["succeeded"] == 1
+    assert stand_in.books()["count"] == 8
+
+
+def test_one_that_cannot_be_asked_about_keeps_nobody_else_unknown(
+    drivers: list[Driver],
+    sessions: SessionFactory,
+    settings: Settings,
+    stand_in: GatewayServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    attempts = []
+    for one in drivers[0].charges():
+        with sessions.begin() as session:
+            ready = charge.prepare(session, one.id, seller=drivers[0].seller, now=MONDAY, real=now_utc())
+        assert ready is not None
+        attempts.append(ready.attempt_id)
+    ask = sweep.ask
+
+    def asking(gateway: CardGateway, sessions: SessionFactory, attempt_id: int, **more: object) -> Outcome | None:
+        if attempt_id == attempts[0]:
+            raise ValueError("the provider says what we cannot read")
+        return ask(gateway, sessions, attempt_id, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(sweep, "ask", asking)
+    with pytest.raises(SomeFailed, match=rf"1 of 8 .* {attempts[0]}: .*cannot read"):
+        sweep.sweep(JobContext(sessions, settings), asked_before=now_utc())
+    assert [one.state for one in drivers[0].attempts()] == ["unknown"] + ["succeeded"] * 7
+    assert stand_in.books()["count"] == 7
