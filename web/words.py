@@ -60,10 +60,11 @@ def kroner(ore: int) -> str:
 
 
 def round_kroner(ore: int) -> str:
-    """Write a figure of whole kroner without its zeros: ``200 kr``."""
+    """Write a figure of whole kroner without its zeros: ``8 000 kr``, in English ``NOK 8,000``."""
     if ore % 100:
         return kroner(ore)
-    return t(f"{ore // 100}{_NARROW}kr", f"NOK{_NARROW}{ore // 100}")
+    whole = amount(ore)[:-3]
+    return t(f"{whole}{_NARROW}kr", f"NOK{_NARROW}{whole}")
 
 
 def percent(basis_points: int) -> str:

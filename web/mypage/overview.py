@@ -137,6 +137,7 @@ def overview(number: int) -> str:
         owed=owed(agreement, balance),
         coming=next_billing(agreement, balance, card, today),
         block=story.active_block,
+        fine_ore=whole("fine_no_valid_agreement_ore", today),
         card=card,
         operator=chargers.charger(session, agreement.operator).name if agreement.operator else None,
         vehicles=vehicles.current(session, agreement.id, now),

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from accounts.agreements.models import Agreement
 from accounts.vehicles.models import Registration
 from billing.passages.credit import credit
+from config import rates
 from tests.browser.world import NOW, People, Person, Town, at
 from tests.integration.web.mypage.pages import count, post, read, sign_in
 
@@ -33,6 +34,32 @@ class TestOverview:
         assert "Forfall 16. mars 2026 forfalt" in said
         assert "Ta kontakt med kundeservice : +47 21 00 00 00 eller support@brikke.example" in said
         assert "Avtalen åpnes ikke av seg selv." in said
+
+    @pytest.mark.parametrize(("language", "fine"), [("nb", "få 9 000 kr i gebyr"), ("en", "fined NOK 9,000 at")])
+    def test_what_a_check_may_cost_a_business_is_a_dated_figure(
+        self,
+        client: FlaskClient,
+        people: People,
+        session: Session,
+        monkeypatch: pytest.MonkeyPatch,
+        language: str,
+        fine: str,
+    ) -> None:
+        known = rates.figures()
+        assert [(row.since, row.value) for row in known["fine_no_valid_agreement_ore"]] == [
+            (dt.date(2015, 1, 1), 800_000)
+        ]
+        raised = rates.Figure(dt.date(2026, 1, 1), 900_000, "the test's own")
+        monkeypatch.setattr(rates, "figures", lambda: {**known, "fine_no_valid_agreement_ore": (raised,)})
+        business = {"id": people.business.agreement_id}
+        session.execute(text("UPDATE agreements SET standing = 'blocked' WHERE id = :id"), business)
+        session.commit()
+        sign_in(client, people.business)
+        with client.session_transaction() as held:
+            held["language"] = language
+        assert fine in read(client.get(f"/mypage/{people.business.number}"))
+        sign_in(client, people.blocked)
+        assert "9 000 kr" not in read(client.get(f"/mypage/{people.blocked.number}"))
 
     def test_paid_but_not_reopened(self, client: FlaskClient, people: People) -> None:
         sign_in(client, people.paid)
