@@ -155,7 +155,7 @@ def charge_story(story: ChargeStory, invoice: int | None) -> Sequence[Step]:
         steps.append(Step(charge.next_at, again))
     elif charge.state == "due":
         steps.append(Step(charge.next_at, t("Blir trukket snart.", "Will be charged soon.")))
-    return steps
+    return sorted(steps, key=lambda step: step.at)  # a payment may turn out to have been made after its charge ended
 
 
 def _invoiced(number: int | None) -> str:
@@ -171,6 +171,9 @@ def _invoiced(number: int | None) -> str:
 def _attempt(attempt: Attempt) -> Step:
     sum_ = kroner(attempt.amount_ore)
     at = attempt.ended_at or attempt.started_at
+    if attempt.credited:
+        text = t("Trukket {sum} likevel; det er til gode.", "Charged {sum} after all; it is in credit.", sum=sum_)
+        return Step(at, text, "good")
     if attempt.state == "succeeded":
         fee = (
             t(", derav {fee} i kortgebyr", ", of which {fee} card fee", fee=kroner(attempt.fee_ore))

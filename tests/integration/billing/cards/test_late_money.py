@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
@@ -14,6 +15,7 @@ from billing.cards.due import decide
 from billing.cards.gateway import CardGateway, Declined, Event, Succeeded
 from billing.cards.models import Attempt, Card, CardCustomer, Charge
 from billing.cards.outcome import apply, forget, give_up
+from billing.cards.queries import ChargeStory
 from billing.collection.overdue import find_reach, step
 from billing.passages.balances import lock
 from config.clock import now_utc
@@ -22,6 +24,7 @@ from simulator.gateway import GatewayServer
 from tests.integration.billing.books import DAY, OURS, SELLER, Books, noon
 from tests.integration.billing.cards.conftest import MONDAY, Driver
 from tests.integration.billing.cards.test_charging import sum_of
+from web.mypage.explain import charge_story
 
 CHARGED = dt.date(2026, 2, 2)
 NOW = noon(CHARGED)
@@ -283,3 +286,17 @@ def test_a_step_down_and_up_keeps_the_late_money(books: Books, engine: Engine) -
     books.session.refresh(first)
     assert (first.state, first.credited) == ("succeeded", True)
     books.prove(NOW)
+
+
+def test_the_charges_story_tells_it_in_order_and_without_a_fee(books: Books, app: Flask) -> None:
+    payer = Payer(books, "commercial")
+    charge = payer.charge(20_000)
+    attempt = payer.attempt(charge)
+    payer.nothing(attempt)
+    payer.give_up(charge, noon(CHARGED + DAY))
+    payer.paid(attempt, now=noon(CHARGED + 2 * DAY))
+    with app.test_request_context():
+        steps = charge_story(ChargeStory(charge, [attempt]), 1)
+    assert [step.at for step in steps] == [NOW, noon(CHARGED + DAY), noon(CHARGED + 2 * DAY)]
+    assert "til gode" in steps[-1].text
+    assert "kortgebyr" not in steps[-1].text
