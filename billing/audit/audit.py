@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from billing.audit import claims, documents, ledger, passages, references, standings
+from billing.audit import claims, documents, ledger, passages, publications, references, standings
 from billing.audit.rules import Rule
 from billing.collection.rules import reach
 from config.clock import business_date, business_now
@@ -21,6 +21,7 @@ RULES: tuple[Rule, ...] = (
     *claims.RULES,
     *documents.RULES,
     *standings.RULES,
+    *publications.RULES,
     *references.RULES,
 )
 SHOWN = 20

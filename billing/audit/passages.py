@@ -23,6 +23,63 @@ RULES = (
         """,
     ),
     Rule(
+        "balances_charged",
+        "an agreement was last charged on the Oslo date of its last charge that succeeded",
+        """
+        SELECT format('agreement %s: last charged on %s, its last success was on %s', agreement_id,
+                      coalesce(b.last_charged_on::text, 'no day'), coalesce(c.day::text, 'none'))
+        FROM balances AS b FULL JOIN (
+            SELECT agreement_id, (max(ended_at) AT TIME ZONE 'Europe/Oslo')::date AS day
+            FROM charges WHERE state = 'succeeded' GROUP BY agreement_id
+        ) AS c USING (agreement_id)
+        WHERE b.last_charged_on IS DISTINCT FROM c.day ORDER BY agreement_id
+        """,
+    ),
+    # A duplicate leaves nothing of its own behind; a broken record and one in conflict a fault; all others a record.
+    Rule(
+        "batches_counts",
+        "a batch's counts by answer code are its records and its faults of that code, and add up to those answered",
+        """
+        SELECT format('batch %s, %s: %s counted, %s there', coalesce(c.id, f.batch_id), coalesce(c.code, f.code),
+                      coalesce(c.n, 0), coalesce(f.n, 0))
+        FROM (SELECT b.id, k.key AS code, k.value::bigint AS n FROM batches AS b, jsonb_each_text(b.counts) AS k
+              WHERE k.key <> 'duplicate') AS c
+        FULL JOIN (
+            SELECT batch_id, code, sum(n)::bigint AS n FROM (
+                SELECT batch_id, code, count(*) AS n FROM records GROUP BY 1, 2
+                UNION ALL SELECT batch_id, code, count(*) FROM batch_faults GROUP BY 1, 2
+            ) AS x GROUP BY 1, 2
+        ) AS f ON f.batch_id = c.id AND f.code = c.code
+        WHERE coalesce(c.n, 0) <> coalesce(f.n, 0)
+        UNION ALL
+        SELECT format('batch %s: %s records answered, its counts say %s', b.id, b.done, k.n)
+        FROM batches AS b CROSS JOIN LATERAL (
+            SELECT coalesce(sum(value::bigint), 0) AS n FROM jsonb_each_text(b.counts)
+        ) AS k WHERE b.done <> k.n
+        """,
+    ),
+    Rule(
+        "batches_passages",
+        "the passages that name a batch are those it was accepted with, in number and in sum; a moved one is not new",
+        """
+        SELECT format('batch %s: accepted %s of %s øre, its passages are %s of %s øre', coalesce(b.id, p.batch_id),
+                      coalesce(b.n, 0), coalesce(b.ore, 0), coalesce(p.n, 0), coalesce(p.ore, 0))
+        FROM (
+            SELECT id, coalesce((counts->>'accepted')::bigint, 0) + coalesce((counts->>'other_agreement')::bigint, 0)
+                       AS n,
+                   coalesce((sums->>'accepted')::bigint, 0) + coalesce((sums->>'other_agreement')::bigint, 0) AS ore
+            FROM batches
+        ) AS b
+        FULL JOIN (
+            SELECT p.batch_id, count(*) AS n, sum(p.amount_ore) AS ore
+            FROM passages AS p LEFT JOIN reversals AS v ON v.replaced_by = p.id
+            WHERE p.reverses_id IS NULL AND v.passage_id IS NULL GROUP BY 1
+        ) AS p ON p.batch_id = b.id
+        WHERE coalesce(b.n, 0) <> coalesce(p.n, 0) OR coalesce(b.ore, 0) <> coalesce(p.ore, 0)
+        ORDER BY coalesce(b.id, p.batch_id)
+        """,
+    ),
+    Rule(
         "passages_one_place",
         "an external passage is neither claimed nor owed to its charger by us",
         "SELECT format('passage %s is external, and %s', id, CASE WHEN claim_id IS NULL THEN 'owed' "

@@ -127,10 +127,24 @@ class Books:
                 ),
                 params,
             )
+            self.count("accepted", ore)
             entry = Entry(Account("unbilled"), Account("payable", self.charger), ore, "passages", self.batch, source)
             book(self.session, [entry], booked_on=booked.date(), now=booked)
             made.append(passage)
         return made
+
+    def count(self, code: str, ore: int, number: int = 1) -> None:
+        """Records with an answer of the batch, as an ingest counts them."""
+        self.session.execute(
+            text(
+                "UPDATE batches AS b SET done = b.done + w.n, "
+                "counts = b.counts || jsonb_build_object(w.code, coalesce((b.counts->>w.code)::bigint, 0) + w.n), "
+                "sums = b.sums || jsonb_build_object(w.code, coalesce((b.sums->>w.code)::bigint, 0) + w.ore) "
+                "FROM (SELECT CAST(:n AS int) AS n, CAST(:code AS text) AS code, CAST(:ore AS bigint) AS ore) AS w "
+                "WHERE b.id = :b"
+            ),
+            {"n": number, "code": code, "ore": ore, "b": self.batch},
+        )
 
     def invoice(self, agreement: int, *ores: int, due: dt.date = DUE, run: str = "invoices:2026-02-01") -> Invoice:
         """An invoice on passages of these sums."""

@@ -7,6 +7,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from accounts.agreements.close import close, close_reached
+from accounts.chargers.keep import ChargerGiven, keep_charger
+from accounts.vehicles.register import register
+from accounts.vehicles.remove import remove
 from billing.audit.audit import RULES, audit
 from billing.claims import credit
 from billing.claims.make import make
@@ -45,6 +49,9 @@ def furnish(books: Books) -> None:
     external = books.passages(unpaid.agreement, 3_000)[0]
     session.execute(text("UPDATE passages SET external = true, owed = false WHERE id = :id"), {"id": external})
     session.execute(text("UPDATE records SET code = 'other_agreement' WHERE passage_id = :id"), {"id": external})
+    books.count("accepted", -3_000, -1)
+    books.count("other_agreement", 3_000)
+    _told(books)
     session.execute(
         text("UPDATE balances SET unbilled_ore = 0, unbilled_count = 0, open_since = NULL WHERE agreement_id = :a"),
         {"a": unpaid.agreement},
@@ -89,6 +96,8 @@ def _card(books: Books) -> None:
         session, claim.claim_id, paid_by={"brand": "visa", "last4": "4242", "on": "2026-02-01"}, seller=SELLER,
         now=ISSUED,
     )  # fmt: skip
+    charged = "UPDATE balances SET last_charged_on = :on WHERE agreement_id = :a"
+    session.execute(text(charged), {"on": ISSUED.date(), "a": agreement})
     late = books.one(
         "INSERT INTO attempts (charge_id, number, card_id, amount_ore, fee_ore, state, credited, idempotency_key, "
         "started_at, called_at, asked_at) "
@@ -98,6 +107,17 @@ def _card(books: Books) -> None:
         now=ISSUED,
     )
     credit.add(session, [credit.Gain(agreement, late, 20_450, ISSUED.date())], "card_extra", ISSUED.date(), ISSUED)
+
+
+def _told(books: Books) -> None:
+    """A vehicle taken off, an agreement closed; and a charger that comes later, to whom only that is told."""
+    session, agreement = books.session, books.agreement()
+    row = register(session, agreement, "NO", "EL12345", valid_from=JANUARY, now=JANUARY, actor="test").registration
+    remove(session, agreement, row.id, ends_at=ISSUED, reason=None, now=ISSUED, actor="test")
+    close(session, books.agreement(), at=ISSUED + DAY, now=ISSUED, actor="test")
+    keep_charger(session, ChargerGiven("KYST", "Kystveien AS", "toll"), ISSUED)
+    close(session, books.agreement(), at=NOW, now=ISSUED + DAY, actor="test")
+    close_reached(session, NOW)
 
 
 _COPY = """
@@ -155,6 +175,10 @@ TAMPERED = {
     "transfers_payments": "UPDATE transfers SET ref = ref + 1000 WHERE code = 'payment' AND amount_ore = 9000",
     "transfers_allocations": "UPDATE transfers SET ref = ref + 1000 WHERE code = 'allocation' AND amount_ore = 6000",
     "transfers_credit": "DELETE FROM transfers WHERE code = 'credit_back'",
+    "balances_charged": "UPDATE balances SET last_charged_on = last_charged_on - 1 WHERE last_charged_on IS NOT NULL",
+    "batches_counts": "UPDATE batches SET counts = counts || '{\"duplicate\": 1}'",
+    "batches_passages": "UPDATE batches SET sums = '{}'",
+    "publications_changes": "DELETE FROM publications WHERE status = 'blocked'",
     "balances": "UPDATE balances SET unbilled_ore = unbilled_ore + 1 WHERE unbilled_ore = 4000",
     "passages_one_place": "UPDATE passages SET claim_id = 1 WHERE external",
     "passages_unique": "INSERT INTO passages SELECT id, booked_at + interval '1 second', agreement_id, "
@@ -218,6 +242,31 @@ TAMPERED = {
 
 # More ways to break a rule that says several things.
 ALSO = (
+    ("balances_charged", "UPDATE balances SET last_charged_on = NULL WHERE last_charged_on IS NOT NULL"),
+    ("balances_charged", "UPDATE balances SET last_charged_on = '2026-02-01' WHERE unbilled_ore = 4000"),
+    ("balances_charged", "UPDATE charges SET ended_at = ended_at + interval '22 hours' WHERE state = 'succeeded'"),
+    ("batches_counts", "UPDATE batches SET done = done - 1"),
+    ("batches_counts", "UPDATE batches SET done = done + 1, counts = counts || '{\"too_old\": 1}'"),
+    ("batches_counts", "UPDATE records SET code = 'not_valid' WHERE amount_ore = 4000"),
+    (
+        "batches_counts",
+        "INSERT INTO batch_faults (batch_id, position, code, detail, raw) "
+        "SELECT id, 1, 'conflict', '', '' FROM batches",
+    ),
+    ("batches_passages", "UPDATE passages SET batch_id = 4711 WHERE amount_ore = 4000"),
+    ("batches_passages", "UPDATE reversals SET replaced_by = NULL"),
+    ("publications_changes", "DELETE FROM publications WHERE status = 'removed'"),
+    (
+        "publications_changes",
+        "DELETE FROM publications WHERE status = 'ended' AND id = (SELECT max(id) "
+        "FROM publications WHERE status = 'ended')",
+    ),
+    ("publications_changes", "UPDATE publications SET status = 'valid' WHERE status = 'blocked'"),
+    (
+        "publications_changes",
+        "INSERT INTO publications (charger_id, agreement_id, registration_id, status, made_at) "
+        "SELECT charger_id, agreement_id, registration_id, status, made_at FROM publications WHERE status = 'removed'",
+    ),
     ("card_extra", "DELETE FROM credit_entries WHERE code = 'card_extra'"),
     ("card_extra", "UPDATE attempts SET state = 'nothing' WHERE credited"),
     ("allocations_sources", "UPDATE attempts SET credited = true WHERE state = 'succeeded'"),

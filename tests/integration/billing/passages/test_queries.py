@@ -46,8 +46,12 @@ def test_either_way_round_it_is_the_same_list(road: Road) -> None:
 def test_a_period_of_days_holds_both(road: Road) -> None:
     agreement = road.agreement()
     road.vehicle(agreement)
-    moments = [dt.datetime(2026, 2, 27, 22, 59, tzinfo=dt.UTC), dt.datetime(2026, 2, 27, 23, tzinfo=dt.UTC),
-               dt.datetime(2026, 2, 28, 22, 59, tzinfo=dt.UTC), dt.datetime(2026, 2, 28, 23, tzinfo=dt.UTC)]  # fmt: skip
+    moments = [
+        dt.datetime(2026, 2, 27, 22, 59, tzinfo=dt.UTC),
+        dt.datetime(2026, 2, 27, 23, tzinfo=dt.UTC),
+        dt.datetime(2026, 2, 28, 22, 59, tzinfo=dt.UTC),
+        dt.datetime(2026, 2, 28, 23, tzinfo=dt.UTC),
+    ]
     road.send([road.record(str(n), plate="EV10001", passed_at=at) for n, at in enumerate(moments)])
     day = dt.date(2026, 2, 28)
 
