@@ -19,6 +19,7 @@ from accounts.agreements.models import Agreement
 from accounts.chargers.models import Charger, Publication, Station
 from accounts.customers.models import Customer
 from accounts.vehicles.models import Mount, Registration, Removal, Tag
+from billing.audit.passages import RULES as AUDITED
 from billing.passages.incoming import Answer, Item, limits_at, prepare
 from billing.passages.ingest import book_chunk, open_batch
 from billing.passages.rules import Sent
@@ -174,6 +175,9 @@ class Road:
             "GROUP BY 1 HAVING sum(ore) <> 0 ORDER BY 1"
         )
         assert owed == payable
+        for rule in AUDITED:
+            if rule.name.startswith("batches_"):
+                assert self.ask(rule.sql) == [], rule.name
 
 
 @pytest.fixture
