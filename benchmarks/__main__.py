@@ -42,12 +42,13 @@ def _show(result: Result) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what was asked for; return the exit code."""
-    benches, large = found()
+    benches, large, also = found()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", choices=sorted(benches), help="run one")
+    parser.add_argument("--only", choices=sorted({*benches, *also}), help="run one, or the one that measures this")
     parser.add_argument("--large", action="store_true", help="those on a large database")
     asked = parser.parse_args(arguments)
-    names = [asked.only] if asked.only else [name for name in benches if (name in large) == asked.large]
+    wanted = also.get(asked.only, asked.only)
+    names = [wanted] if wanted else [name for name in benches if (name in large) == asked.large]
     results: list[Result] = []
     with _server() as (url, called), tempfile.TemporaryDirectory(prefix="brikke-bench-") as folder:
         print(f"On {called}.\n")
@@ -60,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     print(_show(result), flush=True)
     out = ROOT / "var" / "bench.json"
     out.parent.mkdir(exist_ok=True)
-    out.write_text(json.dumps([result.as_dict() for result in results], indent=1) + "\n")
+    fresh = [result.as_dict() for result in results]
+    measured = {row["name"] for row in fresh}
+    kept = json.loads(out.read_text()) if asked.only and out.exists() else []  # one alone leaves the others' figures
+    out.write_text(json.dumps([row for row in kept if row["name"] not in measured] + fresh, indent=1) + "\n")
     return 0
 
 

@@ -74,10 +74,12 @@ class Result:
 Bench = Callable[[Place], list[Result]]
 
 
-def found() -> tuple[dict[str, Bench], frozenset[str]]:
-    """Return every benchmark by name, in order of module and mapping, and the names that are only for --large."""
+def found() -> tuple[dict[str, Bench], frozenset[str], dict[str, str]]:
+    """Return every benchmark by name, in order of module and mapping; the names that are only for --large; and for
+    results of another name the benchmark that measures them."""
     benches: dict[str, Bench] = {}
     large: set[str] = set()
+    also: dict[str, str] = {}
     for module in sorted(one.name for one in pkgutil.iter_modules(benchmarks.__path__)):
         if module in ("__main__", "frame"):
             continue
@@ -85,7 +87,8 @@ def found() -> tuple[dict[str, Bench], frozenset[str]]:
         table: Mapping[str, Bench] = getattr(loaded, "BENCHES", {})
         benches.update(table)
         large.update(getattr(loaded, "LARGE", ()))
-    return benches, frozenset(large)
+        also.update(getattr(loaded, "ALSO", {}))
+    return benches, frozenset(large), also
 
 
 def run(name: str, place: Place) -> list[Result]:

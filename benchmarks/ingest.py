@@ -104,4 +104,5 @@ def _over_http(place: Place, filled: Engine, settings: Settings, bodies: list[by
         return OVER_HTTP / seconds(), peak_mb()
 
 
-BENCHES = {"ingest": ingest, "ingest_http": ingest_http}
+BENCHES = {"ingest_file": ingest, "ingest_http": ingest_http}
+ALSO = {"ingest": "ingest_file", "ingest_replay": "ingest_file"}

@@ -94,3 +94,4 @@ def invoice_run(place: Place) -> list[Result]:
 
 
 BENCHES = {"invoice_run": invoice_run}
+ALSO = {"invoice_rerun": "invoice_run"}

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,7 @@ from simulator.times import at, bank_day_before, next_bank_day, oslo_day
 
 WEEKS = 7
 MANY = 14
+BY_HAND = "EL12345"  # the plate of the README's first passage
 BEFORE_RUN = 10  # days of driving before the first invoices
 
 
@@ -86,9 +88,13 @@ class SmallWorld:
             ("Lars Forskudd", self.credit),
         ]
 
-    def _household(self, name: str, *, business: bool = False, language: str = "nb") -> tuple[int, Vehicle]:
+    def _household(
+        self, name: str, *, business: bool = False, language: str = "nb", plate: str | None = None
+    ) -> tuple[int, Vehicle]:
         person = self.stage.people.person(business=business, name=name, language=language)
         car = self.stage.people.vehicle()
+        if plate is not None:
+            car = replace(car, plate=plate)
         number = self.stage.sign_up(person)
         self.stage.add_vehicle(number, car)
         return number, car
@@ -112,7 +118,7 @@ class SmallWorld:
 
     def ordinary(self) -> Steps:
         """Pays in time; drives on."""
-        number, car = self._household("Kari Nordmann")
+        number, car = self._household("Kari Nordmann", plate=BY_HAND)
         yield self._day(3)
         self._drive(car, [2480, 2160, 2720])
         yield at(self.run)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +31,13 @@ def test_the_small_world_is_whole_and_its_books_balance(ground: Inside) -> None:
     client = ground.client
     proven = client.get("/v1/audit", role="operator")
     assert proven["ok"], proven["first_difference"]
-    assert agreement_of(client, "Kari Nordmann")["standing"] == "open"
+    kari = agreement_of(client, "Kari Nordmann")
+    assert kari["standing"] == "open"
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    by_hand = re.search(r"PLATE=(\w+)", readme)
+    assert by_hand is not None
+    plates = [row["plate"] for row in client.pages(f"/v1/agreements/{kari['number']}/vehicles")]
+    assert plates == [by_hand[1]]  # a newcomer finds the passage that the README has them send
     assert agreement_of(client, "Terje Blokkstad")["standing"] == "blocked"
     assert agreement_of(client, "Ingrid Ventestad")["standing"] == "awaiting_reopen"
     assert agreement_of(client, "Nordlys Transport AS")["payment_method"] == "card"
