@@ -9,7 +9,7 @@ Whoever changes or spends credit holds the agreement's balance lock, so the sum 
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from billing.claims.lots import lots
 from billing.claims.settle import Settlement, allocate
 from billing.ledger.book import book_query
 from billing.passages.balances import lock
@@ -125,7 +126,7 @@ def use(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.date
         text("SELECT DISTINCT agreement_id FROM claims WHERE id = ANY(:ids) ORDER BY 1"), {"ids": list(claim_ids)}
     ).all()
     lock(session, owners)
-    credit = _lots(session, owners)
+    credit = lots(session, owners)
     if not credit:
         return {}
     # `times` keeps several uses on one claim apart.
@@ -140,42 +141,15 @@ def use(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.date
     )
     settlements = []
     for row in rows:
-        lots, open_ore, times = credit[row.agreement_id], row.open_ore, row.times
-        while open_ore and lots:
-            value_date, ore = lots.popleft()
+        held_lots, open_ore, times = credit[row.agreement_id], row.open_ore, row.times
+        while open_ore and held_lots:
+            value_date, ore = held_lots.popleft()
             amount, times = min(open_ore, ore), times + 1
             settlements.append(Settlement(row.id, "credit", times, amount, value_date))
             open_ore -= amount
             if ore > amount:
-                lots.appendleft((value_date, ore - amount))
+                held_lots.appendleft((value_date, ore - amount))
     return _spend(session, settlements, today, now)
-
-
-def _lots(session: Session, agreement_ids: Sequence[int]) -> dict[int, deque[tuple[dt.date, int]]]:
-    """Return the credit of those agreements that have any as (value date, øre > 0), the oldest first.
-
-    More can have been taken back of a date than was left of it (what was used is not taken back): then the oldest
-    of the rest stands in.
-    """
-    rows = session.execute(
-        text(
-            "SELECT agreement_id, value_date, sum(amount_ore)::bigint AS ore FROM credit_entries "
-            "WHERE agreement_id = ANY(:ids) GROUP BY agreement_id, value_date HAVING sum(amount_ore) <> 0 "
-            "ORDER BY agreement_id, value_date"
-        ),
-        {"ids": list(agreement_ids)},
-    ).all()
-    lacking: Counter[int] = Counter()
-    for row in rows:
-        lacking[row.agreement_id] -= min(row.ore, 0)
-    lots: dict[int, deque[tuple[dt.date, int]]] = defaultdict(deque)
-    for row in rows:
-        if row.ore > 0:
-            gone = min(row.ore, lacking[row.agreement_id])
-            lacking[row.agreement_id] -= gone
-            if row.ore > gone:
-                lots[row.agreement_id].append((row.value_date, row.ore - gone))
-    return dict(lots)
 
 
 def past_due(session: Session, agreement_ids: Sequence[int], today: dt.date) -> list[int]:

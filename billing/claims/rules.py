@@ -7,7 +7,8 @@ counts as nothing (rates.toml: overdue_remainder_ore).
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from config.bankdays import on_or_after
 
@@ -29,12 +30,36 @@ def is_overdue(open_ore: int, due_on: dt.date | None, today: dt.date, remainder_
     return due_on is not None and due_on < today and chased(open_ore, remainder_ore)
 
 
-def paid_in_time(amount_ore: int, due_on: dt.date, settled: Iterable[tuple[dt.date, int]], remainder_ore: int) -> bool:
-    """Return whether settlements (value date, øre) of the due date or earlier covered the claim.
+@dataclass(frozen=True)
+class Owed:
+    """A claim of so many øre, its due date, and what settled it as (value date, øre)."""
 
-    A due date on which banks do not settle is kept on the next day they do: no earlier value date is possible
-    for who pays on the day.
+    amount_ore: int
+    due_on: dt.date
+    settled: Sequence[tuple[dt.date, int]]
+
+
+def paid_in_time(claims: Iterable[Owed], spare: Iterable[tuple[dt.date, int]], remainder_ore: int) -> bool:
+    """Return whether money of the due date or earlier covers every one of the claims.
+
+    What settled a claim in time is its own. What that lacks may be in ``spare``, the agreement's credit as (value
+    date, øre), or in what settled another of the claims late: had we known of all money on its day, that would have
+    been left over. Each øre counts once, for the claim first due. A due date on which banks do not settle is kept on
+    the next day they do: no earlier value date is possible for who pays on the day.
     """
-    last_day = on_or_after(due_on)
-    in_time = sum(ore for value_date, ore in settled if value_date <= last_day)
-    return not chased(amount_ore - in_time, remainder_ore)
+    pool = list(spare)
+    needs = []
+    for claim in claims:
+        last_day = on_or_after(claim.due_on)
+        pool += [(value_date, ore) for value_date, ore in claim.settled if value_date > last_day]
+        needs.append((last_day, claim.amount_ore - sum(ore for day, ore in claim.settled if day <= last_day)))
+    taken = 0
+    for last_day, need in sorted(needs):
+        if not chased(need, remainder_ore):
+            continue
+        # What earlier claims took was in time for this one too.
+        found = max(sum(ore for day, ore in pool if day <= last_day) - taken, 0)
+        if chased(need - found, remainder_ore):
+            return False
+        taken += min(need, found)
+    return True

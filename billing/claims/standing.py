@@ -18,7 +18,8 @@ from sqlalchemy.orm import Session
 from accounts.agreements.block import void
 from accounts.agreements.standing import StandingChanged, apply
 from accounts.customers.tell import NewMessage, tell
-from billing.claims.rules import paid_in_time
+from billing.claims.lots import lots
+from billing.claims.rules import Owed, paid_in_time
 from billing.passages.balances import lock
 from config.rates import whole
 
@@ -96,41 +97,58 @@ def _blocked(session: Session, query: str, params: Mapping[str, Any]) -> list[in
     )
 
 
+# The claims that an active block was made for, and those that have come due since: one of them paid late would have
+# closed the agreement by itself. `payments` is read by its table: its room lies above this one.
+_STANDS_FOR = """
+    SELECT b.agreement_id, b.id AS block_id, c.id AS claim_id, c.due_on, c.amount_ore AS claim_ore,
+           coalesce(p.value_date, s.value_date) AS value_date, s.amount_ore AS ore
+    FROM blocks AS b
+    JOIN claims AS c ON c.agreement_id = b.agreement_id
+         AND (b.claims @> to_jsonb(c.id)
+              OR (c.due_on < :today AND c.due_on >= (SELECT min(k.due_on) FROM claims AS k
+                  WHERE k.agreement_id = b.agreement_id AND b.claims @> to_jsonb(k.id))))
+    LEFT JOIN allocations AS s ON s.claim_id = c.id AND s.source <> 'write_off'
+    LEFT JOIN payments AS r ON s.source = 'reversal' AND r.id = s.source_id
+    LEFT JOIN payments AS p ON p.id = r.reverses_id
+    WHERE b.agreement_id = ANY(:ids) AND b.ended_at IS NULL
+"""
+
+# Credit that has gone to what is not due yet could have paid what was.
+_SPENT_AHEAD = """
+    SELECT s.agreement_id, s.value_date, s.amount_ore AS ore
+    FROM claims AS c JOIN allocations AS s ON s.claim_id = c.id AND s.source = 'credit'
+    WHERE c.agreement_id = ANY(:ids) AND c.due_on >= :today
+"""
+
+
 def _paid_in_time(session: Session, agreement_ids: Sequence[int], today: dt.date, remainder: int) -> dict[int, int]:
     """Return agreement id → block id where all that the active block stands for was paid in time.
 
-    That is the claims it was made for, and those that have come due since: one of them paid late would have closed
-    the agreement by itself.
+    Money counts by its value date, wherever it was put: on the claim, or in credit because a later payment had
+    settled the claim before we heard of it. What the bank took back is as if it had not come.
     """
     if not agreement_ids:
         return {}
-    rows = session.execute(
-        text(
-            "SELECT b.agreement_id, b.id AS block_id, c.id AS claim_id, c.due_on, c.amount_ore AS claim_ore, "
-            "s.value_date, s.amount_ore AS ore FROM blocks AS b "
-            "JOIN claims AS c ON c.agreement_id = b.agreement_id AND (b.claims @> to_jsonb(c.id) OR (c.due_on < :today "
-            "AND c.due_on >= (SELECT min(k.due_on) FROM claims AS k WHERE k.agreement_id = b.agreement_id "
-            "AND b.claims @> to_jsonb(k.id)))) "
-            "LEFT JOIN allocations AS s ON s.claim_id = c.id "
-            "WHERE b.agreement_id = ANY(:ids) AND b.ended_at IS NULL"
-        ),
-        {"ids": list(agreement_ids), "today": today},
-    )
+    params = {"ids": list(agreement_ids), "today": today}
     blocks: dict[tuple[int, int], dict[int, list[Row[Any]]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows:
+    for row in session.execute(text(_STANDS_FOR), params):
         blocks[row.agreement_id, row.block_id][row.claim_id].append(row)
+    spare: dict[int, list[tuple[dt.date, int]]] = defaultdict(list)
+    for agreement_id, credit in lots(session, agreement_ids).items():
+        spare[agreement_id] += credit
+    for row in session.execute(text(_SPENT_AHEAD), params):
+        spare[row.agreement_id].append((row.value_date, row.ore))
     return {
         agreement_id: block_id
         for (agreement_id, block_id), claims in blocks.items()
-        if all(_claim_in_time(settled, remainder) for settled in claims.values())
+        if paid_in_time([_owed(rows) for rows in claims.values()], spare[agreement_id], remainder)
     }
 
 
-def _claim_in_time(rows: Sequence[Row[Any]], remainder: int) -> bool:
-    """Return whether the claim that ``rows`` (one a settlement) is about was paid in time."""
+def _owed(rows: Sequence[Row[Any]]) -> Owed:
+    """Return the claim that ``rows`` (one a settlement, or one without) are about."""
     first = rows[0]
-    settled = [(row.value_date, row.ore) for row in rows if row.ore is not None]
-    return paid_in_time(first.claim_ore, first.due_on, settled, remainder)
+    return Owed(first.claim_ore, first.due_on, [(row.value_date, row.ore) for row in rows if row.ore is not None])
 
 
 def _tell_voided(session: Session, voided: dict[int, int], now: dt.datetime) -> None:

@@ -300,3 +300,24 @@ def test_the_charges_story_tells_it_in_order_and_without_a_fee(books: Books, app
     assert [step.at for step in steps] == [NOW, noon(CHARGED + DAY), noon(CHARGED + 2 * DAY)]
     assert "til gode" in steps[-1].text
     assert "kortgebyr" not in steps[-1].text
+
+
+@pytest.mark.parametrize(("was_declined", "standing"), [(False, "open"), (True, "awaiting_reopen")])
+def test_the_standing_follows_though_the_invoice_was_paid_late(books: Books, was_declined: bool, standing: str) -> None:
+    """All of the card's money becomes credit then; it was in time all the same."""
+    payer = Payer(books)
+    charge = payer.charge(20_000)
+    attempt = payer.attempt(charge)
+    if was_declined:
+        payer.declined(attempt)
+    else:
+        payer.nothing(attempt)
+        payer.give_up(charge)
+    day = CHARGED + 30 * DAY
+    block(books, day)
+    kid = str(books.value("SELECT kid FROM documents WHERE claim_id = :id", id=charge.claim_id))
+    books.pay(kid, 20_000, day)
+    assert books.standing(payer.agreement) == "awaiting_reopen"
+    assert payer.paid(attempt, now=noon(day + 2 * DAY)) == "succeeded"
+    assert (books.credit(payer.agreement), books.standing(payer.agreement)) == (20_000, standing)
+    books.prove(noon(day + 2 * DAY))

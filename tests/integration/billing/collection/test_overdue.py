@@ -10,6 +10,7 @@ from sqlalchemy import text
 from billing.collection import overdue, remind
 from billing.collection.overdue import find_reach, step
 from billing.collection.reopen import reopen
+from billing.payments.assign import assign
 from config.clock import move_clock
 from config.database import SessionFactory
 from config.jobs import JobContext
@@ -117,6 +118,71 @@ def test_a_payment_that_was_in_time_reopens_by_itself_and_undoes_the_block(books
     assert told[-1] == "unblocked"
     assert books.value("SELECT status FROM publications ORDER BY id DESC LIMIT 1") == "valid"
     books.prove(noon(GRACE_OVER + DAY))
+
+
+def test_in_time_reopens_although_paid_a_second_time_meanwhile(books: Books, invoice: Invoice) -> None:
+    """The first payment is read last and becomes credit, all of it: it was in time all the same."""
+    judge(books, GRACE_OVER)
+    books.pay(invoice.kid, 10_000, DUE + 7 * DAY)
+    assert books.standing(invoice.agreement) == "awaiting_reopen"
+    books.pay(invoice.kid, 10_000, DUE, read_on=DUE + 9 * DAY)
+    assert books.credit(invoice.agreement) == 10_000
+    assert books.standing(invoice.agreement) == "open"
+    assert books.value("SELECT ending FROM blocks") == "voided"
+    assert books.told(invoice.agreement, waiting=True)[-1] == "unblocked"
+    assert not {"blocked", "paid_call_us"} & set(books.told(invoice.agreement, waiting=True))
+    books.prove(noon(DUE + 9 * DAY))
+
+
+@pytest.mark.parametrize("on_invoice", [True, False])
+def test_in_time_reopens_when_support_places_it_after_a_late_one(
+    books: Books, invoice: Invoice, on_invoice: bool
+) -> None:
+    books.pay("", 10_000, DUE)
+    judge(books, GRACE_OVER)
+    books.pay(invoice.kid, 10_000, DUE + 7 * DAY)
+    assert books.standing(invoice.agreement) == "awaiting_reopen"
+    waiting = books.one("SELECT id FROM payments WHERE state = 'suspense'")
+    claim = invoice.claim if on_invoice else None
+    assign(books.session, waiting, invoice.agreement, claim, noon(DUE + 9 * DAY), "agent:kari")
+    assert books.standing(invoice.agreement) == "open"
+    assert books.value("SELECT ending FROM blocks") == "voided"
+    books.prove(noon(DUE + 9 * DAY))
+
+
+def test_money_in_time_for_one_of_two_does_not_reopen(books: Books, invoice: Invoice) -> None:
+    """Each øre counts once over what the block stands for."""
+    second = books.invoice(invoice.agreement, 10_000, run="other")
+    judge(books, GRACE_OVER)
+    books.pay(invoice.kid, 10_000, DUE + 7 * DAY)
+    books.pay(second.kid, 10_000, DUE + 7 * DAY)
+    books.pay(invoice.kid, 10_000, DUE, read_on=DUE + 9 * DAY)
+    assert books.standing(invoice.agreement) == "awaiting_reopen"
+    books.pay(second.kid, 10_000, DUE, read_on=DUE + 10 * DAY)
+    assert books.standing(invoice.agreement) == "open"
+    books.prove(noon(DUE + 10 * DAY))
+
+
+def test_money_in_time_in_parts_though_an_invoice_has_used_the_first(books: Books, invoice: Invoice) -> None:
+    judge(books, GRACE_OVER)
+    books.pay(invoice.kid, 10_000, DUE + 7 * DAY)
+    books.pay(invoice.kid, 4_000, DUE, read_on=DUE + 9 * DAY)
+    assert books.standing(invoice.agreement) == "awaiting_reopen"
+    books.invoice(invoice.agreement, 8_000, run="next", due=DUE + 30 * DAY)
+    assert books.credit(invoice.agreement) == 0
+    books.pay(invoice.kid, 6_000, DUE, read_on=DUE + 10 * DAY)
+    assert books.standing(invoice.agreement) == "open"
+    books.prove(noon(DUE + 10 * DAY))
+
+
+def test_what_the_bank_took_back_was_not_paid_in_time(books: Books, invoice: Invoice) -> None:
+    books.pay(invoice.kid, 10_000, DUE)
+    back = BankPayment(invoice.kid, 10_000, GRACE_OVER, type=18)
+    books.receive(books.file(back, BankPayment("", 10_000, GRACE_OVER)), GRACE_OVER + DAY)
+    assert judge(books, GRACE_OVER + DAY) == 1
+    books.pay(invoice.kid, 10_000, DUE + 7 * DAY)
+    assert books.standing(invoice.agreement) == "awaiting_reopen"
+    books.prove(noon(DUE + 8 * DAY))
 
 
 def test_paid_late_awaits_support_and_support_reopens(books: Books, invoice: Invoice) -> None:

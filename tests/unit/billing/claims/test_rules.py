@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.claims.rules import fit, is_overdue, paid_in_time
+from billing.claims.rules import Owed, fit, is_overdue, paid_in_time
 
 MONDAY = dt.date(2026, 2, 16)
 SATURDAY = dt.date(2026, 2, 14)
@@ -62,4 +62,39 @@ def test_nothing_open_is_never_overdue_even_without_a_remainder_figure() -> None
     ],
 )
 def test_paid_in_time(due_on: dt.date, settled: list[tuple[dt.date, int]], in_time: bool) -> None:
-    assert paid_in_time(10_000, due_on, settled, 500) is in_time
+    assert paid_in_time([Owed(10_000, due_on, settled)], [], 500) is in_time
+
+
+LATE = MONDAY + 5 * DAY
+
+
+@pytest.mark.parametrize(
+    ("claims", "spare", "in_time"),
+    [
+        ([Owed(10_000, MONDAY, [(LATE, 10_000)])], [(MONDAY, 10_000)], True),
+        ([Owed(10_000, MONDAY, [(LATE, 10_000)])], [(MONDAY, 9_501)], True),
+        ([Owed(10_000, MONDAY, [(LATE, 10_000)])], [(MONDAY, 9_500)], False),
+        ([Owed(10_000, MONDAY, [(LATE, 10_000)])], [(MONDAY + DAY, 10_000)], False),
+        ([Owed(10_000, MONDAY, [(MONDAY, 4_000), (LATE, 6_000)])], [(MONDAY, 6_000)], True),
+        # Two claims and in-time money for one of them: each øre once.
+        ([Owed(10_000, MONDAY, [(LATE, 10_000)])] * 2, [(MONDAY, 10_000)], False),
+        ([Owed(10_000, MONDAY, [(LATE, 10_000)])] * 2, [(MONDAY, 10_000), (MONDAY - DAY, 10_000)], True),
+        # The second claim's day is later: money between the two is its own, not the first one's.
+        (
+            [Owed(10_000, MONDAY, [(LATE, 10_000)]), Owed(5_000, LATE, [(LATE + DAY, 5_000)])],
+            [(LATE, 15_000)],
+            False,
+        ),
+        # Late for the first, and left over had we known: in time for the second.
+        (
+            [Owed(10_000, MONDAY, [(LATE, 10_000)]), Owed(10_000, LATE, [(LATE + DAY, 10_000)])],
+            [(MONDAY, 10_000)],
+            True,
+        ),
+        # What each lacks under the figure is forgiven each.
+        ([Owed(10_000, MONDAY, [(MONDAY, 9_700)]), Owed(5_000, MONDAY, [(MONDAY, 4_700)])], [], True),
+    ],
+)
+def test_paid_in_time_by_credit(claims: list[Owed], spare: list[tuple[dt.date, int]], in_time: bool) -> None:
+    assert paid_in_time(claims, spare, 500) is in_time
+    assert paid_in_time(claims[::-1], spare[::-1], 500) is in_time
