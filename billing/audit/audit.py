@@ -9,7 +9,20 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from billing.audit import claims, documents, ledger, passages, publications, references, standings
+from billing.audit import (
+    bank,
+    cards,
+    claims,
+    codes,
+    documents,
+    ledger,
+    matching,
+    passages,
+    presented,
+    publications,
+    references,
+    standings,
+)
 from billing.audit.rules import Rule
 from billing.collection.rules import reach
 from config.clock import business_date, business_now
@@ -17,9 +30,14 @@ from config.rates import whole
 
 RULES: tuple[Rule, ...] = (
     *ledger.RULES,
+    *codes.RULES,
     *passages.RULES,
+    *matching.RULES,
     *claims.RULES,
+    *cards.RULES,
+    *bank.RULES,
     *documents.RULES,
+    *presented.RULES,
     *standings.RULES,
     *publications.RULES,
     *references.RULES,
@@ -92,6 +110,7 @@ def audit(session: Session) -> AuditReport:
         "today": today,
         "judged": judged,
         "remainder": max(whole("overdue_remainder_ore", today), 1),
+        "week": whole("card_week_days", today),
     }
     checks = [_check(session, rule, params) for rule in RULES]
     first = next((f"{check.name}: {check.detail}" for check in checks if not check.ok), None)

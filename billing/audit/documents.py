@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from billing.audit.rules import Rule
 
+# The digits of a KID as the check digit weighs them: the last as it is, every second from there doubled and its
+# digits added.
+_LUHN = " + ".join(
+    f"translate(substr(d.kid, {at}, 1), '123456789', '{'246813579' if at % 2 else '123456789'}')::int"
+    for at in range(1, 19)
+)
+
 RULES = (
     Rule(
         "documents_numbers",
@@ -29,7 +36,7 @@ RULES = (
                       coalesce(c.due_on::text, 'paid'))
         FROM documents AS d JOIN claims AS c ON c.id = d.claim_id
         WHERE d.kind = 'invoice' AND (d.total_ore <> c.amount_ore OR d.fee_ore <> c.fee_ore
-              OR d.agreement_id <> c.agreement_id OR (d.due_on IS NOT NULL AND d.due_on IS DISTINCT FROM c.due_on))
+              OR d.agreement_id <> c.agreement_id OR d.due_on IS DISTINCT FROM c.due_on)
           AND NOT EXISTS (SELECT FROM documents AS n WHERE n.claim_id = d.claim_id AND n.version > d.version)
         ORDER BY d.number
         """,
@@ -70,11 +77,14 @@ RULES = (
     ),
     Rule(
         "documents_kid",
-        "a KID names its agreement and its document",
-        """
-        SELECT format('document %s has KID %s', d.number, d.kid) FROM documents AS d
+        "what is to be paid has a KID: its agreement, its document and the check digit; what is paid has none",
+        f"""
+        SELECT format('document %s has KID %s', d.number, coalesce(d.kid, 'none')) FROM documents AS d
         JOIN agreements AS a ON a.id = d.agreement_id
-        WHERE d.kid IS NOT NULL AND left(d.kid, 17) <> a.number::text || lpad(d.number::text, 9, '0') ORDER BY d.number
-        """,
+        WHERE (d.kid IS NULL) <> (d.due_on IS NULL)
+           OR CASE WHEN d.kid ~ '^[0-9]{{18}}$' THEN left(d.kid, 17) <> a.number::text || lpad(d.number::text, 9, '0')
+                   OR (({_LUHN}) % 10 <> 0) ELSE d.kid IS NOT NULL END
+        ORDER BY d.number
+        """,  # noqa: S608 - ours
     ),
 )

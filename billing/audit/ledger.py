@@ -34,18 +34,21 @@ def _each(name: str, holds: str, kind: str, *, debit: bool, owner: str, detail: 
 
 
 def _transfers(name: str, holds: str, codes: str, detail: str) -> Rule:
-    """The transfers of some codes against the rows they are about (code, ref, amount, debit owner, credit owner)."""
+    """The transfers of some codes against the rows they are about: code, ref, amount, debit and credit owner, at."""
     return Rule(
         name,
         holds,
         "SELECT CASE WHEN t.ref IS NULL THEN format('%s %s of %s øre is not in the books', d.code, d.ref, d.ore) "  # noqa: S608
         "WHEN d.ref IS NULL "
         "THEN format('transfer %s (%s %s, %s øre) is about nothing', t.id, t.code, t.ref, t.amount_ore) "
-        "ELSE format('transfer %s (%s %s): %s øre from %s to %s, should be %s øre from %s to %s', t.id, t.code, t.ref, "
-        "t.amount_ore, t.credit_owner, t.debit_owner, d.ore, d.credit_owner, d.debit_owner) END "
+        "ELSE format('transfer %s (%s %s%s): %s øre from %s to %s at %s, should be %s øre from %s to %s at %s', t.id, "
+        "t.code, t.ref, t.part, t.amount_ore, t.credit_owner, t.debit_owner, t.created_at, d.ore, d.credit_owner, "
+        "d.debit_owner, d.at) END "
         f"FROM (SELECT * FROM transfers WHERE code IN ({codes})) AS t "
-        f"FULL JOIN ({detail}) AS d (code, ref, ore, debit_owner, credit_owner) ON d.code = t.code AND d.ref = t.ref "
-        "WHERE (t.amount_ore, t.debit_owner, t.credit_owner) IS DISTINCT FROM (d.ore, d.debit_owner, d.credit_owner) "
+        f"FULL JOIN ({detail}) AS d (code, ref, ore, debit_owner, credit_owner, at) "
+        "ON d.code = t.code AND d.ref = t.ref "
+        "WHERE (t.amount_ore, t.debit_owner, t.credit_owner, t.created_at, t.part) "
+        "IS DISTINCT FROM (d.ore, d.debit_owner, d.credit_owner, d.at, '') "
         "ORDER BY t.id, d.ref",
     )
 
@@ -55,7 +58,7 @@ _ALLOCATIONS = """
                'credit_used' WHEN 'card' THEN 'card_payment' ELSE 'write_off' END,
            CASE source WHEN 'card' THEN claim_id ELSE id END, abs(amount_ore),
            CASE WHEN source IN ('reversal', 'credit') THEN agreement_id ELSE 0 END,
-           CASE source WHEN 'reversal' THEN 0 ELSE agreement_id END
+           CASE source WHEN 'reversal' THEN 0 ELSE agreement_id END, at
     FROM allocations
 """
 
@@ -135,19 +138,28 @@ RULES = (
         debit=False,
         detail="SELECT fee_ore FROM claims",
     ),
+    _total(
+        "ledger_write_off",
+        "what is written off are the allocations of write-offs and the passages credited",
+        "write_off",
+        debit=True,
+        detail="SELECT amount_ore FROM allocations WHERE source = 'write_off' UNION ALL "
+        "SELECT p.amount_ore FROM reversals AS v JOIN passages AS p ON p.id = v.passage_id WHERE v.cause = 'credited'",
+    ),
     _transfers(
         "transfers_claims",
         "every claim is booked as it was made, its fee with it",
         "'claim', 'card_fee'",
-        "SELECT 'claim', id, passages_ore, agreement_id, 0::bigint FROM claims UNION ALL "
-        "SELECT 'card_fee', id, fee_ore, agreement_id, 0 FROM claims WHERE fee_ore <> 0",
+        "SELECT 'claim', id, passages_ore, agreement_id, 0::bigint, made_at FROM claims UNION ALL "
+        "SELECT 'card_fee', c.id, c.fee_ore, c.agreement_id, 0, a.at FROM claims AS c "
+        "LEFT JOIN allocations AS a ON a.claim_id = c.id AND a.source = 'card' WHERE c.fee_ore <> 0",
     ),
     _transfers(
         "transfers_payments",
         "every payment is booked once, with its sum",
         "'payment', 'taken_back'",
         "SELECT CASE WHEN amount_ore > 0 THEN 'payment' ELSE 'taken_back' END, id, abs(amount_ore), "
-        "0::bigint, 0::bigint FROM payments",
+        "0::bigint, 0::bigint, received_at FROM payments",
     ),
     _transfers(
         "transfers_allocations",
@@ -161,7 +173,8 @@ RULES = (
         "'overpaid', 'card_extra', 'credit_back'",
         "SELECT CASE WHEN code = 'card_extra' THEN code WHEN amount_ore > 0 THEN 'overpaid' ELSE 'credit_back' END, "
         "id, abs(amount_ore), "
-        "CASE WHEN amount_ore > 0 THEN 0 ELSE agreement_id END, CASE WHEN amount_ore > 0 THEN agreement_id ELSE 0 END "
+        "CASE WHEN amount_ore > 0 THEN 0 ELSE agreement_id END, "
+        "CASE WHEN amount_ore > 0 THEN agreement_id ELSE 0 END, at "
         "FROM credit_entries WHERE code IN ('overpaid', 'assigned', 'reversed', 'card_extra')",
     ),
 )

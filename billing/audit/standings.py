@@ -59,4 +59,45 @@ RULES = (
         WHERE c.id IS NULL ORDER BY b.id
         """,
     ),
+    # Instants are taken before locks, so that two of one moment may lie in the other order.
+    Rule(
+        "standings_steps",
+        "an agreement's history begins with its opening and goes on by steps that there are, in time; its end is last",
+        """
+        SELECT format('agreement %s: %s (%s) at %s after %s at %s', x.agreement_id, x.standing, x.reason, x.at,
+                      coalesce(x.before, 'nothing'), coalesce(x.since::text, 'no time'))
+        FROM (
+            SELECT s.*, lag(standing) OVER w AS before, lag(at) OVER w AS since
+            FROM standings AS s WINDOW w AS (PARTITION BY agreement_id ORDER BY id)
+        ) AS x JOIN agreements AS a ON a.id = x.agreement_id
+        WHERE CASE WHEN x.before IS NULL THEN (x.standing, x.reason, x.at) <> ('open', 'opened', a.opened_at)
+                  WHEN x.standing = 'closed' THEN x.before = 'closed' OR x.reason <> 'closed'
+                       OR x.at IS DISTINCT FROM a.closed_at
+                  ELSE x.at < x.since - interval '1 hour' OR (x.before, x.standing, x.reason) NOT IN (
+                       ('open', 'blocked', 'overdue'), ('open', 'awaiting_reopen', 'overdue'),
+                       ('blocked', 'awaiting_reopen', 'paid'), ('awaiting_reopen', 'blocked', 'overdue'),
+                       ('blocked', 'open', 'paid_in_time'), ('awaiting_reopen', 'open', 'paid_in_time'),
+                       ('blocked', 'open', 'reopened'), ('awaiting_reopen', 'open', 'reopened')) END
+        ORDER BY x.id
+        """,
+    ),
+    Rule(
+        "standings_blocks",
+        "a change to blocked has the block made then, one to open the block that ended so then; a block has claims",
+        """
+        SELECT format('agreement %s: %s (%s) at %s has no block that was made or ended so', s.agreement_id, s.standing,
+                      s.reason, s.at)
+        FROM standings AS s
+        JOIN (SELECT id, lag(standing) OVER (PARTITION BY agreement_id ORDER BY id) AS before FROM standings) AS x
+             USING (id)
+        LEFT JOIN blocks AS m ON (m.agreement_id, m.at) = (s.agreement_id, s.at)
+        LEFT JOIN blocks AS e ON (e.agreement_id, e.ended_at) = (s.agreement_id, s.at)
+             AND e.ending = CASE s.reason WHEN 'paid_in_time' THEN 'voided' ELSE s.reason END
+        WHERE (x.before = 'open' AND s.standing IN ('blocked', 'awaiting_reopen') AND m.id IS NULL)
+           OR (x.before <> 'open' AND s.standing = 'open' AND e.id IS NULL)
+        UNION ALL
+        SELECT format('block %s of agreement %s names no claims, or ended before it began', id, agreement_id)
+        FROM blocks WHERE jsonb_array_length(claims) = 0 OR ended_at < at - interval '1 hour'
+        """,
+    ),
 )

@@ -70,8 +70,8 @@ class Books:
         session.flush()
         self.charger = charger.id
         self.batch = self.one(
-            "INSERT INTO batches (charger_id, name, format, sha256, received_at, state) "
-            "VALUES (:c, 'test', 'jsonl', '\\x00', :at, 'done') RETURNING id",
+            "INSERT INTO batches (charger_id, name, format, sha256, received_at, finished_at, state) "
+            "VALUES (:c, 'test', 'jsonl', '\\x00', :at, :at, 'done') RETURNING id",
             c=self.charger,
             at=JANUARY,
         )
@@ -101,7 +101,8 @@ class Books:
         """Passages with their records, balance and transfer, as an ingest leaves them."""
         made = []
         for ore in ores:
-            source = f"t{next(self._sources)}"
+            number = next(self._sources)
+            source = f"t{number}"
             params = {"a": agreement, "c": self.charger, "b": self.batch, "s": source, "ore": ore, "at": booked}
             passage = self.one(
                 "INSERT INTO passages (id, booked_at, agreement_id, charger_id, source_id, batch_id, passed_at, "
@@ -128,7 +129,8 @@ class Books:
                 params,
             )
             self.count("accepted", ore)
-            entry = Entry(Account("unbilled"), Account("payable", self.charger), ore, "passages", self.batch, source)
+            part = f"{number}/{self.charger}/P1"
+            entry = Entry(Account("unbilled"), Account("payable", self.charger), ore, "passages", self.batch, part)
             book(self.session, [entry], booked_on=booked.date(), now=booked)
             made.append(passage)
         return made

@@ -20,6 +20,7 @@ from billing.invoices.receipt import issue_receipt
 from billing.ledger.book import Account, Entry, book
 from config.clock import move_clock
 from simulator.bank import BankPayment
+from tests.integration.billing.audit.spoilings import ALSO, TAMPERED
 from tests.integration.billing.books import DAY, DUE, ISSUED, JANUARY, OURS, SELLER, Books, body, noon
 from tests.integration.conftest import Bearer
 
@@ -45,6 +46,7 @@ def furnish(books: Books) -> None:
     assert books.standing(unpaid.agreement) == "blocked"
     _card(books)
     _move(books)
+    _registered(books)
     books.passages(books.agreement(), 4_000)
     external = books.passages(unpaid.agreement, 3_000)[0]
     session.execute(text("UPDATE passages SET external = true, owed = false WHERE id = :id"), {"id": external})
@@ -58,6 +60,17 @@ def furnish(books: Books) -> None:
     )
     session.execute(text("DELETE FROM transfers WHERE code = 'passages' AND amount_ore = 3000"))
     move_clock(session, NOW, running=False)
+
+
+def _registered(books: Books) -> None:
+    """A passage that names the registration of its vehicle."""
+    agreement = books.agreement()
+    row = register(
+        books.session, agreement, "NO", "EK12345", valid_from=JANUARY, now=JANUARY, actor="test"
+    ).registration
+    (passage,) = books.passages(agreement, 700)
+    named = "UPDATE passages SET registration_id = :r WHERE id = :id"
+    books.session.execute(text(named), {"r": row.id, "id": passage})
 
 
 def _card(books: Books) -> None:
@@ -85,8 +98,9 @@ def _card(books: Books) -> None:
     fee = Entry(Account("receivable", agreement), Account("card_fees"), 450, "card_fee", claim.claim_id)
     book(session, [fee], booked_on=ISSUED.date(), now=ISSUED)
     attempt = books.one(
-        "INSERT INTO attempts (charge_id, number, card_id, amount_ore, fee_ore, state, idempotency_key, started_at, "
-        "called_at, asked_at) VALUES (:charge, 1, :card, 20450, 450, 'succeeded', 'k', :now, :now, :now) RETURNING id",
+        "INSERT INTO attempts (charge_id, number, card_id, amount_ore, fee_ore, state, idempotency_key, provider_ref, "
+        "started_at, called_at, asked_at, ended_at) "
+        "VALUES (:charge, 1, :card, 20450, 450, 'succeeded', 'k', 'pi_1', :now, :now, :now, :now) RETURNING id",
         charge=charge,
         card=card,
         now=ISSUED,
@@ -100,8 +114,8 @@ def _card(books: Books) -> None:
     session.execute(text(charged), {"on": ISSUED.date(), "a": agreement})
     late = books.one(
         "INSERT INTO attempts (charge_id, number, card_id, amount_ore, fee_ore, state, credited, idempotency_key, "
-        "started_at, called_at, asked_at) "
-        "VALUES (:charge, 2, :card, 20450, 450, 'succeeded', true, 'l', :now, :now, :now) RETURNING id",
+        "provider_ref, started_at, called_at, asked_at, ended_at) "
+        "VALUES (:charge, 2, :card, 20450, 450, 'succeeded', true, 'l', 'pi_2', :now, :now, :now, :now) RETURNING id",
         charge=charge,
         card=card,
         now=ISSUED,
@@ -124,9 +138,9 @@ _COPY = """
     INSERT INTO passages (id, booked_at, agreement_id, charger_id, source_id, batch_id, reverses_id, passed_at,
         passed_offset, station, project, service, country, plate, vehicle_class, list_ore, amount_ore, vat_bp, flags,
         external, owed)
-    SELECT nextval('passage_ids'), booked_at, :agreement, charger_id, source_id, batch_id, :reverses, passed_at,
-        passed_offset, station, project, service, country, plate, vehicle_class, list_ore, :sign * amount_ore, vat_bp,
-        flags, external, owed FROM passages WHERE id = :id RETURNING id
+    SELECT nextval('passage_ids'), :at, :agreement, charger_id, source_id, batch_id, :reverses, passed_at,
+        passed_offset, station, project, service, country, plate, vehicle_class, :sign * list_ore,
+        :sign * amount_ore, vat_bp, flags, external, owed FROM passages WHERE id = :id RETURNING id
 """
 
 
@@ -134,8 +148,8 @@ def _move(books: Books) -> None:
     """A passage moved from the agreement that sold the car to the one that bought it."""
     seller, buyer = books.agreement(), books.agreement()
     (passage,) = books.passages(seller, 2_500)
-    counter = books.one(_COPY, agreement=seller, reverses=passage, sign=-1, id=passage)
-    fresh = books.one(_COPY, agreement=buyer, reverses=None, sign=1, id=passage)
+    counter = books.one(_COPY, agreement=seller, reverses=passage, sign=-1, id=passage, at=ISSUED)
+    fresh = books.one(_COPY, agreement=buyer, reverses=None, sign=1, id=passage, at=ISSUED)
     for sql in (
         "INSERT INTO reversals (passage_id, counter_id, replaced_by, cause, actor, at) "
         "VALUES (:p, :c, :n, 'moved', 'test', :at)",
@@ -145,149 +159,18 @@ def _move(books: Books) -> None:
     ):
         books.session.execute(
             text(sql),
-            {"p": passage, "c": counter, "n": fresh, "at": ISSUED, "since": JANUARY, "seller": seller, "buyer": buyer},
+            {"p": passage, "c": counter, "n": fresh, "at": ISSUED, "since": ISSUED, "seller": seller, "buyer": buyer},
         )
     payable = Account("payable", books.charger)
     book(
         books.session,
         [
-            Entry(payable, Account("unbilled"), 2_500, "reversed", counter),
+            Entry(payable, Account("unbilled"), 2_500, "reversed", counter, "moved"),
             Entry(Account("unbilled"), payable, 2_500, "passages", fresh, "moved"),
         ],
         booked_on=ISSUED.date(),
         now=ISSUED,
     )
-
-
-# One tampering (or more) a rule. `replica` switches foreign keys off, as a restore or a careless hand does.
-TAMPERED = {
-    "ledger_accounts": "UPDATE transfers SET credit = 'purse' WHERE code = 'claim'",
-    "ledger_unbilled": "DELETE FROM transfers WHERE id = (SELECT min(id) FROM transfers WHERE debit = 'unbilled')",
-    "ledger_receivable": "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'credit_used'",
-    "ledger_credit": "DELETE FROM transfers WHERE code = 'overpaid' AND amount_ore = 2655",
-    "ledger_payable": "UPDATE passages SET owed = false WHERE id = (SELECT min(id) FROM passages)",
-    "ledger_bank": "DELETE FROM transfers WHERE code = 'payment' AND amount_ore = 500",
-    "ledger_suspense": "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'payment' AND amount_ore = 9000",
-    "ledger_card_clearing": "UPDATE transfers SET amount_ore = amount_ore - 1 WHERE code = 'card_payment'",
-    "ledger_card_fees": "DELETE FROM transfers WHERE code = 'card_fee'",
-    "transfers_claims": "UPDATE transfers SET debit_owner = debit_owner + 1 WHERE code = 'claim' "
-    "AND amount_ore = 12345",
-    "transfers_payments": "UPDATE transfers SET ref = ref + 1000 WHERE code = 'payment' AND amount_ore = 9000",
-    "transfers_allocations": "UPDATE transfers SET ref = ref + 1000 WHERE code = 'allocation' AND amount_ore = 6000",
-    "transfers_credit": "DELETE FROM transfers WHERE code = 'credit_back'",
-    "balances_charged": "UPDATE balances SET last_charged_on = last_charged_on - 1 WHERE last_charged_on IS NOT NULL",
-    "batches_counts": "UPDATE batches SET counts = counts || '{\"duplicate\": 1}'",
-    "batches_passages": "UPDATE batches SET sums = '{}'",
-    "publications_changes": "DELETE FROM publications WHERE status = 'blocked'",
-    "balances": "UPDATE balances SET unbilled_ore = unbilled_ore + 1 WHERE unbilled_ore = 4000",
-    "passages_one_place": "UPDATE passages SET claim_id = 1 WHERE external",
-    "passages_unique": "INSERT INTO passages SELECT id, booked_at + interval '1 second', agreement_id, "
-    "registration_id, charger_id, source_id, batch_id, reverses_id, passed_at, passed_offset, station, project, "
-    "service, country, plate, pan, vehicle_class, list_ore, amount_ore, vat_bp, flags, external, owed, claim_id "
-    "FROM passages WHERE amount_ore = 4000",
-    "records_have_passages": "DELETE FROM passages WHERE amount_ore = 4000",
-    "passages_have_records": "DELETE FROM records WHERE amount_ore = 4000",
-    "reversals_have_counters": "UPDATE passages SET amount_ore = -2499 WHERE amount_ore = -2500",
-    "counters_have_reversals": "DELETE FROM reversals",
-    "moves_are_whole": "UPDATE passages SET amount_ore = 2499 WHERE id = (SELECT replaced_by FROM reversals)",
-    "claims_passages": "UPDATE passages SET claim_id = NULL WHERE amount_ore = 2345",
-    "claims_settled": "UPDATE claims SET settled_ore = settled_ore - 1 WHERE amount_ore = 12345",
-    "allocations_sources": "UPDATE allocations SET source_id = 4711 WHERE source = 'card'",
-    "credit_not_negative": "UPDATE credit_entries SET amount_ore = -5000 WHERE code = 'used'",
-    "credit_used": "DELETE FROM credit_entries WHERE code = 'used'",
-    "payments_placed": "UPDATE payments SET state = 'settled' WHERE amount_ore = 9000",
-    "payments_owners": "UPDATE payments SET agreement_id = agreement_id + 1 WHERE amount_ore = 15000",
-    "card_successes": "UPDATE attempts SET state = 'declined' WHERE state = 'succeeded'",
-    "card_extra": "UPDATE attempts SET amount_ore = amount_ore + 1 WHERE credited",
-    "bank_files": "UPDATE bank_files SET transactions = 0 WHERE id = (SELECT min(id) FROM bank_files)",
-    "documents_numbers": "DELETE FROM documents WHERE number = (SELECT min(number) + 1 FROM documents)",
-    "documents_claims": "UPDATE documents SET total_ore = total_ore + 1 WHERE total_ore = 8000",
-    "claims_documents": "DELETE FROM documents WHERE number = (SELECT max(number) FROM documents)",
-    "documents_lines": "UPDATE document_lines SET gross_ore = gross_ore + 1, net_ore = net_ore + 1 "
-    "WHERE gross_ore = 8000",
-    "documents_vat": "UPDATE document_lines SET net_ore = net_ore - 1, vat_ore = vat_ore + 1 WHERE gross_ore = 8000",
-    "documents_kid": "UPDATE documents SET kid = '200000011000000015' WHERE total_ore = 8000",
-    "standings_facts": "UPDATE agreements SET standing = 'open' WHERE standing = 'blocked'",
-    "standings_history": "DELETE FROM standings WHERE standing = 'blocked'",
-    "blocks_claims": "UPDATE blocks SET claims = '[4711]'",
-    "passages_agreement_id": "UPDATE passages SET agreement_id = 4711 WHERE amount_ore = 4000",
-    "passages_charger_id": "UPDATE passages SET charger_id = 4711 WHERE amount_ore = 4000",
-    "passages_batch_id": "UPDATE passages SET batch_id = 4711 WHERE amount_ore = 4000",
-    "passages_registration_id": "UPDATE passages SET registration_id = 4711 WHERE amount_ore = 4000",
-    "records_charger_id": "UPDATE records SET charger_id = 4711 WHERE amount_ore = 4000",
-    "records_batch_id": "UPDATE records SET batch_id = 4711 WHERE amount_ore = 4000",
-    "batch_faults_batch_id": "INSERT INTO batch_faults (batch_id, position, code, detail, raw) "
-    "VALUES (4711, 1, 'broken', '', '')",
-    "balances_agreement_id": "INSERT INTO balances (agreement_id) VALUES (4711)",
-    "balances_open_charge_id": "UPDATE balances SET open_charge_id = 4711 WHERE unbilled_ore = 4000",
-    "allocations_agreement_id": "UPDATE allocations SET agreement_id = 4711 WHERE source = 'card'",
-    "document_lines_document_id": "INSERT INTO document_lines (document_id, line, kind, vat_bp, count, gross_ore, "
-    "net_ore, vat_ore) VALUES (4711, 1, 'toll', 0, 0, 0, 0, 0)",
-    "renderings_document_id": "INSERT INTO renderings (document_id, template, sha256, pdf, made_at) "
-    "VALUES (4711, 1, '', '', '2026-02-01')",
-    "payments_agreement_id": "UPDATE payments SET agreement_id = 4711 WHERE amount_ore = 7000",
-    "payments_claim_id": "UPDATE payments SET claim_id = 4711 WHERE amount_ore = 7000",
-    "payments_reverses_id": "UPDATE payments SET reverses_id = 4711 WHERE amount_ore = -7000",
-    "publications_agreement_id": "UPDATE publications SET agreement_id = 4711 WHERE status = 'blocked'",
-    "publications_registration_id": "UPDATE publications SET registration_id = 4711 WHERE status = 'blocked'",
-    "messages_agreement_id": "UPDATE messages SET agreement_id = 4711 WHERE template = 'blocked'",
-    "messages_document_id": "UPDATE messages SET document_id = 4711 WHERE template = 'blocked'",
-    "deliveries_agreement_id": "INSERT INTO deliveries (message_id, agreement_id, channel, next_at, queued_at) "
-    "SELECT id, 4711, 'email', made_at, made_at FROM messages LIMIT 1",
-    "removals_agreement_id": "INSERT INTO removals (registration_id, agreement_id, ends_at, requested_at, actor) "
-    "VALUES (1, 4711, '2026-02-01', '2026-02-01', 'test')",
-    "card_customers_agreement_id": "INSERT INTO card_customers (agreement_id, provider_customer, created_at) "
-    "VALUES (4711, 'cus_1', '2026-02-01')",
-}
-
-# More ways to break a rule that says several things.
-ALSO = (
-    ("balances_charged", "UPDATE balances SET last_charged_on = NULL WHERE last_charged_on IS NOT NULL"),
-    ("balances_charged", "UPDATE balances SET last_charged_on = '2026-02-01' WHERE unbilled_ore = 4000"),
-    ("balances_charged", "UPDATE charges SET ended_at = ended_at + interval '22 hours' WHERE state = 'succeeded'"),
-    ("batches_counts", "UPDATE batches SET done = done - 1"),
-    ("batches_counts", "UPDATE batches SET done = done + 1, counts = counts || '{\"too_old\": 1}'"),
-    ("batches_counts", "UPDATE records SET code = 'not_valid' WHERE amount_ore = 4000"),
-    (
-        "batches_counts",
-        "INSERT INTO batch_faults (batch_id, position, code, detail, raw) "
-        "SELECT id, 1, 'conflict', '', '' FROM batches",
-    ),
-    ("batches_passages", "UPDATE passages SET batch_id = 4711 WHERE amount_ore = 4000"),
-    ("batches_passages", "UPDATE reversals SET replaced_by = NULL"),
-    ("publications_changes", "DELETE FROM publications WHERE status = 'removed'"),
-    (
-        "publications_changes",
-        "DELETE FROM publications WHERE status = 'ended' AND id = (SELECT max(id) "
-        "FROM publications WHERE status = 'ended')",
-    ),
-    ("publications_changes", "UPDATE publications SET status = 'valid' WHERE status = 'blocked'"),
-    (
-        "publications_changes",
-        "INSERT INTO publications (charger_id, agreement_id, registration_id, status, made_at) "
-        "SELECT charger_id, agreement_id, registration_id, status, made_at FROM publications WHERE status = 'removed'",
-    ),
-    ("card_extra", "DELETE FROM credit_entries WHERE code = 'card_extra'"),
-    ("card_extra", "UPDATE attempts SET state = 'nothing' WHERE credited"),
-    ("allocations_sources", "UPDATE attempts SET credited = true WHERE state = 'succeeded'"),
-    ("transfers_credit", "DELETE FROM transfers WHERE code = 'card_extra'"),
-    ("ledger_card_clearing", "UPDATE attempts SET amount_ore = amount_ore + 1 WHERE credited"),
-    ("balances", "UPDATE balances SET open_since = NULL WHERE unbilled_ore = 4000"),
-    ("balances", "UPDATE balances SET open_since = open_since + interval '90 days' WHERE unbilled_ore = 4000"),
-    ("balances", "UPDATE balances SET open_since = '2026-01-01' WHERE unbilled_count = 0"),
-    ("credit_used", "UPDATE allocations SET value_date = value_date + 400 WHERE source = 'credit'"),
-    ("payments_owners", "UPDATE payments SET claim_id = NULL WHERE amount_ore = 15000"),
-    ("payments_owners", "UPDATE payments SET value_date = value_date - 400 WHERE amount_ore = 15000"),
-    ("payments_owners", "UPDATE credit_entries SET agreement_id = agreement_id + 1 WHERE code = 'overpaid'"),
-    ("payments_owners", "UPDATE credit_entries SET value_date = value_date + 1 WHERE code = 'reversed'"),
-    ("payments_owners", "UPDATE allocations SET value_date = value_date + 1 WHERE source = 'reversal'"),
-    ("bank_files", "UPDATE bank_files SET sum_ore = sum_ore + 1 WHERE id = (SELECT min(id) FROM bank_files)"),
-    ("bank_files", "UPDATE bank_files SET transactions = transactions + 5"),
-    ("bank_files", "UPDATE bank_assignments SET sum_ore = sum_ore + 1"),
-    ("bank_files", "UPDATE bank_files SET state = 'refused' WHERE id = (SELECT min(id) FROM bank_files)"),
-    ("bank_files", "UPDATE payments SET amount_ore = amount_ore + 1 WHERE amount_ore = 15000"),
-    ("bank_files", "DELETE FROM payments WHERE amount_ore = 9000"),
-)
 
 
 def test_whole_books_have_no_difference(books: Books) -> None:
