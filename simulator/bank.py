@@ -27,6 +27,10 @@ class Mistake(Enum):
     TRUNCATED = "truncated"  # the file stops in the middle of a line, as after a broken transfer
 
 
+# No receiver takes such a file: it is sent again under the same numbers when it is right.
+_NOT_TAKEN = (Mistake.WRONG_TOTAL, Mistake.WRONG_COUNT, Mistake.TRUNCATED)
+
+
 @dataclass(frozen=True)
 class BankPayment:
     """One payment as the payer's bank sends it. Below zero øre: written with the sign `-`.
@@ -47,7 +51,11 @@ class BankPayment:
 
 @dataclass
 class Bank:
-    """Numbers its transmissions (per sender) and its assignments (per agreement) upwards, never twice the same."""
+    """Numbers its transmissions (per sender) and its assignments (per agreement) upwards, one by one.
+
+    Never twice the same, but for a file that no receiver takes (a wrong sum or count, cut off): the next one has its
+    numbers.
+    """
 
     sender: str = CLEARING_HOUSE
     next_transmission: int = 1
@@ -75,7 +83,7 @@ class Bank:
         total = sum(row.amount_ore for row in rows)
         if total < 0:
             raise ValueError(f"the net sum is {total} øre; an end record cannot say that")
-        transmission, assignment = self._take_numbers(agreement_id)
+        transmission, assignment = self._take_numbers(agreement_id, used=mistake not in _NOT_TAKEN)
         body = [line for number, row in enumerate(rows, start=1) for line in _records(number, row)]
         stated = total + 1 if mistake is Mistake.WRONG_TOTAL else total
         dates = [made_on, min((r.date for r in rows), default=made_on), max((r.date for r in rows), default=made_on)]
@@ -91,11 +99,12 @@ class Bank:
         )
         return data[: len(data) * 2 // 3] if mistake is Mistake.TRUNCATED else data
 
-    def _take_numbers(self, agreement_id: str) -> tuple[int, int]:
+    def _take_numbers(self, agreement_id: str, *, used: bool) -> tuple[int, int]:
         transmission = self.next_transmission
-        self.next_transmission += 1
         assignment = self.next_assignment.get(agreement_id, 1)
-        self.next_assignment[agreement_id] = assignment + 1
+        if used:
+            self.next_transmission += 1
+            self.next_assignment[agreement_id] = assignment + 1
         return transmission, assignment
 
 

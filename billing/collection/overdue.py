@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from prometheus_client import Counter
@@ -23,7 +23,7 @@ from billing.claims import credit, queries
 from billing.claims.rules import chased
 from billing.claims.standing import REMAINDER, overdue_sums
 from billing.claims.write_off import write_off
-from billing.collection.rules import Reach, by_grace, reach
+from billing.collection.rules import Hole, Reach, by_grace, holes, reach, read_until
 from billing.passages.balances import lock
 from config.clock import business_date, business_now
 from config.jobs import JobContext
@@ -33,6 +33,8 @@ log = structlog.get_logger(__name__)
 
 CHUNK = 500
 ACTOR = "overdue"
+# Far longer than any grace: a file missing for so long is no longer waited for nor named.
+LOOKED_BACK = dt.timedelta(days=60)
 BLOCKED_BY_GRACE = Counter(
     "brikke_blocked_without_bank_file_total",
     "Agreements blocked because the grace was over while the bank's file for their due date had not come.",
@@ -51,7 +53,12 @@ class Outcome:
 
 
 def find_reach(session: Session, accounts: Sequence[str], today: dt.date) -> Reach:
-    """Return which due dates may be judged, by what has been read of our bank accounts."""
+    """Return which due dates may be judged, by what has been read of our bank accounts, and what is missing of it.
+
+    The bank counts its assignments one by one for each bank agreement, so a number left out is a file that has not
+    come: the account has been read to there, until it comes or the grace is over (``rules.read_until``). A bank that
+    counts otherwise is judged by the grace alone. What has no number tells its date, as before.
+    """
     rows = session.execute(
         text(
             "SELECT account, max(last_date) AS through FROM bank_assignments WHERE account = ANY(:accounts) "
@@ -59,8 +66,36 @@ def find_reach(session: Session, accounts: Sequence[str], today: dt.date) -> Rea
         ),
         {"accounts": list(accounts)},
     )
-    read = {row.account: row.through for row in rows}
-    return reach(today, [read.get(account) for account in accounts], whole("overdue_grace_bank_days", today))
+    read: dict[str, dt.date] = {row.account: row.through for row in rows}
+    grace = whole("overdue_grace_bank_days", today)
+    missing: dict[str, list[Hole]] = {}
+    for (account, agreement), numbers in _numbers(session, accounts, today).items():
+        found = holes(numbers)
+        until = read_until(today, found, grace)
+        if until is not None:
+            read[account] = min(read[account], until)
+        if found:
+            missing.setdefault(agreement, []).extend(found)
+    named = tuple(f"{agreement}: {', '.join(map(str, found))}" for agreement, found in sorted(missing.items()))
+    return replace(reach(today, [read.get(account) for account in accounts], grace), missing=named)
+
+
+def _numbers(
+    session: Session, accounts: Sequence[str], today: dt.date
+) -> dict[tuple[str, str], list[tuple[dt.date, int]]]:
+    """Return the assignments read lately, by (account, bank agreement), as `holes` wants them."""
+    rows = session.execute(
+        text(
+            "SELECT account, agreement_ref, last_date, number::bigint AS number FROM bank_assignments "
+            "WHERE account = ANY(:accounts) AND last_date >= :since AND number ~ '^[0-9]{1,18}$' "
+            "AND number !~ '^0+$' ORDER BY last_date, id"
+        ),
+        {"accounts": list(accounts), "since": today - LOOKED_BACK},
+    )
+    found: dict[tuple[str, str], list[tuple[dt.date, int]]] = defaultdict(list)
+    for row in rows:
+        found[row.account, row.agreement_ref].append((row.last_date, row.number))
+    return found
 
 
 # Claims that an active block stands for are not looked at again; new ones of a blocked agreement are.
@@ -157,6 +192,9 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
         now = business_now(session)
         today = business_date(now)
         reached = find_reach(session, [ctx.settings.bank_account], today)
+    missing = "; ".join(reached.missing)
+    if missing:
+        log.warning("overdue.bank_numbers_missing", missing=missing)
     while True:
         with ctx.sessions.begin() as session:
             outcome = step(session, reached, after, today, now)
@@ -176,6 +214,7 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
     return {
         "through": reached.through.isoformat(),
         "bank_read_through": reached.read.isoformat() if reached.read else "nothing yet",
+        "bank_files_missing": missing or "none",
         "blocked": blocked,
         "blocked_without_bank_file": graced,
         "written_off": written_off,

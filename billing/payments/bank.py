@@ -168,8 +168,9 @@ def _keep(
 
 
 def _cover(session: Session, file_id: int, file: OcrFile, *, through: dt.date) -> None:
-    """Note through which value date each account has now been read (an assignment without any date tells nothing).
+    """Note through which value date each account has now been read, and the assignment's number.
 
+    An assignment without any date, of its own or of its transmission, tells nothing.
     Never later than ``through``, the day before the file is read: a payment may be dated ahead, and what is paid on a
     day that is not over, or has not begun, cannot all be in a file yet.
     """
@@ -185,7 +186,7 @@ def _cover(session: Session, file_id: int, file: OcrFile, *, through: dt.date) -
         }
         for t in file.transmissions
         for a in t.assignments
-        if (last := a.last_date or a.date)
+        if (last := a.last_date or a.date or t.date)
     ]
     if rows:
         session.execute(

@@ -6,6 +6,7 @@ import datetime as dt
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from billing.collection import overdue, remind
 from billing.collection.overdue import find_reach, step
@@ -68,6 +69,64 @@ def test_a_date_ahead_does_not_say_that_the_account_has_been_read_that_far(books
     books.pay(invoice.kid, 10_000, DUE)  # in time, in the next file
     assert judge(books, GRACE_OVER) == 0
     books.prove(noon(GRACE_OVER))
+
+
+def test_a_later_file_does_not_stand_in_for_one_that_is_missing(books: Books, invoice: Invoice) -> None:
+    books.pay("", 100, DUE - DAY)
+    missing = books.file(BankPayment(invoice.kid, 10_000, DUE))
+    books.pay("", 100, DUE + DAY)
+    reached = find_reach(books.session, [OURS], DUE + 2 * DAY)
+    assert (reached.read, reached.missing) == (DUE - DAY, ("001008566: 2",))
+    assert judge(books, DUE + 2 * DAY) == 0
+    books.receive(missing, DUE + 2 * DAY)
+    reached = find_reach(books.session, [OURS], DUE + 2 * DAY)
+    assert (reached.read, reached.missing) == (DUE + DAY, ())
+    assert judge(books, DUE + 2 * DAY) == 0
+    assert books.one("SELECT count(*) FROM blocks") == 0
+    books.prove(noon(DUE + 2 * DAY))
+
+
+def test_a_missing_file_holds_no_longer_than_the_grace(books: Books, invoice: Invoice) -> None:
+    books.pay("", 100, DUE - DAY)
+    books.file(BankPayment("", 100, DUE))  # lost on the way
+    books.pay("", 100, DUE + DAY)
+    later = books.invoice(books.agreement(), 5_000, due=DUE + 8 * DAY)
+    reached = find_reach(books.session, [OURS], GRACE_OVER)
+    outcome = step(books.session, reached, 0, GRACE_OVER, noon(GRACE_OVER))
+    assert (outcome.blocked, outcome.by_grace) == (1, 1)
+    # What the lost file held is past its grace: files after it are enough for later due dates, and it is still named.
+    books.pay("", 100, DUE + 8 * DAY)
+    reached = find_reach(books.session, [OURS], DUE + 9 * DAY)
+    assert (reached.read, reached.missing) == (DUE + 8 * DAY, ("001008566: 2",))
+    assert judge(books, DUE + 9 * DAY) == 1
+    assert books.standing(later.agreement) == "blocked"
+
+
+def test_another_bank_agreement_of_the_account_does_not_hide_a_missing_file(books: Books, invoice: Invoice) -> None:
+    books.pay("", 100, DUE - DAY)
+    books.file(BankPayment("", 100, DUE))
+    books.pay("", 100, DUE + DAY)
+    other = books.bank.file(
+        [BankPayment("", 100, DUE + DAY)], account=OURS, agreement_id="002", recipient="00010200", made_on=DUE + DAY
+    )
+    books.receive(other, DUE + 2 * DAY)
+    assert find_reach(books.session, [OURS], DUE + 2 * DAY).read == DUE - DAY
+    assert judge(books, DUE + 2 * DAY) == 0
+
+
+def test_the_job_names_what_is_missing(books: Books, invoice: Invoice, ctx: JobContext) -> None:
+    books.pay("", 100, DUE - DAY)
+    for _ in range(2):
+        books.file(BankPayment("", 100, DUE))
+    books.pay("", 100, DUE + DAY)
+    move_clock(books.session, noon(DUE + 2 * DAY), running=False)
+    books.session.commit()
+    with capture_logs() as logs:
+        result = overdue.job(ctx, noon(DUE + 2 * DAY))
+    assert result["bank_files_missing"] == "001008566: 2-3"
+    assert (result["blocked"], result["bank_read_through"]) == (0, (DUE - DAY).isoformat())
+    warned = [entry for entry in logs if entry["event"] == "overdue.bank_numbers_missing"]
+    assert [(entry["log_level"], entry["missing"]) for entry in warned] == [("warning", "001008566: 2-3")]
 
 
 def test_without_any_file_blocked_when_the_grace_is_over_and_said(books: Books, invoice: Invoice) -> None:

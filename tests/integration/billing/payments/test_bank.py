@@ -269,6 +269,17 @@ def test_coverage_is_noted_by_account(books: Books) -> None:
     assert tuple(row) == (OURS, TODAY, 100)
 
 
+def test_an_empty_assignment_without_a_date_of_its_own_is_noted_by_its_transmission(books: Books) -> None:
+    """Else its number would look like that of a file that has not come."""
+    empty = books.bank.file([], account=OURS, agreement_id="001008566", recipient="00010200", made_on=TODAY)
+    lines = empty.splitlines(keepends=True)
+    assert lines[2].startswith(b"NY090088")
+    lines[2] = lines[2][:41] + b"0" * 39 + b"\r\n"
+    assert books.receive(b"".join(lines), TODAY + DAY).state == "booked"
+    row = books.session.execute(text("SELECT number, last_date FROM bank_assignments")).one()
+    assert tuple(row) == ("1", TODAY)
+
+
 def test_too_large_a_file_is_not_read(session: Session) -> None:
     with pytest.raises(TooLarge):
         receive(session, "big", b"x" * 101, NOW, accounts=[OURS], max_bytes=100)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from billing.collection.rules import by_grace, reach
+from billing.collection.rules import Hole, by_grace, holes, reach, read_until
 from config.bankdays import add_bank_days
 
 DAY = dt.timedelta(days=1)
@@ -54,3 +54,45 @@ def test_by_grace() -> None:
     assert by_grace(MON, None)
     assert by_grace(MON, MON - DAY)
     assert not by_grace(MON, MON)
+
+
+@pytest.mark.parametrize(
+    ("read", "missing"),
+    [
+        ([], []),
+        ([(MON, 7)], []),  # what was before the first we know is not known to be missing
+        ([(MON, 7), (TUE, 8), (WED, 9)], []),
+        ([(MON, 7), (WED, 9)], [(8, 8)]),
+        ([(MON, 7), (MON, 7), (WED, 11)], [(8, 10)]),
+        ([(MON, 7), (TUE, 9), (WED, 8)], []),  # 8 has the later date
+        ([(MON, 7), (WED, 12), (THU, 9)], [(8, 8), (10, 11)]),
+        ([(MON, 998), (TUE, 999), (WED, 1), (THU, 2)], []),  # the bank begins anew
+        ([(MON, 998), (TUE, 1), (WED, 3)], [(2, 2)]),
+        ([(MON, 4), (TUE, 7), (WED, 5), (THU, 8)], [(6, 6)]),  # named once
+    ],
+)
+def test_holes(read: list[tuple[dt.date, int]], missing: list[tuple[int, int]]) -> None:
+    assert [(hole.first, hole.last) for hole in holes(read)] == missing
+
+
+@pytest.mark.parametrize(
+    ("today", "found", "until"),
+    [
+        (WED, [], None),
+        (WED, [Hole(8, 8, MON, TUE)], MON),
+        (FRI, [Hole(8, 8, MON, TUE)], MON),  # the day the grace of Tuesday ends: judged by it
+        (FRI + DAY, [Hole(8, 8, MON, TUE)], None),
+        (FRI + DAY, [Hole(8, 8, MON, TUE), Hole(10, 10, WED, THU)], WED),
+    ],
+)
+def test_a_hole_holds_until_the_grace_is_over(today: dt.date, found: list[Hole], until: dt.date | None) -> None:
+    assert read_until(today, found, 3) == until
+
+
+@given(st.lists(st.tuples(DATES, st.integers(1, 40)), max_size=20))
+def test_what_has_been_read_is_never_missing(read: list[tuple[dt.date, int]]) -> None:
+    read.sort()
+    known = {number for _, number in read}
+    missing = [number for hole in holes(read) for number in range(hole.first, hole.last + 1)]
+    assert not known & set(missing)
+    assert len(missing) == len(set(missing))
