@@ -79,7 +79,7 @@ def signed_in(*roles: str, otherwise: str | None = None) -> Callable[[Callable[P
             who = signed_in_principal()
             if who is None:
                 if otherwise and request.method == "GET":
-                    return redirect(url_for(otherwise, next=request.path))  # type: ignore[return-value]
+                    return redirect(url_for(otherwise, next=request.path))  # type: ignore[return-value]  # views return P's R or a redirect
                 raise Unauthorized("Sign in first.")
             if who.role not in roles:
                 raise Forbidden("This page is for others.")

@@ -59,7 +59,7 @@ def close(session: Session, agreement_id: int, *, at: dt.datetime, now: dt.datet
     publish(session, [Notice(row.id, "ended", "closed", effective_at=at) for row in ending], now)
     session.expire_all()
     changed = _reached(session, [row.id for row in ending], now, actor)
-    return Closed(ending, int(ended.rowcount), changed, already=False)  # type: ignore[attr-defined]
+    return Closed(ending, int(ended.rowcount), changed, already=False)  # type: ignore[attr-defined]  # a CursorResult
 
 
 def _locked_family(session: Session, agreement_id: int) -> list[Agreement]:

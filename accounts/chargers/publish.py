@@ -57,4 +57,4 @@ def publish(session: Session, notices: Sequence[Notice], now: dt.datetime) -> in
             "instants": [max(now, notice.effective_at or now) for notice in notices],
         },
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return int(result.rowcount)  # type: ignore[attr-defined]  # a CursorResult
