@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from billing.passages.rules import Fault, Limits, Sent, encode
+from billing.passages.rules import Cancel, Fault, Limits, Sent, encode
 from config.clock import business_date
 from config.rates import whole
 
@@ -23,7 +23,7 @@ class Item(msgspec.Struct, gc=False):
 
     position: int
     raw: bytes
-    sent: Sent | Fault
+    sent: Sent | Cancel | Fault
     name: str | None = None
 
 

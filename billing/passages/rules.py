@@ -76,15 +76,21 @@ def flag_names(bits: int) -> tuple[str, ...]:
 
 Text20 = Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
 Text40 = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
+Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+Version = Annotated[int, msgspec.Meta(ge=1, le=2_000_000_000)]
+
+Action = Literal["new", "cancel", "adjust"]
+"""What a record does: it is a passage; it takes another record's passage back; it comes in its place."""
 
 
 class Sent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A record as a charger sent it: right types and lengths, nothing normalised yet (docs/formats.md).
 
-    Prices are øre, ``vat_rate`` basis points; ``passed_at`` is aware and keeps the sender's offset.
+    Prices are øre, ``vat_rate`` basis points; ``passed_at`` is aware and keeps the sender's offset. A correction
+    (``action`` cancel or adjust) names the record it corrects as ``original``, and has a ``version`` or ``issued_at``.
     """
 
-    id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    id: Text64
     passed_at: Annotated[dt.datetime, msgspec.Meta(tz=True)]
     station: Text40
     service: Literal["toll", "ferry"]
@@ -98,6 +104,20 @@ class Sent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     vehicle_class: Text20 | None = None
     vat_included: bool = True
     flags: Annotated[list[FlagName], msgspec.Meta(max_length=8)] = []
+    action: Action = "new"
+    original: Text64 | None = None
+    version: Version | None = None
+    issued_at: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
+
+
+class Cancel(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A record that only takes another back (docs/formats.md): what is cancelled need not be said again."""
+
+    id: Text64
+    action: Literal["cancel"]
+    original: Text64
+    version: Version | None = None
+    issued_at: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class Fault(Exception):
