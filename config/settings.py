@@ -68,9 +68,12 @@ TABLE: tuple[Setting, ...] = (
     Setting("SELLER_EMAIL", values.email, "support@brikke.example", "e-mail of support", own=True),
     Setting("BANK_ACCOUNT", values.bank_account, "15030012345", "account customers pay to, 11 digits", own=True),
     Setting("BANK_INBOX", filled, "{var}/bank/in", "folder that is watched for the bank's files"),
+    Setting("BANK_OUTBOX", filled, "{var}/bank/out", "folder that payment orders to the bank are put in"),
+    Setting("BANK_BIC", values.bic, "", "BIC of our bank, in payment orders; empty: the bank knows itself"),
     Setting("MAIL_URL", values.mail_target, "folder:{var}/mailbox",
             "folder:PATH, smtp://HOST, smtps://USER:PASSWORD@HOST or smtp+starttls://USER:PASSWORD@HOST:PORT", True),
     Setting("MAIL_FROM", values.email, "faktura@brikke.example", "sender of every e-mail", own=True),
+    Setting("ISSUER_ID", values.provider, "NO:BRIKKE", "our country and identifier in messages with chargers"),
     Setting("STRIPE_API_KEY", text, "", "secret key of the card gateway; empty: no cards", True),
     Setting("STRIPE_PUBLISHABLE_KEY", text, "", "the gateway's key for the browser"),
     Setting("STRIPE_API_BASE", values.web_address, "", "empty: Stripe itself; else a stand-in"),
@@ -114,8 +117,11 @@ class Settings:
     seller_email: str
     bank_account: str
     bank_inbox: Path
+    bank_outbox: Path
+    bank_bic: str
     mail_url: MailTarget
     mail_from: str
+    issuer_id: str
     stripe_api_key: str
     stripe_publishable_key: str
     stripe_api_base: str
@@ -179,7 +185,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = No
             found[setting.attribute] = setting.read(value or setting.default.replace("{var}", str(var)))
         except ValueError as error:
             raise SettingsError(f"{setting.name} {error}") from None
-    for folder in ("bank_inbox", "token_key_file"):
+    for folder in ("bank_inbox", "bank_outbox", "token_key_file"):
         found[folder] = home / found[folder]
     found["var"] = var
     if found["mail_url"].folder:

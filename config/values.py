@@ -4,6 +4,8 @@ name (config/settings.py adds it) and without repeating a secret."""
 from __future__ import annotations
 
 import ipaddress
+import re
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +48,15 @@ def filled(value: str) -> str:
     if not value.strip():
         raise ValueError("must not be empty")
     return value.strip()
+
+
+def provider(value: str) -> str:
+    """Return who we are in messages: two letters of the country, a colon, our identifier there."""
+    kept = value.strip()
+    country, _, identifier = kept.partition(":")
+    if not (re.fullmatch("[A-Z]{2}", country) and re.fullmatch(r"[^\s:<&]{1,40}", identifier)):
+        raise ValueError(f"must be a country and an identifier, such as NO:BRIKKE, not {value!r}")
+    return kept
 
 
 def yes_or_no(value: str) -> bool:
@@ -175,11 +186,19 @@ def bank_account(value: str) -> str:
     """Return a Norwegian account number of 11 digits with a right check digit."""
     digits = value.replace(".", "").replace(" ", "")
     # stdnum also takes the old seven digits, which no payment file has room for.
-    if len(digits) != 11 or not digits.isdecimal():
+    if len(digits) != 11 or not digits.isascii() or not digits.isdecimal():
         raise ValueError("must be an account number of 11 digits")
     if not kontonr.is_valid(digits):
         raise ValueError("is not an account number: the check digit is wrong")
     return digits
+
+
+def bic(value: str) -> str:
+    """Return a BIC (ISO 9362), 8 or 11 characters in capitals; empty stays empty."""
+    kept = value.strip().upper()
+    if kept and not re.fullmatch(r"[A-Z]{6}[A-Z0-9]{2}(?:[A-Z0-9]{3})?", kept):
+        raise ValueError(f"must be a BIC of 8 or 11 characters, not {value!r}")
+    return kept
 
 
 def organisation(value: str) -> str:

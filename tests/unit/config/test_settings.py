@@ -56,6 +56,7 @@ def test_an_empty_variable_is_not_set(dotenv: Path) -> None:
         ("DATABASE_URL", "mysql://x/y", "must begin with postgresql://"),
         ("DATABASE_URL", "postgresql://host", "must name a database"),
         ("DATABASE_URL", "postgresql://host:port/x", "is not a URL"),
+        ("ISSUER_ID", "BRIKKE", "such as NO:BRIKKE"),
         ("BRIKKE_PORT", "0", "between 1 and 65535"),
         ("BRIKKE_PORT", "http", "whole number"),
         ("DEMO", "maybe", "true or false"),
