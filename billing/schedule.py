@@ -15,6 +15,8 @@ SCHEDULE: tuple[Job, ...] = (
     Job("closings", "5 0 * * *", "accounts.agreements.close:job", "close the agreements whose day has come"),
     Job("partitions", "15 0 * * *", "billing.passages.partitions:job", "make the coming months' partitions of passages"),
     Job("move_passages", "*/10 * * * *", "billing.passages.move:job", "move passages after a vehicle was removed back in time"),
+    Job("batches", "* * * * *", "billing.roadside.waiting:job_batches", "go on with batches of records that were cut short"),
+    Job("corrections", "* * * * *", "billing.roadside.waiting:job_corrections", "apply corrections whose original has come"),
     Job("due_charges", "*/5 * * * *", "billing.cards.charge:job", "charge the cards that are due"),
     Job("card_sweep", "*/10 * * * *", "billing.cards.sweep:job", "ask the gateway about charges whose outcome is unknown"),
     Job("charge_week_over", "0 6 * * *", "billing.cards.due:job_week_over", "charges that waited for their week to be over", every=True),

@@ -23,16 +23,18 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("file", type=FILE)
 @click.option("--charger", required=True, metavar="CODE", help="Whose records they are.")
 @click.option("--format", "form", type=click.Choice(sorted(FORMATS)), help="Else what the file's name says.")
-@click.option("--answers", type=click.Path(dir_okay=False, path_type=Path), help="Write an answer a record here.")
+@click.option("--answers", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers here (.jsonl, .csv, .json, .xml).")
 @base.as_json
 @base.guarded
 def ingest(file: Path, charger: str, form: str | None, answers: Path | None, as_json: bool) -> None:
-    """Book a file of passages from a charger. The same file again books nothing twice."""
+    """Book a file of passages from a charger. The same file again books nothing, and is answered as it was."""
     with base.runtime() as runtime:
         limit = runtime.settings.max_passage_file_bytes
         received = ingest_file(runtime.sessions, file, charger, form=form, answers=answers, max_bytes=limit)
     counts = ", ".join(f"{count} {code}" for code, count in sorted(received.tally.counts.items())) or "nothing in it"
-    base.show(received.as_dict(), as_json=as_json, line=f"{file.name}: {received.tally.done} records: {counts}")
+    before = f" (0 new: this file came before, as batch {received.batch_id}, and is answered as it was)"
+    line = f"{file.name}: {received.tally.done} records: {counts}{before if received.again else ''}"
+    base.show(received.as_dict(), as_json=as_json, line=line)
 
 
 @click.command()

@@ -63,6 +63,3 @@ RETURNING b.agreement_id
 -- Those that are not simply accepted.
 SELECT m.position, m.code, m.flags & 7, m.detail FROM matched AS m
 WHERE m.code <> 'accepted' OR m.flags & 7 <> 0
-
--- name: batch
-UPDATE batches SET done = %(done)s, counts = %(counts)s, sums = %(sums)s WHERE id = %(batch)s

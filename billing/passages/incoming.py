@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from billing.passages.rules import Cancel, Fault, Limits, Sent, encode
+from billing.passages.rules import Cancel, Fault, Limits, Sent, encode, encode_correction
 from config.clock import business_date
 from config.rates import whole
 
@@ -41,7 +41,9 @@ class Answer(msgspec.Struct, omit_defaults=True):
 @dataclass(frozen=True)
 class Chunk:
     """Records ready for ``ingest.book_chunk``. ``answers`` has one per record in order, those of the sound ones
-    saying ``accepted`` until the database knows better; ``amounts`` are their øre, ``raws`` their texts."""
+    saying ``accepted`` until the database knows better; ``amounts`` are their øre, ``raws`` their texts. ``block``
+    holds the ``sound`` records that can become passages, ``corrections`` what cancels or adjusts others (``corrects``
+    of them); an adjustment is in both."""
 
     number: int
     answers: list[Answer]
@@ -50,6 +52,8 @@ class Chunk:
     block: bytes
     sound: int
     has_obu_only: bool
+    corrections: bytes = b""
+    corrects: int = 0
 
 
 def limits_at(now: dt.datetime) -> Limits:
@@ -67,6 +71,7 @@ def prepare(number: int, items: Sequence[Item], limits: Limits) -> Chunk:
     answers: list[Answer] = []
     amounts: list[int] = []
     lines: list[str] = []
+    corrections: list[str] = []
     obu_only = False
     for item in items:
         sent = item.sent
@@ -76,11 +81,34 @@ def prepare(number: int, items: Sequence[Item], limits: Limits) -> Chunk:
             if isinstance(sent, Fault):
                 raise sent
             name = sent.id
-            line, amount = encode(item.position, sent, limits)
-            lines.append(line)
-            obu_only = obu_only or (sent.pan is None and sent.obu_id is not None)
+            if sent.action != "new":
+                corrections.append(encode_correction(item.position, sent))
+            if isinstance(sent, Sent) and sent.action != "cancel":
+                line, amount = _encode(item.position, sent, limits, corrections)
+                lines.append(line)
+                obu_only = obu_only or (sent.pan is None and sent.obu_id is not None)
             answers.append(Answer(item.position, name, "accepted"))
         except Fault as fault:
             answers.append(Answer(item.position, name, fault.code, (), fault.field, fault.reason))
         amounts.append(amount)
-    return Chunk(number, answers, amounts, [item.raw for item in items], "".join(lines).encode(), len(lines), obu_only)
+    return Chunk(
+        number,
+        answers,
+        amounts,
+        [item.raw for item in items],
+        "".join(lines).encode(),
+        len(lines),
+        obu_only,
+        "".join(corrections).encode(),
+        len(corrections),
+    )
+
+
+def _encode(position: int, sent: Sent, limits: Limits, corrections: list[str]) -> tuple[str, int]:
+    """Encode a record; an adjustment that cannot be is no correction either."""
+    try:
+        return encode(position, sent, limits)
+    except Fault:
+        if sent.action != "new":
+            corrections.pop()
+        raise

@@ -9,22 +9,21 @@ locks, or locking and summing in one statement, are not.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from psycopg import Connection, Cursor
-from psycopg.types.json import Jsonb
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
-from accounts.chargers.models import Charger
 from billing.ledger.book import book_query
+from billing.passages import correct
 from billing.passages.balances import lock_query
+from billing.passages.batches import Receiving, count_chunk, keep_answers
 from billing.passages.incoming import Answer, Chunk, limits_at
 from billing.passages.match import is_stale, make_tables, match, obu_to_pan, statements
-from billing.passages.models import Batch, BatchFault
+from billing.passages.models import BatchFault
 from billing.passages.partitions import ensure
 from billing.passages.rules import COLUMNS, flag_names
 from config.clock import business_date
@@ -40,32 +39,6 @@ class StillChanging(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Tally:
-    """How many records of a batch have been answered, and their øre, by answer code."""
-
-    done: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    sums: Counter[str] = field(default_factory=Counter)
-
-    def plus(self, answers: Sequence[Answer], amounts: Sequence[int]) -> Tally:
-        """Return the tally with a chunk's answers."""
-        counts, sums = Counter(self.counts), Counter(self.sums)
-        for answer, ore in zip(answers, amounts, strict=True):
-            counts[answer.code] += 1
-            sums[answer.code] += ore
-        return Tally(self.done + len(answers), counts, sums)
-
-
-@dataclass(frozen=True)
-class Receiving:
-    """A batch that is being booked: its id, whose it is, and what has been answered so far."""
-
-    batch_id: int
-    charger: Charger
-    tally: Tally = field(default_factory=Tally)
-
-
-@dataclass(frozen=True)
 class Booked:
     """What became of a chunk: the answers in order, the agreements whose balance changed, the batch so far."""
 
@@ -74,72 +47,81 @@ class Booked:
     batch: Receiving
 
 
-def open_batch(
-    session: Session, charger: Charger, *, name: str, form: str, sha256: bytes, now: dt.datetime
-) -> Receiving:
-    """Write the row of a batch that begins to be booked."""
-    statement = insert(Batch).returning(Batch.id)
-    row = {"charger_id": charger.id, "name": name, "format": form, "sha256": sha256, "received_at": now}
-    return Receiving(session.execute(statement, [row]).scalar_one(), charger)
-
-
-def close_batch(
-    session: Session, batch: Receiving, *, sha256: bytes, now: dt.datetime, error: str | None = None
-) -> None:
-    """Say that a batch is done; with ``error``, that the rest of it was refused. ``sha256`` is of all of it."""
-    row = session.get_one(Batch, batch.batch_id)
-    row.sha256, row.finished_at, row.error = sha256, now, error
-    row.state = "refused" if error is not None else "done"
-    session.flush()
-
-
 def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.datetime) -> Booked:
     """Book a chunk and return its answers. The caller commits; then every record of it is answered for good.
 
-    ``now`` is the arrival of its passages. A record that is here already is ``duplicate`` or ``conflict`` and
-    changes nothing. Raises StillChanging, after which the caller rolls back and may try again.
+    ``now`` is the arrival of its passages; their age is judged as of the batch's arrival, so that a batch which was
+    cut short ends as it would have. A record that is here already is ``duplicate`` or ``conflict`` and changes
+    nothing. Raises StillChanging, after which the caller rolls back and may try again; AnotherProcess.
     """
     ensure(session, now)
     connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
     params = {"charger": batch.charger.id, "batch": batch.batch_id, "now": now}
     with connection.cursor() as cursor:
-        make_tables(cursor)
-        with cursor.copy(f"COPY incoming ({COLUMNS}) FROM STDIN") as copy:
-            copy.write(chunk.block)
-        if chunk.has_obu_only:
-            obu_to_pan(cursor)
-        seen = _known_beforehand(cursor, chunk, params)
-        _match_and_lock(session, cursor, batch.charger, now)
-        cursor.execute(_SQL["records"], params, prepare=False)
-        if cursor.rowcount + len(seen) < chunk.sound:
-            seen += _known(cursor, params)
-            cursor.execute(_SQL["drop_known"], prepare=False)
+        seen = _take_in(cursor, chunk, params)
+        _match_and_lock(session, cursor, batch, bool(chunk.corrects))
+        seen += _write_records(cursor, chunk, params, len(seen))
         cursor.execute(_SQL["passages"], params, prepare=False)
         cursor.execute(_SQL["balances"], params, prepare=False)
-        touched = sorted(row[0] for row in cursor.fetchall())
+        touched = {row[0] for row in cursor.fetchall()}
         _book_ledger(session, batch, chunk.number, now)
         cursor.execute(_SQL["answers"], prepare=False)
-        answers = _answers(chunk, cursor.fetchall(), seen)
-        after = replace(batch, tally=batch.tally.plus(answers, chunk.amounts))
-        _note_faults(session, batch.batch_id, answers, chunk.raws)
-        tally = {"done": after.tally.done, "counts": Jsonb(after.tally.counts), "sums": Jsonb(after.tally.sums)}
-        cursor.execute(_SQL["batch"], {"batch": batch.batch_id, **tally})
-    return Booked(answers, touched, after)
+        found = cursor.fetchall()
+        if chunk.corrects:
+            touched |= set(correct.apply(session, cursor, params, now, actor="charger"))
+            found += correct.answers(cursor)
+            seen += correct.said_twice(cursor, params)
+    answers = _answers(chunk, found, seen)
+    after = replace(batch, tally=batch.tally.plus(answers, chunk.amounts))
+    _note_faults(session, batch.batch_id, answers, chunk.raws)
+    keep_answers(session, batch.batch_id, chunk.number, answers)
+    count_chunk(session, batch, after)
+    return Booked(answers, sorted(touched), after)
 
 
-def _match_and_lock(session: Session, cursor: Cursor[Any], charger: Charger, now: dt.datetime) -> None:
+def _take_in(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any]) -> list[_Known]:
+    """COPY a chunk in, and take out what is here already, as far as it shows; return that."""
+    make_tables(cursor)
+    with cursor.copy(f"COPY incoming ({COLUMNS}) FROM STDIN") as copy:
+        copy.write(chunk.block)
+    if chunk.has_obu_only:
+        obu_to_pan(cursor)
+    if not chunk.corrects:
+        return _known_beforehand(cursor, chunk, params)
+    correct.make_tables(cursor)
+    return _known(cursor, params) + correct.take_in(cursor, chunk.corrections, params)
+
+
+def _match_and_lock(session: Session, cursor: Cursor[Any], batch: Receiving, corrects: bool) -> None:
     """Match, lock, look again. What changed in between is matched anew, the locks given back first: they
     belong to the savepoint, and new agreements may have lower ids than those held."""
-    oldest = limits_at(now).oldest
+    oldest = limits_at(batch.received_at).oldest
+    touched = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
     for _ in range(_TRIES):
         cursor.execute("SAVEPOINT matching")
-        match(cursor, charger, oldest)
-        lock_query(session, "SELECT agreement_id FROM matched WHERE code = 'accepted'", {})
-        if not is_stale(cursor, charger):
+        match(cursor, batch.charger, oldest)
+        if corrects:
+            correct.judge(cursor, batch.charger.id)
+        lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}" if corrects else touched, {})
+        if not is_stale(cursor, batch.charger) and not (corrects and correct.is_stale(cursor)):
             cursor.execute("RELEASE SAVEPOINT matching")
             return
         cursor.execute("ROLLBACK TO SAVEPOINT matching")
     raise StillChanging("vehicles of this batch are being changed all the time; send it again")
+
+
+def _write_records(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any], known: int) -> list[_Known]:
+    """Write the chunk's records, which is the dedupe; return those that turn out to be here. Raises StillChanging."""
+    seen: list[_Known] = []
+    if chunk.corrects:
+        correct.write_records(cursor, params)
+    cursor.execute(_SQL["records"], params, prepare=False)
+    if chunk.corrects or cursor.rowcount + known < chunk.sound:
+        seen = _known(cursor, params)
+        cursor.execute(_SQL["drop_known"], prepare=False)
+    if chunk.corrects and correct.raced(cursor, params):
+        raise StillChanging("records of this batch came in another one at the same time; send it again")
+    return seen
 
 
 _Known = tuple[int, bool, int, str, int]

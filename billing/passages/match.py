@@ -16,6 +16,9 @@ from typing import Any, LiteralString, cast
 from psycopg import Cursor
 
 from accounts.chargers.models import Charger
+from accounts.chargers.told import list_type_of, told
+from config.clock import start_of_day
+from config.rates import figures
 
 
 def statements(name: str) -> Mapping[str, LiteralString]:
@@ -26,7 +29,23 @@ def statements(name: str) -> Mapping[str, LiteralString]:
     return cast(Mapping[str, LiteralString], dict(zip(parts[::2], parts[1::2], strict=True)))
 
 
-_SQL = statements("match.sql")
+# A figure counts from its date on, by when it was driven. What is told at once needs no time to reach the roadside.
+_LATENCY: LiteralString = """make_interval(mins => CASE WHEN k.version IS NULL THEN 0 ELSE coalesce(c.latency_minutes, (
+        SELECT f.minutes FROM unnest(CAST(%(since)s AS timestamptz[]), CAST(%(minutes)s AS integer[])) AS f (since, minutes)
+        WHERE f.since <= m.passed_at ORDER BY f.since DESC LIMIT 1), 0) END)"""
+_FILLED: Mapping[LiteralString, LiteralString] = {
+    "{told}": told(list_type_of("m.flags & 1 <> 0")),
+    "{latency}": _LATENCY,
+}
+
+
+def _filled(sql: LiteralString) -> LiteralString:
+    for name, text in _FILLED.items():
+        sql = sql.replace(name, text)
+    return sql
+
+
+_SQL = {name: _filled(sql) for name, sql in statements("match.sql").items()}
 
 
 def make_tables(cursor: Cursor[Any]) -> None:
@@ -48,7 +67,14 @@ def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
     Passages from before ``oldest`` are ``too_old``. Nothing is prepared: a plan made for a chunk of one record
     must not be kept for one of ten thousand.
     """
-    params = {"charger": charger.id, "code": charger.code, "oldest": oldest}
+    latencies = figures()["status_list_latency_minutes"]
+    params = {
+        "charger": charger.id,
+        "code": charger.code,
+        "oldest": oldest,
+        "since": [start_of_day(one.since) for one in latencies],
+        "minutes": [one.value for one in latencies],
+    }
     cursor.execute(_SQL["prefer_btree"])
     cursor.execute(_SQL["match"], params, prepare=False)
     ferry = charger.kind == "ferry"  # accounts.vehicles.additional takes no other operators
@@ -61,6 +87,11 @@ def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
         for name in (*first, "plate_instead_of_tag", "after_removal", "not_started"):
             cursor.execute(_SQL[name], params, prepare=False)
     cursor.execute(_SQL["published"], params, prepare=False)
+    if ferry:
+        cursor.execute(_SQL["additional_unavailable"], params, prepare=False)
+        if cursor.rowcount:  # the tag agreements, which have not been looked at
+            cursor.execute(_SQL["published"], params, prepare=False)
+        cursor.execute(_SQL["additional_not_covering"], params, prepare=False)
     cursor.execute(_SQL["prefer_any"])
 
 

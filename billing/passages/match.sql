@@ -46,7 +46,8 @@ CREATE TEMP TABLE IF NOT EXISTS matched (
     by_tag boolean NOT NULL,
     project text,
     amount_ore bigint NOT NULL,
-    passage_id bigint NOT NULL
+    passage_id bigint NOT NULL,
+    instead_of bigint -- the additional agreement's registration that could not take it
 ) ON COMMIT DELETE ROWS
 
 -- name: obu_to_pan
@@ -179,8 +180,9 @@ FROM (
     WHERE m.code = 'unknown_vehicle'
         AND NOT EXISTS (
             SELECT FROM publications AS p
-            WHERE p.registration_id = r.id AND p.charger_id = %(charger)s AND p.status = 'removed'
-                AND p.acknowledged_at <= i.passed_at
+            JOIN chargers AS c ON c.id = %(charger)s
+            CROSS JOIN LATERAL {told} AS k
+            WHERE p.registration_id = r.id AND p.status = 'removed' AND k.at + {latency} <= m.passed_at
         )
 ) AS a
 WHERE a.position = m.position
@@ -196,19 +198,80 @@ WHERE i.position = m.position AND m.code = 'unknown_vehicle' AND EXISTS (
 )
 
 -- name: published
--- What this charger had last been told of the agreement when it happened: only a block or an end refuses.
-WITH refused AS MATERIALIZED (
-    SELECT m.position, p.status
+-- What this charger had last been told of the agreement when it happened: only a block or an end refuses. Few
+-- agreements were ever blocked: the others cost one look at an index that does not have them.
+WITH suspects AS MATERIALIZED (
+    SELECT m.position, m.agreement_id, m.passed_at, m.flags
     FROM matched AS m
     CROSS JOIN LATERAL (
-        SELECT pub.status FROM publications AS pub
-        WHERE pub.agreement_id = m.agreement_id AND pub.charger_id = %(charger)s AND pub.registration_id IS NULL
-            AND pub.acknowledged_at <= m.passed_at
-        ORDER BY pub.acknowledged_at DESC, pub.id DESC LIMIT 1
-    ) AS p
-    WHERE m.code = 'accepted' AND p.status IN ('blocked', 'ended')
+        SELECT FROM publications AS r WHERE r.agreement_id = m.agreement_id AND r.status IN ('blocked', 'ended')
+        ORDER BY r.agreement_id LIMIT 1
+    ) AS r
+    WHERE m.code = 'accepted'
+), refused AS MATERIALIZED (
+    SELECT m.position, x.status, x.version, x.at
+    FROM suspects AS m
+    JOIN chargers AS c ON c.id = %(charger)s
+    CROSS JOIN LATERAL (
+        SELECT p.status, k.version, k.at
+        FROM publications AS p
+        CROSS JOIN LATERAL {told} AS k
+        WHERE p.agreement_id = m.agreement_id AND p.status IN ('valid', 'blocked', 'ended')
+            AND p.effective_at <= m.passed_at AND k.at + {latency} <= m.passed_at
+        ORDER BY p.effective_at DESC, p.id DESC LIMIT 1
+    ) AS x
+    WHERE x.status IN ('blocked', 'ended')
 )
-UPDATE matched AS m SET code = 'not_valid', detail = a.status FROM refused AS a WHERE a.position = m.position
+UPDATE matched AS m
+SET code = 'not_valid', detail = a.status || CASE WHEN a.version IS NULL THEN ', published '
+    ELSE format(', list %%s acknowledged ', a.version) END
+    || to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"')
+FROM refused AS a WHERE a.position = m.position
+
+-- name: additional_unavailable
+-- An additional agreement of ours that was blocked or ended for this operator leaves the journey to the tag agreement,
+-- which is judged by what was published of it in turn.
+UPDATE matched AS m
+SET code = 'accepted', detail = NULL, agreement_id = a.agreement_id, registration_id = a.id, instead_of = a.additional,
+    flags = (CASE WHEN m.by_tag THEN m.flags ELSE m.flags | 1 END) | 256
+FROM (
+    SELECT m.position, x.id AS additional, r.id, r.agreement_id
+    FROM matched AS m
+    JOIN registrations AS x ON x.id = m.registration_id AND x.scope <> ''
+    CROSS JOIN LATERAL (
+        SELECT reg.id, reg.agreement_id FROM registrations AS reg
+        WHERE reg.country = m.country AND reg.plate = m.plate AND reg.scope = ''
+            AND reg.valid_from <= m.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > m.passed_at)
+        ORDER BY reg.valid_from DESC LIMIT 1
+    ) AS r
+    WHERE m.code = 'not_valid'
+) AS a
+WHERE a.position = m.position
+
+-- name: additional_not_covering
+-- The holder has an additional agreement with this operator, but it did not cover this vehicle or tag then: it had
+-- ended or not begun for it, or is for others. Lapsed for others, it says nothing.
+UPDATE matched AS m
+SET flags = m.flags | 256
+FROM (
+    SELECT m.position
+    FROM matched AS m
+    JOIN incoming AS i ON i.position = m.position
+    CROSS JOIN LATERAL (
+        SELECT FROM (
+            SELECT m.agreement_id AS id
+            UNION ALL SELECT f.id FROM agreements AS f WHERE f.parent_id = m.agreement_id
+        ) AS family
+        JOIN registrations AS x ON x.agreement_id = family.id AND x.scope = %(code)s
+        WHERE (x.valid_to IS NULL OR x.valid_to > x.valid_from) AND (
+            (x.country = m.country AND x.plate = m.plate) OR x.pan = i.pan
+            OR (x.valid_from <= m.passed_at AND (x.valid_to IS NULL OR x.valid_to > m.passed_at)))
+        LIMIT 1
+    ) AS x
+    WHERE m.code = 'accepted' AND m.flags & (4 | 256) = 0 AND EXISTS (
+        SELECT FROM registrations AS own WHERE own.id = m.registration_id AND own.scope = '')
+) AS a
+WHERE a.position = m.position
 
 -- name: stale
 -- After the lock: is a registration that was matched no longer what it was (it was ended or moved meanwhile), or has
@@ -248,4 +311,5 @@ SELECT EXISTS (
         ) AS f ORDER BY f.rank LIMIT 1
     ) AS r
     WHERE m.code IN ('accepted', 'other_agreement') AND r.id <> m.registration_id
+        AND r.id IS DISTINCT FROM m.instead_of
 )

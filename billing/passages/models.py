@@ -34,12 +34,32 @@ class Batch(Base):
     answered.
 
     ``state``: receiving (chunks are being booked), done, refused (nothing of it was booked; ``error`` says why).
+    ``way``: http, file, inbox or sftp. ``is_file``: the same bytes again are the same file, and get the same answers.
+    ``file_number`` counts the files of ``sender`` (the charger itself or a hub; '' where the file does not say);
+    ``originator`` is whose records they are by the file; ``records`` how many it says there are. It is booked in
+    chunks of ``chunk_size``, so that one that was cut short goes on where it was.
     """
 
     __tablename__ = "batches"
     __table_args__ = (
         CheckConstraint("state IN ('receiving', 'done', 'refused')", name="state"),
         Index("ix_batches_charger", "charger_id", "id"),
+        Index(
+            "uq_batches_content",
+            "charger_id",
+            "sha256",
+            unique=True,
+            postgresql_where="is_file AND state <> 'refused'",
+        ),
+        Index(
+            "uq_batches_file_number",
+            "charger_id",
+            "sender",
+            "file_number",
+            unique=True,
+            postgresql_where="file_number IS NOT NULL AND state <> 'refused'",
+        ),
+        Index("ix_batches_receiving", "id", postgresql_where="state = 'receiving'"),
     )
 
     id: Mapped[Id]
@@ -54,6 +74,37 @@ class Batch(Base):
     counts: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
     sums: Mapped[dict[str, int]] = mapped_column(JSONB, server_default="{}")
     error: Mapped[Str | None]
+    way: Mapped[Str] = mapped_column(server_default="file")
+    is_file: Mapped[bool] = mapped_column(server_default="false")
+    bytes: Mapped[int | None] = mapped_column(BigInteger)
+    chunk_size: Mapped[int] = mapped_column(Integer, server_default="10000")
+    file_number: Mapped[int | None] = mapped_column(BigInteger)
+    sender: Mapped[Str | None]
+    originator: Mapped[Str | None]
+    records: Mapped[int | None] = mapped_column(Integer)
+
+
+class BatchPart(Base):
+    """A piece of a batch as it was received, compressed (zstandard); all of them in order are its bytes."""
+
+    __tablename__ = "batch_parts"
+    __table_args__ = (PrimaryKeyConstraint("batch_id", "part"),)
+
+    batch_id: Mapped[int] = mapped_column(BigInteger)
+    part: Mapped[int] = mapped_column(Integer)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class BatchAnswers(Base):
+    """What was answered to a chunk of a batch, in order: JSON Lines, compressed (zstandard). Never changed: whoever
+    asks again is told the same."""
+
+    __tablename__ = "batch_answers"
+    __table_args__ = (PrimaryKeyConstraint("batch_id", "chunk"),)
+
+    batch_id: Mapped[int] = mapped_column(BigInteger)
+    chunk: Mapped[int] = mapped_column(Integer)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class BatchFault(Base):
@@ -91,6 +142,67 @@ class Record(Base):
     detail: Mapped[Str | None]
     passage_id: Mapped[int | None] = mapped_column(BigInteger)
     body: Mapped[dict[str, Any] | None] = mapped_column(JSONB)
+
+
+class Correction(Base):
+    """A record that cancels or adjusts another (``original_id``); its own row in ``records`` is its dedupe and answer.
+
+    Of several of one original the one with the highest (``version``, ``issued_at``, source id) is in force, whatever
+    order they came in. ``state``: waiting (the original is not here), applied (it was in force, or is), superseded
+    (a higher one was here before), refused (it could not be booked; the original stays).
+    """
+
+    __tablename__ = "corrections"
+    __table_args__ = (
+        PrimaryKeyConstraint("charger_id", "source_id"),
+        CheckConstraint("action IN ('cancel', 'adjust')", name="action"),
+        CheckConstraint("state IN ('waiting', 'applied', 'superseded', 'refused')", name="state"),
+        CheckConstraint("(state = 'waiting') = (decided_at IS NULL)", name="decided"),
+        Index("ix_corrections_original", "charger_id", "original_id"),
+        Index("ix_corrections_waiting", "charger_id", "original_id", postgresql_where="state = 'waiting'"),
+    )
+
+    charger_id: Mapped[int] = mapped_column(Integer)
+    source_id: Mapped[Str]
+    original_id: Mapped[Str]
+    action: Mapped[Str]
+    version: Mapped[int] = mapped_column(Integer)
+    """0 where the charger counts none."""
+    issued_at: Mapped[Instant]
+    """When the charger issued it; 1970 where it does not say."""
+    state: Mapped[Str]
+    received_at: Mapped[Instant]
+    decided_at: Mapped[Instant | None]
+
+
+class Amendment(Base):
+    """That a record was decided anew: what had been answered, what is said now, why and by whom. ``records`` holds
+    what counts now; ``batch_answers`` what was answered first, at ``position`` of the batch."""
+
+    __tablename__ = "amendments"
+    __table_args__ = (
+        CheckConstraint("cause IN ('original_came', 'gave_up', 'contested', 'moved')", name="cause"),
+        Index("ix_amendments_charger", "charger_id", "id"),
+        Index("ix_amendments_record", "charger_id", "source_id", "id"),
+    )
+
+    id: Mapped[Id]
+    charger_id: Mapped[int] = mapped_column(Integer)
+    source_id: Mapped[Str]
+    batch_id: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[int] = mapped_column(Integer)
+    was_code: Mapped[Str]
+    was_detail: Mapped[Str | None]
+    code: Mapped[Str]
+    flags: Mapped[int] = mapped_column(Integer)
+    detail: Mapped[Str | None]
+    amount_ore: Mapped[Ore]
+    cause: Mapped[Str]
+    """original_came (it had waited), gave_up (it waited too long), contested (an agent decided it anew), moved (to who
+    settles elsewhere)."""
+    reason: Mapped[Str | None]
+    actor: Mapped[Str]
+    at: Mapped[Instant]
 
 
 class Passage(Base):
@@ -144,7 +256,9 @@ class Reversal(Base):
     counter_id: Mapped[int] = mapped_column(BigInteger)
     replaced_by: Mapped[int | None] = mapped_column(BigInteger)
     cause: Mapped[Str]
-    """moved (to the agreement that has the vehicle) or credited (by support)."""
+    """moved (to the agreement that has the vehicle), credited (by support), cancelled or adjusted (by the charger;
+    ``replaced_by`` is null: what comes in its place is a record of its own), uncredited (of a crediting's counter-row:
+    the charger took back what it had been left)."""
     reason: Mapped[Str | None]
     actor: Mapped[Str]
     at: Mapped[Instant]

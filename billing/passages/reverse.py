@@ -22,6 +22,17 @@ COUNTER_ROWS = f"""
 """Params: passages (ids), agreement, since (none was booked before it), now, owed (whether the charger is no longer
 owed)."""
 
+COUNTERS = f"""
+    INSERT INTO passages (id, booked_at, agreement_id, registration_id, reverses_id, country, plate, pan, list_ore,
+        amount_ore, flags, external, owed, claim_id, {_SAME})
+    SELECT v.counter_id, :now, p.agreement_id, p.registration_id, p.id, p.country, p.plate, p.pan, -p.list_ore,
+        -p.amount_ore, p.flags, p.external, coalesce(CAST(:owed AS boolean), p.owed), NULL, {_FROM}
+    FROM passages AS p
+    JOIN reversals AS v ON v.passage_id = p.id
+    WHERE p.id = ANY(CAST(:passages AS bigint[]))
+"""  # noqa: S608 - ours
+"""The same for passages of any agreement and time. Params: passages, now, owed (null: as the passage was)."""
+
 REPLACEMENTS = f"""
     INSERT INTO passages (id, booked_at, agreement_id, registration_id, reverses_id, country, plate, pan, list_ore,
         amount_ore, flags, external, owed, claim_id, {_SAME})

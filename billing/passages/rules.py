@@ -222,10 +222,48 @@ def encode(position: int, sent: Sent, limits: Limits) -> tuple[str, int]:
         f"{station}\t{sent.service}\t{country}\t{plate}\t{pan}\t{obu}\t{kind}\t{list_ore}\t{amount_ore}\t"
         f"{sent.vat_rate}\t{bits}"
     )
-    digest = blake2b(f"{when}\t{business}".encode(), digest_size=16).hexdigest()
+    corrects = "" if sent.action == "new" else "\t" + "\t".join(_correction(sent))
+    if sent.action == "new" and sent.original is not None:
+        raise Fault("invalid_record", "original", "is for what cancels or adjusts; this record is new")
+    digest = blake2b(f"{when}\t{business}{corrects}".encode(), digest_size=16).hexdigest()
     line = f"{position}\t{name}\t\\\\x{digest}\t{when}\t{offset.days * 1440 + offset.seconds // 60}\t{business}\n"
     return line, amount_ore
 
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+"""When a correction was issued that only has a version."""
+
+
+def _correction(sent: Sent | Cancel) -> tuple[str, str, str, str]:
+    """Return action, original, version and time of issue of a correction as COPY reads them. Raises Fault."""
+    if sent.original is None:
+        raise Fault("invalid_record", "original", "is missing: the id of the record that this one corrects")
+    if sent.version is None and sent.issued_at is None:
+        raise Fault("invalid_record", "version", "is missing: a correction needs a version or issued_at")
+    if sent.original == sent.id:
+        raise Fault("invalid_record", "original", "is the record itself; a correction has an id of its own")
+    if _CONTROL.search(sent.original):
+        raise Fault("invalid_record", "original", "holds a control character")
+    try:
+        issued = (sent.issued_at or EPOCH).astimezone(dt.UTC).isoformat()
+    except OverflowError:
+        raise Fault("invalid_record", "issued_at", "is outside the calendar") from None
+    return sent.action, _quoted(sent.original), str(sent.version or 0), issued
+
+
+def encode_correction(position: int, sent: Sent | Cancel) -> str:
+    """Return what a correction corrects as a line for COPY in the order of ``CORRECTION_COLUMNS``. Raises Fault.
+
+    The hash is a cancellation's: it says nothing else. An adjustment has another, over what it is adjusted to.
+    """
+    if _CONTROL.search(sent.id):
+        raise Fault("invalid_record", "id", "holds a control character")
+    fields = "\t".join(_correction(sent))
+    digest = blake2b(fields.encode(), digest_size=16).hexdigest()
+    return f"{position}\t{_quoted(sent.id)}\t\\\\x{digest}\t{fields}\n"
+
+
+CORRECTION_COLUMNS = "position, source_id, hash, action, original_id, version, issued_at"
 
 COLUMNS = (
     "position, source_id, hash, passed_at, passed_offset, station, service, country, plate, pan, obu_id, "

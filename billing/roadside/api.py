@@ -5,29 +5,21 @@ from __future__ import annotations
 import tempfile
 from typing import Any, BinaryIO, cast
 
-import msgspec
 from flask import Response, request
 from flask.views import MethodView
 
 from accounts.access.guard import principal, require
-from billing.passages.incoming import Answer
-from billing.roadside.formats import BrokenFile, json_array
-from billing.roadside.receive import Received, receive
+from billing.roadside import files
+from billing.roadside.formats import FORMATS, MEDIA, BrokenFile, json_array
+from billing.roadside.receive import Origin, Received, receive
 from billing.roadside.schemas import BODY, BatchQuery, BatchSchema
 from config import http
 from config.problems import Forbidden, Invalid, TooLarge, Unsupported
 
 blp = http.Blueprint("roadside", __name__, url_prefix="/v1", description="Exchange with chargers.")
 
-FORMS = {
-    "application/json": "json",
-    "application/x-ndjson": "jsonl",
-    "application/jsonl": "jsonl",
-    "text/csv": "csv",
-}
 _MEMORY = 8 * 1024 * 1024
 _PIECE = 1024 * 1024
-_ENCODER = msgspec.json.Encoder()
 
 
 @blp.route("/passages")
@@ -43,21 +35,20 @@ class Passages(MethodView):
         """Book a batch of records.
 
         Every record gets an answer, in order; a broken one costs its neighbours nothing, and a batch sent again is
-        answered `duplicate` throughout. A JSON array is answered with an object (the schema below); JSON Lines and CSV
+        answered `duplicate` throughout; with a `name` it is a file, and the same file again is answered with the same
+        answers. A JSON array is answered with an object (the schema below); JSON Lines and CSV
         with a line of JSON a record, and the batch's number in `X-Batch`. A long batch is booked in parts: if the
         connection breaks, send it again.
         """
         code = _sender(query["charger"])
-        form = FORMS.get(request.mimetype)
+        form = MEDIA.get(request.mimetype)
         if form is None:
-            raise Unsupported(f"Send {', '.join(FORMS)}; {request.mimetype or 'no content type'} is not read here.")
-        answers: list[Answer] = []
+            raise Unsupported(f"Send {', '.join(MEDIA)}; {request.mimetype or 'no content type'} is not read here.")
+        origin = Origin(query["name"] or "request", "http", is_file=query["name"] is not None)
         with _spooled() as body:
             _check_size(body, form)
-            received = receive(
-                http.current_sessions(), code, body, form=form, name=query["name"], answered=answers.extend
-            )
-        return _answer(received, answers, form)
+            received = receive(http.current_sessions(), code, body, form=form, origin=origin)
+        return _answer(received, form)
 
 
 def _sender(asked: str | None) -> str:
@@ -101,14 +92,10 @@ def _check_size(body: BinaryIO, form: str) -> None:
         raise TooLarge(f"A batch holds at most {most} records this way; this one has {count}. Send it in parts.")
 
 
-def _answer(received: Received, answers: list[Answer], form: str) -> Response:
-    if form == "json":
-        said = {**received.as_dict(), "answers": [_full(answer) for answer in answers]}
-        return Response(_ENCODER.encode(said), mimetype="application/json")
-    response = Response(_ENCODER.encode_lines(answers), mimetype="application/x-ndjson")
+def _answer(received: Received, form: str) -> Response:
+    """Return the answers: CSV is answered with JSON Lines, all else in its own format."""
+    written = "jsonl" if form == "csv" else form
+    pieces = files.answer_file(http.current_sessions(), received.batch_id, written)
+    response = Response(b"".join(pieces), mimetype=FORMATS[written].answer_type)
     response.headers["X-Batch"] = str(received.batch_id)
     return response
-
-
-def _full(answer: Answer) -> dict[str, Any]:
-    return {name: getattr(answer, name) for name in Answer.__struct_fields__}

@@ -7,8 +7,9 @@ import datetime as dt
 from sqlalchemy.orm import Session
 
 from billing.cards.due import decide
+from billing.passages.batches import Receiving
 from billing.passages.incoming import Chunk
-from billing.passages.ingest import Booked, Receiving, book_chunk
+from billing.passages.ingest import Booked, book_chunk
 
 
 def book(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.datetime) -> Booked:

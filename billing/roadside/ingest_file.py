@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
-import msgspec
-
-from billing.passages.incoming import Answer
+from billing.roadside import files
 from billing.roadside.formats import FORMATS, by_name
-from billing.roadside.receive import CHUNK, Received, receive
+from billing.roadside.receive import CHUNK, Origin, Received, receive
 from config.database import SessionFactory
 from config.problems import Invalid, TooLarge
-
-_ENCODER = msgspec.json.Encoder()
-ANSWER_COLUMNS = ("position", "id", "code", "flags", "field", "detail")
 
 
 def ingest_file(
@@ -29,12 +20,14 @@ def ingest_file(
     answers: Path | None = None,
     max_bytes: int | None = None,
     chunk_size: int = CHUNK,
+    way: str = "file",
 ) -> Received:
     """Book the records of a file for a charger and return the summary.
 
-    The format is ``form``, or what the file's name says (.jsonl, .ndjson, .json, .csv). ``answers`` gets one
-    line a record in order: CSV where its name ends so, else JSON Lines. Raises Invalid for a format we do not
-    know or a file that cannot be read; TooLarge over ``max_bytes``; NotFound for an unknown charger.
+    The format is ``form``, or what the file's name says (.jsonl, .ndjson, .json, .csv, .xml). ``answers`` gets the
+    answer file when all is booked, in the format that its own name says (else JSON Lines), whole or not at all. The
+    same file again books nothing and is answered as it was. Raises Invalid for a format we do not know or a file that
+    cannot be read; TooLarge over ``max_bytes``; NotFound for an unknown charger; Conflict (see receive).
     """
     kind = form or by_name(path)
     if kind is None or kind not in FORMATS:
@@ -43,30 +36,18 @@ def ingest_file(
         raise Invalid(f"There is no file {path}.", slug="no-file")
     if max_bytes is not None and path.stat().st_size > max_bytes:
         raise TooLarge(f"{path.name} is over {max_bytes} bytes (MAX_PASSAGE_FILE_BYTES).")
-    with ExitStack() as stack:
-        stream = stack.enter_context(path.open("rb", buffering=0))
-        write: Callable[[list[Answer]], None] = lambda _: None  # noqa: E731
-        if answers is not None and answers.suffix.lower() == ".csv":
-            write = _csv_writer(stack.enter_context(answers.open("w", newline="", encoding="utf-8")))
-        elif answers is not None:
-            write = _lines_writer(stack.enter_context(answers.open("wb")))
-        return receive(sessions, code, stream, form=kind, name=path.name, answered=write, chunk_size=chunk_size)
+    with path.open("rb") as stream:
+        origin = Origin(path.name, way)
+        received = receive(sessions, code, stream, form=kind, origin=origin, chunk_size=chunk_size)
+    if answers is not None:
+        write_answers(sessions, received.batch_id, answers, by_name(answers) or "jsonl")
+    return received
 
 
-def _lines_writer(out: IO[bytes]) -> Callable[[list[Answer]], None]:
-    def write(answers: list[Answer]) -> None:
-        out.write(_ENCODER.encode_lines(answers))
-        out.flush()
-
-    return write
-
-
-def _csv_writer(out: IO[str]) -> Callable[[list[Answer]], None]:
-    writer = csv.writer(out)
-    writer.writerow(ANSWER_COLUMNS)
-
-    def write(answers: list[Answer]) -> None:
-        writer.writerows((a.position, a.id, a.code, " ".join(a.flags), a.field, a.detail) for a in answers)
-        out.flush()
-
-    return write
+def write_answers(sessions: SessionFactory, batch_id: int, path: Path, form: str | None = None) -> None:
+    """Write the answer file of a batch (by default in its own format); it appears when it is whole."""
+    unfinished = path.with_name(path.name + ".part")
+    with unfinished.open("wb") as out:
+        for piece in files.answer_file(sessions, batch_id, form):
+            out.write(piece)
+    unfinished.replace(path)

@@ -1,44 +1,57 @@
-"""Receive a batch of records: read, chunk, book, answer. Each chunk is a transaction of its own.
+"""Receive a batch of records: keep it as it came, look it over, read, chunk, book. Each chunk is a transaction.
 
-What is committed stays committed: a sender that was cut off sends the batch again, and is answered
-``duplicate`` for what had been booked.
+What is kept is kept: a batch that was cut short, by whatever, goes on where it was, and is answered as if nothing had
+happened. The same file again is answered from what is kept. While a batch is being booked, its advisory lock is held
+by a connection of its own, which the server frees when the process dies.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Session
 
 from accounts.chargers.queries import charger as charger_by_code
-from billing.passages.incoming import Answer, Chunk, Item, limits_at, prepare
-from billing.passages.ingest import Booked, Receiving, StillChanging, Tally, close_batch, open_batch
+from billing.passages import batches
+from billing.passages.batches import Receiving, Tally
+from billing.passages.incoming import Chunk, Item, limits_at, prepare
+from billing.passages.ingest import StillChanging
+from billing.passages.models import Batch
 from billing.passages.rules import Limits
+from billing.roadside import files
 from billing.roadside.chunk import book
-from billing.roadside.formats import FORMATS, BrokenFile
+from billing.roadside.formats import FORMATS, BrokenFile, Head
 from config.clock import business_now
 from config.database import SessionFactory
-from config.problems import Invalid
+from config.jobs import ring
+from config.problems import Conflict, Invalid
 
 CHUNK = 10_000
+_PIECE = 1024 * 1024
 _TRIES = 3
 _RETRIED = ("40001", "40P01")
 """Serialization failure and deadlock: ours are free of them; another program's on the same tables may not be."""
+_WAIT = "60s"
+"""How long one waits for another process that is booking the same file."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """What became of a batch: its id and name, and the records and øre by answer code."""
+    """What became of a batch: its id and name, the records and øre by answer code, and whether it had been answered
+    before and is only answered again."""
 
     batch_id: int
     name: str
     tally: Tally
+    again: bool = False
 
     def as_dict(self) -> dict[str, object]:
         """Return the summary as the API and the command line show it."""
@@ -48,76 +61,167 @@ class Received:
             "records": self.tally.done,
             "counts": dict(sorted(self.tally.counts.items())),
             "sums_ore": dict(sorted(self.tally.sums.items())),
+            "again": self.again,
         }
 
 
-class _Hashing(io.RawIOBase):
-    """Passes a stream on and hashes what went through."""
+@dataclass(frozen=True)
+class Origin:
+    """Where a batch comes from. ``way``: http, file, inbox or sftp. ``is_file``: the same bytes again are the same
+    file; else they are a batch of their own, whose records are answered ``duplicate``."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.sha256 = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        self.sha256.update(data)
-        return len(data)
+    name: str
+    way: str = "file"
+    is_file: bool = True
 
 
 def receive(
-    sessions: SessionFactory,
-    code: str,
-    stream: BinaryIO,
-    *,
-    form: str,
-    name: str,
-    answered: Callable[[list[Answer]], None] = lambda _: None,
-    chunk_size: int = CHUNK,
+    sessions: SessionFactory, code: str, stream: BinaryIO, *, form: str, origin: Origin, chunk_size: int = CHUNK
 ) -> Received:
-    """Book the batch in ``stream`` (format ``form``, see ``formats.FORMATS``) for charger ``code``.
+    """Book the batch in ``stream`` (seekable; format ``form``, see ``formats.FORMATS``) for charger ``code``.
 
-    ``answered`` gets the answers of each chunk in order, after it is committed. ``name`` is what a later
-    duplicate is told. Raises NotFound for an unknown charger; Invalid for a file that cannot be read, saying
-    at which line (nothing of it is booked, and the batch is kept as ``refused``).
+    The answers are in ``answers`` afterwards. Raises NotFound for an unknown charger; Invalid for a file that is cut
+    off or cannot be read, saying at which line (nothing of it is booked, and the batch is kept as ``refused``);
+    Conflict for another file under a number that there is, and for one that another process is booking too long.
     """
+    digest, size = _measure(stream)
     with sessions.begin() as session:
         sender = charger_by_code(session, code)
-        now = business_now(session)
-        batch = open_batch(session, sender, name=name, form=form, sha256=b"", now=now)
-    hashing = _Hashing(stream)
-    items = FORMATS[form](cast(BinaryIO, io.BufferedReader(hashing, 1 << 20)))
-    error: BrokenFile | None = None
+        known = files.same(session, sender.id, digest) if origin.is_file else None
+    if known is None:
+        try:
+            with sessions.begin() as session:
+                batch = batches.open_batch(
+                    session,
+                    sender,
+                    name=origin.name,
+                    form=form,
+                    sha256=digest,
+                    now=business_now(session),
+                    way=origin.way,
+                    is_file=origin.is_file,
+                    chunk_size=chunk_size,
+                    size=size,
+                )
+                stream.seek(0)
+                batches.keep_bytes(session, batch.batch_id, stream)
+            known, again = batch.batch_id, False
+        except IntegrityError:  # the same file by another way at the same moment
+            with sessions.begin() as session:
+                known, again = files.same(session, sender.id, digest), True
+            if known is None:
+                raise
+    else:
+        again = True
+    received = _go_on(sessions, known, stream, again=again)
+    assert received is not None  # it waited for the lock
+    return received
+
+
+def resume(sessions: SessionFactory, batch_id: int) -> Received | None:
+    """Go on with a batch that was cut short, from its bytes as received; None when somebody else is at it."""
+    return _go_on(sessions, batch_id, None, again=False, wait=False)
+
+
+def _measure(stream: BinaryIO) -> tuple[bytes, int]:
+    """Return a stream's SHA-256 and length, reading it from its beginning."""
+    stream.seek(0)
+    hashing, size = hashlib.sha256(), 0
+    while piece := stream.read(_PIECE):
+        hashing.update(piece)
+        size += len(piece)
+    return hashing.digest(), size
+
+
+def _go_on(
+    sessions: SessionFactory, batch_id: int, stream: BinaryIO | None, *, again: bool, wait: bool = True
+) -> Received | None:
+    """Book what is left of a batch, if anything, and return what it came to; None when, without ``wait``, somebody
+    else is at it. Raises as ``receive`` does."""
+    with _alone(sessions, batch_id, wait=wait) as alone:
+        if not alone:
+            return None
+        with sessions.begin() as session:
+            row = session.get_one(Batch, batch_id)
+            batch = batches.receiving(session, row)
+        if row.state == "receiving":
+            if stream is None:
+                stream = files.spooled(sessions, batch_id)
+            batch = _book_all(sessions, row, batch, stream)
+    if row.state == "refused":
+        raise Invalid(f"{row.name} was refused: {row.error}.", slug="broken-file", errors=[])
+    return Received(batch_id, row.name, batch.tally, again)
+
+
+@contextmanager
+def _alone(sessions: SessionFactory, batch_id: int, *, wait: bool) -> Iterator[bool]:
+    """Hold a batch's lock. Raises Conflict when it does not come free; without ``wait`` yields False."""
+    engine: Engine = sessions.kw["bind"]
+    key = {"key": f"brikke batch {batch_id}"}
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if wait:
+            try:
+                connection.execute(text(f"SET lock_timeout = '{_WAIT}'"))
+                connection.execute(text("SELECT pg_advisory_lock(hashtextextended(:key, 0))"), key)
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) != "55P03":
+                    raise
+                raise Conflict("This file is being booked just now; ask again later.", slug="being-booked") from None
+            finally:
+                connection.execute(text("RESET lock_timeout"))
+        elif not connection.scalar(text("SELECT pg_try_advisory_lock(hashtextextended(:key, 0))"), key):
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))"), key)
+
+
+def _book_all(sessions: SessionFactory, row: Batch, batch: Receiving, stream: BinaryIO) -> Receiving:
+    """Look a batch over and book what of it is not booked. Raises Invalid, Conflict: it is refused then."""
+    form = FORMATS[row.format]
     try:
-        for chunk in _ahead(items, limits_at(now), chunk_size):
-            booked = _book(sessions, batch, chunk)
-            batch = booked.batch
-            answered(booked.answers)
+        if not batch.tally.done:
+            stream.seek(0)
+            _number(sessions, batch, form.check(stream))
+        stream.seek(0)
+        items = itertools.islice(form.parse(stream), batch.tally.done, None)
+        first = batch.tally.done // row.chunk_size + 1
+        for chunk in _ahead(items, limits_at(row.received_at), row.chunk_size, first):
+            batch = _book(sessions, batch, chunk)
     except BrokenFile as broken:
-        error = broken
+        _close(sessions, batch, str(broken))
+        where = {"line": broken.line, "message": broken.reason}
+        raise Invalid(f"{row.name} cannot be read: {broken}.", slug="broken-file", errors=[where]) from None
+    except files.NumberTaken as taken:
+        _close(sessions, batch, str(taken))
+        raise Conflict(f"{row.name}: {taken}.", slug="file-number") from None
+    _close(sessions, batch, None)
+    return batch
+
+
+def _number(sessions: SessionFactory, batch: Receiving, head: Head) -> None:
     with sessions.begin() as session:
-        reason = None if error is None else str(error)
-        close_batch(session, batch, sha256=hashing.sha256.digest(), now=business_now(session), error=reason)
-    if error is not None:
-        where = {"line": error.line, "message": error.reason}
-        raise Invalid(f"{name} cannot be read: {error}.", slug="broken-file", errors=[where])
-    return Received(batch.batch_id, name, batch.tally)
+        files.number(session, batch, head)
 
 
-def _chunks(items: Iterator[Item], limits: Limits, size: int) -> Iterator[Chunk]:
-    for number in itertools.count(1):
+def _close(sessions: SessionFactory, batch: Receiving, error: str | None) -> None:
+    with sessions.begin() as session:
+        batches.close_batch(session, batch, now=business_now(session), error=error)
+
+
+def _chunks(items: Iterator[Item], limits: Limits, size: int, first: int) -> Iterator[Chunk]:
+    for number in itertools.count(first):
         some = list(itertools.islice(items, size))
         if not some:
             return
         yield prepare(number, some, limits)
 
 
-def _ahead(items: Iterator[Item], limits: Limits, size: int) -> Iterator[Chunk]:
+def _ahead(items: Iterator[Item], limits: Limits, size: int, first: int) -> Iterator[Chunk]:
     """Yield chunks, the next one being read and normalised while the caller books the last."""
-    chunks = _chunks(items, limits, size)
+    chunks = _chunks(items, limits, size, first)
     with ThreadPoolExecutor(1, thread_name_prefix="prepare") as worker:
         waiting = worker.submit(next, chunks, None)
         while (chunk := waiting.result()) is not None:
@@ -125,12 +229,14 @@ def _ahead(items: Iterator[Item], limits: Limits, size: int) -> Iterator[Chunk]:
             yield chunk
 
 
-def _book(sessions: SessionFactory, batch: Receiving, chunk: Chunk) -> Booked:
+def _book(sessions: SessionFactory, batch: Receiving, chunk: Chunk) -> Receiving:
     """Book a chunk in a transaction; once more where another program's locks or changes got in its way."""
     for left in reversed(range(_TRIES)):
         try:
             with sessions.begin() as session:
-                return book(session, batch, chunk, now=business_now(session))
+                after = book(session, batch, chunk, now=business_now(session)).batch
+                _call_waiting(session, batch)
+                return after
         except StillChanging:
             if not left:
                 raise
@@ -138,3 +244,9 @@ def _book(sessions: SessionFactory, batch: Receiving, chunk: Chunk) -> Booked:
             if not left or getattr(error.orig, "sqlstate", None) not in _RETRIED:
                 raise
     raise AssertionError("a try either returns or raises")
+
+
+def _call_waiting(session: Session, batch: Receiving) -> None:
+    """Ring for corrections that wait, as what they correct may have come."""
+    if files.corrections_wait(session, batch.charger.id):
+        ring(session, "corrections")

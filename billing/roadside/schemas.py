@@ -17,9 +17,10 @@ class BatchQuery(http.QuerySchema):
         max_length=20,
     )
     name = http.text(
-        "A name for the batch, such as the file's; a later duplicate is told it.",
+        "The file's name, which a later duplicate is told. What has a name is a file: the same bytes again get the "
+        "same answers. Without, it is a request of its own.",
         "passages-2026-03-02.jsonl",
-        load_default="request",
+        load_default=None,
         max_length=100,
     )
 

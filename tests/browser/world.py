@@ -28,8 +28,9 @@ from billing.collection import overdue
 from billing.collection.reopen import reopen
 from billing.invoices import run
 from billing.invoices.seller import seller_of
+from billing.passages.batches import close_batch, open_batch
 from billing.passages.incoming import Item, limits_at, prepare
-from billing.passages.ingest import book_chunk, close_batch, open_batch
+from billing.passages.ingest import book_chunk
 from billing.passages.rules import FlagName, Sent
 from billing.payments.bank import receive
 from config.clock import move_clock
@@ -167,7 +168,7 @@ class Town:
             booked = book_chunk(session, batch, prepare(1, [Item(1, b"{}", sent)], limits_at(now)), now=now)
             assert booked.answers[0].code in ("accepted", "other_agreement"), booked.answers
             decide(session, booked.touched, now=now)
-            close_batch(session, booked.batch, sha256=b"0", now=now)
+            close_batch(session, booked.batch, now=now)
 
     def invoice(self, day: dt.date) -> None:
         """The monthly run of a date."""

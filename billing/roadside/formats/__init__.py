@@ -1,26 +1,26 @@
-"""Formats of records (docs/formats.md). Each is one function: a stream of bytes in, ``Item``s out, in order.
+"""Formats of records and of the answers to them (docs/formats.md), behind one interface: ``form.Format``.
 
 A parser costs nothing but its own record when a record is broken; it raises ``BrokenFile`` when what follows
-could not be told apart. To add one: write ``parse(stream) -> Iterator[Item]`` and name it in ``FORMATS``.
+could not be told apart. To add one: write a module with a ``FORMAT`` and name it in ``FORMATS``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
-from billing.passages.incoming import Item
 from billing.roadside.formats import csv_rows, json_array, json_lines
 from billing.roadside.formats.broken import BrokenFile
+from billing.roadside.formats.form import Answered, Format, Head
 
-__all__ = ["FORMATS", "BrokenFile", "by_name"]
+__all__ = ["FORMATS", "MEDIA", "Answered", "BrokenFile", "Format", "Head", "by_name"]
 
-Parser = Callable[[BinaryIO], Iterator[Item]]
+FORMATS: Mapping[str, Format] = {one.name: one for one in (json_lines.FORMAT, json_array.FORMAT, csv_rows.FORMAT)}
 
-FORMATS: Mapping[str, Parser] = {"jsonl": json_lines.parse, "json": json_array.parse, "csv": csv_rows.parse}
+MEDIA: Mapping[str, str] = {media: one.name for one in FORMATS.values() for media in one.media}
+"""Formats' names by the media type of a request."""
 
-_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "json", ".csv": "csv"}
+_SUFFIXES = {suffix: one.name for one in FORMATS.values() for suffix in one.suffixes}
 
 
 def by_name(path: Path) -> str | None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import msgspec
 
 from billing.passages.incoming import Item
-from billing.passages.rules import Fault
+from billing.passages.rules import Cancel, Fault, Sent
+from billing.roadside.formats.form import Head
 
 LONGEST_LINE = 16 * 1024
 """Bytes of one record's text; the longest sound one is under 1 KiB."""
@@ -30,6 +31,35 @@ class BrokenFile(Exception):
 
 class _Name(msgspec.Struct):
     id: str
+
+
+class FileHead(msgspec.Struct, forbid_unknown_fields=True):
+    """What our own formats say of a file: its number and whose it is, and how many records must be in it."""
+
+    number: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
+    sender: Annotated[str, msgspec.Meta(min_length=1, max_length=40)] | None = None
+    originator: Annotated[str, msgspec.Meta(min_length=1, max_length=40)] | None = None
+    records: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
+
+    def head(self) -> Head:
+        """Return it as every format does."""
+        return Head(self.number, self.sender, self.originator, self.records)
+
+
+_CANCEL = msgspec.json.Decoder(Cancel)
+
+
+def decode(decoder: msgspec.json.Decoder[Sent], position: int, line: bytes, raw: bytes) -> Item:
+    """Return the item of a record's JSON: what it says, or why it cannot be read. A cancellation may be short."""
+    try:
+        return Item(position, raw, decoder.decode(line))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        if b'"cancel"' in line:
+            try:
+                return Item(position, raw, _CANCEL.decode(line))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as other:
+                return broken(position, raw, other)
+        return broken(position, raw, error)
 
 
 def why(error: Exception) -> Fault:

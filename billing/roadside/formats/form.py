@@ -35,6 +35,8 @@ class Answered:
     received_at: dt.datetime
     """Business instant; the same whenever the file is written again."""
     counts: Mapping[str, int] = field(default_factory=dict)
+    sums: Mapping[str, int] = field(default_factory=dict)
+    """Records and their øre by answer code."""
     amends: int | None = None
     """The batch whose answers these take the place of, where they were decided anew."""
 

@@ -7,20 +7,22 @@ breaks the whole of it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
 
 import msgspec
 
-from billing.passages.incoming import Item
+from billing.passages.incoming import Answer, Item
 from billing.passages.rules import Sent
-from billing.roadside.formats.broken import BOM, BrokenFile, broken
+from billing.roadside.formats.broken import BOM, BrokenFile, decode
+from billing.roadside.formats.form import Answered, Format, Head
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of an array: it is read as a whole. What is larger comes as JSON Lines."""
 
 _ARRAY = msgspec.json.Decoder(list[msgspec.Raw])
 _DECODER = msgspec.json.Decoder(Sent)
+_ENCODER = msgspec.json.Encoder()
 _HARMLESS = bytes(
     ord(" ") if byte in b"\t\n\r" else byte if 32 <= byte < 127 and byte != ord("\\") else ord("x")
     for byte in range(256)
@@ -39,11 +41,35 @@ _BYTE = re.compile(r" \(byte (\d+)\)$")
 def parse(stream: BinaryIO) -> Iterator[Item]:
     """Yield the records of an array; the position is the element's number from 1. Raises BrokenFile."""
     for position, raw in enumerate(elements(stream), 1):
-        try:
-            item = Item(position, raw, _DECODER.decode(raw))
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            item = broken(position, raw, error)
-        yield item
+        yield decode(_DECODER, position, raw, raw)
+
+
+def check(stream: BinaryIO) -> Head:
+    """Raise BrokenFile for what is no whole array; it says nothing of itself."""
+    count(stream)
+    return Head()
+
+
+def answers(answered: Answered, chunks: Iterable[list[Answer]]) -> Iterator[bytes]:
+    """Yield one object: the batch, its counts and sums, and an answer an element."""
+    said = {
+        "batch": answered.batch_id,
+        "name": answered.name,
+        "records": sum(answered.counts.values()),
+        "counts": dict(sorted(answered.counts.items())),
+        "sums_ore": dict(sorted(answered.sums.items())),
+    }
+    yield _ENCODER.encode(said)[:-1] + b',"answers":['
+    between = b""
+    for chunk in chunks:
+        if chunk:
+            yield between + b",".join(_ENCODER.encode(_full(answer)) for answer in chunk)
+            between = b","
+    yield b"]}"
+
+
+def _full(answer: Answer) -> dict[str, Any]:
+    return {name: getattr(answer, name) for name in Answer.__struct_fields__}
 
 
 def elements(stream: BinaryIO) -> list[bytes]:
@@ -129,3 +155,6 @@ def _shallow(plain: bytes) -> bytes:
             out[start:stop] = b'"' + b"x" * (stop - start - 2) + b'"'
         depth = after
     return bytes(out)
+
+
+FORMAT = Format("json", (".json",), ("application/json",), check, parse, answers, ".answers.json", "application/json")

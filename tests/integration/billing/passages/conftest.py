@@ -20,8 +20,9 @@ from accounts.chargers.models import Charger, Publication, Station
 from accounts.customers.models import Customer
 from accounts.vehicles.models import Mount, Registration, Removal, Tag
 from billing.audit.passages import RULES as AUDITED
+from billing.passages.batches import open_batch
 from billing.passages.incoming import Answer, Item, limits_at, prepare
-from billing.passages.ingest import book_chunk, open_batch
+from billing.passages.ingest import book_chunk
 from billing.passages.rules import Sent
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)

@@ -12,8 +12,9 @@ from sqlalchemy import text
 
 from accounts.vehicles.models import Registration
 from billing.passages import ingest
+from billing.passages.batches import Receiving, open_batch
 from billing.passages.incoming import Item, limits_at, prepare
-from billing.passages.ingest import Booked, Receiving, StillChanging, book_chunk, open_batch
+from billing.passages.ingest import Booked, StillChanging, book_chunk
 from billing.passages.match import match
 from billing.passages.rules import Fault, Sent
 from config.database import SessionFactory

@@ -1,0 +1,133 @@
+"""Decide records anew: corrections whose original has come, and what a charger contests.
+
+A record that was refused or had waited is matched once more, as it was sent. What is said of it now goes into
+``records`` and, beside what was said before, into ``amendments``; the answers as they were given stay.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from psycopg import Connection, Cursor
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from accounts.chargers.models import Charger
+from billing.ledger.book import book_query
+from billing.passages import correct
+from billing.passages.balances import lock_query
+from billing.passages.incoming import limits_at
+from billing.passages.ingest import StillChanging
+from billing.passages.match import is_stale, make_tables, match, obu_to_pan, statements
+from billing.passages.partitions import ensure
+from config.clock import business_date
+from config.rates import whole
+
+_SQL = statements("again.sql")
+_BOOK = statements("book.sql")
+_TRIES = 5
+EVER = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
+
+Cause = Literal["original_came", "contested"]
+
+
+@dataclass(frozen=True)
+class Amended:
+    """A record of which another thing is said now than before."""
+
+    amendment_id: int
+    source_id: str
+    was_code: str
+    code: str
+    detail: str | None
+
+
+@dataclass(frozen=True)
+class DecidedAgain:
+    """What came of deciding records anew: those that changed, and the agreements whose balance did."""
+
+    amended: list[Amended]
+    touched: list[int]
+
+
+def decide_again(
+    session: Session,
+    charger: Charger,
+    source_ids: Sequence[str],
+    *,
+    cause: Cause,
+    reason: str | None,
+    actor: str,
+    now: dt.datetime,
+    any_age: bool = False,
+) -> DecidedAgain:
+    """Match refused and waiting records of a charger once more (at most some hundreds), book what is accepted now.
+
+    ``any_age``: also what is too old. What is accepted already, and what a correction has replaced, is left. The caller
+    commits. Raises StillChanging.
+    """
+    ensure(session, now)
+    connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    params = {"charger": charger.id, "now": now, "cause": cause, "reason": reason, "actor": actor}
+    with connection.cursor() as cursor:
+        make_tables(cursor)
+        correct.make_tables(cursor)
+        cursor.execute(_SQL["decided"], prepare=False)
+        cursor.execute("DELETE FROM decided")
+        cursor.execute(_SQL["lock"], {**params, "ids": list(source_ids)}, prepare=False)
+        ids = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_SQL["records"], {**params, "ids": ids}, prepare=False)
+        cursor.execute(_SQL["corrections"], {**params, "ids": ids}, prepare=False)
+        obu_to_pan(cursor)
+        _match_and_lock(session, cursor, charger, EVER if any_age else limits_at(now).oldest)
+        for name in ("decide", "amend", "update", "passages"):
+            cursor.execute(_SQL[name], params, prepare=False)
+        cursor.execute(_BOOK["balances"], params, prepare=False)
+        touched = {row[0] for row in cursor.fetchall()}
+        _book_ledger(session, charger, now)
+        touched |= set(correct.apply(session, cursor, params, now, actor=actor))
+        cursor.execute("SELECT amendment_id, source_id, was_code, code, detail FROM decided ORDER BY amendment_id")
+        return DecidedAgain([Amended(*row) for row in cursor.fetchall()], sorted(touched))
+
+
+def give_up(session: Session, now: dt.datetime) -> int:
+    """Refuse corrections whose original has not come in so many days (correction_wait_days); return how many."""
+    days = whole("correction_wait_days", business_date(now))
+    params = {
+        "now": now,
+        "before": now - dt.timedelta(days=days),
+        "detail": f"its original did not come in {days} days",
+    }
+    return session.execute(text(_SQL["give_up"]), params).rowcount  # type: ignore[attr-defined,no-any-return]
+
+
+def _match_and_lock(session: Session, cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
+    for _ in range(_TRIES):
+        cursor.execute("SAVEPOINT matching")
+        match(cursor, charger, oldest)
+        correct.judge(cursor, charger.id)
+        touched = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
+        lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}", {})
+        if not is_stale(cursor, charger) and not correct.is_stale(cursor):
+            cursor.execute("RELEASE SAVEPOINT matching")
+            return
+        cursor.execute("ROLLBACK TO SAVEPOINT matching")
+    raise StillChanging("vehicles of these records are being changed all the time; try again")
+
+
+def _book_ledger(session: Session, charger: Charger, now: dt.datetime) -> None:
+    """Book what is owed now for records of earlier batches, a transfer a batch and project."""
+    book_query(
+        session,
+        "SELECT 'unbilled' AS debit, 0 AS debit_owner, 'payable' AS credit, :charger AS credit_owner, "
+        "sum(m.amount_ore) AS amount_ore, 'passages' AS code, d.batch_id AS ref, "
+        "concat('a', min(d.amendment_id), '/', CAST(:charger AS text), '/', m.project) AS part "
+        "FROM decided AS d JOIN matched AS m ON m.passage_id = d.passage_id WHERE m.code = 'accepted' "
+        "GROUP BY d.batch_id, m.project",
+        {"charger": charger.id},
+        booked_on=business_date(now),
+        now=now,
+    )

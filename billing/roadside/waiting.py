@@ -1,0 +1,77 @@
+"""What waits at the roadside: corrections for their originals, and batches that were cut short.
+
+Work is rows: corrections that are ``waiting``, batches that are ``receiving``. The schedule comes by each minute; an
+ingest rings when it may have brought what is waited for.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from accounts.chargers.models import Charger
+from billing.cards.due import decide
+from billing.passages.again import DecidedAgain, decide_again, give_up
+from billing.passages.models import Batch
+from billing.roadside import receive
+from config.clock import business_now
+from config.jobs import JobContext
+from config.problems import Problem
+
+_CHUNK = 500
+log = structlog.get_logger(__name__)
+
+_READY = text("""
+    SELECT k.charger_id, k.source_id FROM corrections AS k
+    JOIN records AS r ON r.charger_id = k.charger_id AND r.source_id = k.original_id
+    WHERE k.state = 'waiting' AND (k.charger_id, k.source_id) > (:charger, :source)
+    ORDER BY k.charger_id, k.source_id LIMIT :limit
+""")
+
+
+def decide_waiting(session: Session, charger: Charger, source_ids: Sequence[str], now: dt.datetime) -> DecidedAgain:
+    """Apply corrections whose original has come; then, under the same locks, see whose cards are due."""
+    done = decide_again(
+        session, charger, source_ids, cause="original_came", reason=None, actor="billing.roadside", now=now
+    )
+    decide(session, done.touched, now=now)
+    return done
+
+
+def job_corrections(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
+    """Apply corrections whose original has come since, a chunk of one charger's a transaction; give up the oldest."""
+    del scheduled_for
+    applied = looked = 0
+    with ctx.sessions.begin() as session:
+        given_up = give_up(session, business_now(session))
+    after: tuple[int, str] = (0, "")
+    while True:
+        with ctx.sessions.begin() as session:
+            found = session.execute(_READY, {"charger": after[0], "source": after[1], "limit": _CHUNK}).all()
+            if not found:
+                return {"looked_at": looked, "decided": applied, "given_up": given_up}
+            mine = [row for row in found if row.charger_id == found[0].charger_id]
+            charger = session.get_one(Charger, mine[0].charger_id)
+            done = decide_waiting(session, charger, [row.source_id for row in mine], business_now(session))
+        after = (mine[-1].charger_id, mine[-1].source_id)
+        looked, applied = looked + len(mine), applied + len(done.amended)
+
+
+def job_batches(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
+    """Go on with batches that were cut short; those that another process is booking are left to it."""
+    del scheduled_for
+    resumed = failed = 0
+    with ctx.sessions.begin() as session:
+        query = select(Batch.id).where(Batch.state == "receiving", Batch.bytes.is_not(None)).order_by(Batch.id)
+        waiting = list(session.scalars(query))
+    for batch_id in waiting:
+        try:
+            resumed += receive.resume(ctx.sessions, batch_id) is not None
+        except Problem as problem:  # the batch is refused, and says why
+            failed += 1
+            log.warning("batch.refused", batch=batch_id, detail=problem.detail)
+    return {"resumed": resumed, "refused": failed}
