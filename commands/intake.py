@@ -23,7 +23,7 @@ FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("file", type=FILE)
 @click.option("--charger", required=True, metavar="CODE", help="Whose records they are.")
 @click.option("--format", "form", type=click.Choice(sorted(FORMATS)), help="Else what the file's name says.")
-@click.option("--answers", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers here (.jsonl, .csv, .json, .xml).")
+@click.option("--answers", type=click.Path(dir_okay=False, path_type=Path), help="Write the answers here.")
 @base.as_json
 @base.guarded
 def ingest(file: Path, charger: str, form: str | None, answers: Path | None, as_json: bool) -> None:

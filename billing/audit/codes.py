@@ -10,7 +10,8 @@ from billing.audit.rules import Rule
 # docs/architecture.md, "The ledger's codes".
 _CODES = """
     VALUES ('passages', 'unbilled', 'payable'), ('reversed', 'payable', 'unbilled'),
-           ('credited', 'write_off', 'unbilled'), ('claim', 'receivable', 'unbilled'),
+           ('credited', 'write_off', 'unbilled'), ('uncredited', 'unbilled', 'write_off'),
+           ('claim', 'receivable', 'unbilled'),
            ('card_fee', 'receivable', 'card_fees'), ('card_payment', 'card_clearing', 'receivable'),
            ('payment', 'bank', 'suspense'), ('allocation', 'suspense', 'receivable'),
            ('overpaid', 'suspense', 'credit'), ('card_extra', 'card_clearing', 'credit'),
@@ -61,7 +62,7 @@ RULES = (
                       project, at, coalesce(t.ore, 0), coalesce(p.ore, 0))
         FROM (
             SELECT ref, credit_owner AS charger, created_at AS at, sum(amount_ore) AS ore,
-                   CASE WHEN split_part(part, '/', 1) ~ '^[0-9]+$' AND split_part(part, '/', 2) = credit_owner::text
+                   CASE WHEN split_part(part, '/', 1) ~ '^a?[0-9]+$' AND split_part(part, '/', 2) = credit_owner::text
                         THEN substr(part, length(split_part(part, '/', 1)) + length(split_part(part, '/', 2)) + 3) END
                        AS project
             FROM transfers WHERE code = 'passages' AND part <> 'moved' GROUP BY 1, 2, 3, 5
@@ -77,19 +78,20 @@ RULES = (
     ),
     Rule(
         "transfers_reversals",
-        "a move is booked for the counter-row and for what replaces it, a crediting for the counter-row",
+        "a move is booked for the counter-row and for what replaces it, a crediting or correction for the counter-row",
         """
         SELECT CASE WHEN t.ref IS NULL THEN format('%s %s (%s) of %s øre is not in the books', d.code, d.ref, d.part,
                                                    d.ore)
             ELSE format('transfer %s (%s %s %s, %s øre of %s) should be %s øre of %s', t.id, t.code, t.ref, t.part,
                         t.amount_ore, t.created_at, coalesce(d.ore, 0), coalesce(d.at::text, 'nothing')) END
-        FROM (SELECT * FROM transfers WHERE code IN ('reversed', 'credited') OR (code = 'passages' AND part = 'moved'))
-            AS t
+        FROM (SELECT * FROM transfers
+              WHERE code IN ('reversed', 'credited', 'uncredited') OR (code = 'passages' AND part = 'moved')) AS t
         FULL JOIN (
-            SELECT CASE WHEN v.cause = 'credited' THEN 'credited' WHEN p.amount_ore < 0 THEN 'reversed'
+            SELECT CASE WHEN v.cause IN ('credited', 'uncredited') THEN v.cause WHEN p.amount_ore < 0 THEN 'reversed'
                         ELSE 'passages' END AS code, p.id AS ref,
-                   CASE v.cause WHEN 'credited' THEN '' ELSE 'moved' END AS part, abs(p.amount_ore) AS ore,
-                   p.booked_at AS at, CASE v.cause WHEN 'credited' THEN 0 ELSE p.charger_id END AS charger
+                   CASE WHEN v.cause IN ('credited', 'uncredited') THEN '' ELSE v.cause END AS part,
+                   abs(p.amount_ore) AS ore, p.booked_at AS at,
+                   CASE WHEN v.cause IN ('credited', 'uncredited') THEN 0 ELSE p.charger_id END AS charger
             FROM reversals AS v
             CROSS JOIN LATERAL (VALUES (v.counter_id), (v.replaced_by)) AS n (id)
             JOIN passages AS p ON p.id = n.id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.audit.rules import Rule
+from billing.audit.rules import FIRST_ANSWERS, Rule
 
 RULES = (
     Rule(
@@ -29,17 +29,17 @@ RULES = (
     # Of what left a fault the sum is not kept; all others left a record.
     Rule(
         "batches_sums",
-        "a batch's sums by answer code are its records' of that code",
-        """
+        "a batch's sums by answer code are those of its records that were answered so",
+        f"""
         SELECT format('batch %s, %s: %s øre counted, records of %s øre', batch_id, code, coalesce(b.ore, 0),
                       coalesce(r.ore, 0))
         FROM (SELECT id AS batch_id, k.key AS code, k.value::bigint AS ore
               FROM batches, jsonb_each_text(sums) AS k
               WHERE k.key NOT IN ('duplicate', 'conflict', 'invalid_record', 'invalid_amount')) AS b
-        FULL JOIN (SELECT batch_id, code, sum(amount_ore)::bigint AS ore FROM records GROUP BY 1, 2) AS r
+        FULL JOIN (SELECT batch_id, code, sum(amount_ore)::bigint AS ore FROM {FIRST_ANSWERS} AS r GROUP BY 1, 2) AS r
              USING (batch_id, code)
         WHERE coalesce(b.ore, 0) <> coalesce(r.ore, 0) ORDER BY batch_id, code
-        """,
+        """,  # noqa: S608 - ours
     ),
     Rule(
         "records_passages",

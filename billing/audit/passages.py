@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.audit.rules import Rule
+from billing.audit.rules import FIRST_ANSWERS, Rule
 
 RULES = (
     Rule(
@@ -39,14 +39,14 @@ RULES = (
     Rule(
         "batches_counts",
         "a batch's counts by answer code are its records and its faults of that code, and add up to those answered",
-        """
+        f"""
         SELECT format('batch %s, %s: %s counted, %s there', coalesce(c.id, f.batch_id), coalesce(c.code, f.code),
                       coalesce(c.n, 0), coalesce(f.n, 0))
         FROM (SELECT b.id, k.key AS code, k.value::bigint AS n FROM batches AS b, jsonb_each_text(b.counts) AS k
               WHERE k.key <> 'duplicate') AS c
         FULL JOIN (
             SELECT batch_id, code, sum(n)::bigint AS n FROM (
-                SELECT batch_id, code, count(*) AS n FROM records GROUP BY 1, 2
+                SELECT batch_id, code, count(*) AS n FROM {FIRST_ANSWERS} AS r GROUP BY 1, 2
                 UNION ALL SELECT batch_id, code, count(*) FROM batch_faults GROUP BY 1, 2
             ) AS x GROUP BY 1, 2
         ) AS f ON f.batch_id = c.id AND f.code = c.code
@@ -56,28 +56,36 @@ RULES = (
         FROM batches AS b CROSS JOIN LATERAL (
             SELECT coalesce(sum(value::bigint), 0) AS n FROM jsonb_each_text(b.counts)
         ) AS k WHERE b.done <> k.n
-        """,
+        """,  # noqa: S608 - ours
     ),
     Rule(
         "batches_passages",
-        "the passages that name a batch are those it was accepted with, in number and in sum; a moved one is not new",
-        """
+        "the passages that name a batch are those it was accepted with, in number and in sum, but for moved ones, for "
+        "cancellations and for what was accepted later",
+        f"""
         SELECT format('batch %s: accepted %s of %s øre, its passages are %s of %s øre', coalesce(b.id, p.batch_id),
                       coalesce(b.n, 0), coalesce(b.ore, 0), coalesce(p.n, 0), coalesce(p.ore, 0))
         FROM (
             SELECT id, coalesce((counts->>'accepted')::bigint, 0) + coalesce((counts->>'other_agreement')::bigint, 0)
-                       AS n,
+                       - coalesce(k.n, 0) AS n,
                    coalesce((sums->>'accepted')::bigint, 0) + coalesce((sums->>'other_agreement')::bigint, 0) AS ore
             FROM batches
+            LEFT JOIN (
+                SELECT r.batch_id, count(*) AS n FROM corrections AS k JOIN {FIRST_ANSWERS} AS r
+                    ON r.charger_id = k.charger_id AND r.source_id = k.source_id
+                WHERE k.action = 'cancel' AND r.code = 'accepted' GROUP BY 1
+            ) AS k ON k.batch_id = id
         ) AS b
         FULL JOIN (
             SELECT p.batch_id, count(*) AS n, sum(p.amount_ore) AS ore
             FROM passages AS p LEFT JOIN reversals AS v ON v.replaced_by = p.id
-            WHERE p.reverses_id IS NULL AND v.passage_id IS NULL GROUP BY 1
+            WHERE p.reverses_id IS NULL AND v.passage_id IS NULL AND NOT EXISTS (
+                SELECT FROM amendments AS a WHERE a.charger_id = p.charger_id AND a.source_id = p.source_id
+            ) GROUP BY 1
         ) AS p ON p.batch_id = b.id
         WHERE coalesce(b.n, 0) <> coalesce(p.n, 0) OR coalesce(b.ore, 0) <> coalesce(p.ore, 0)
         ORDER BY coalesce(b.id, p.batch_id)
-        """,
+        """,  # noqa: S608 - ours
     ),
     Rule(
         "passages_one_place",
@@ -93,7 +101,7 @@ RULES = (
     ),
     Rule(
         "records_have_passages",
-        "an accepted record has its passage, with its sum",
+        "an accepted record has its passage, with its sum; a cancellation has none",
         """
         SELECT format('record %s of charger %s (%s, %s øre): passage %s has %s øre', r.source_id, r.charger_id, r.code,
                       r.amount_ore, coalesce(r.passage_id::text, 'missing'), coalesce(p.amount_ore::text, 'nothing'))
@@ -101,6 +109,8 @@ RULES = (
         LEFT JOIN passages AS p ON p.id = r.passage_id AND p.charger_id = r.charger_id AND p.source_id = r.source_id
         WHERE (r.code IN ('accepted', 'other_agreement') OR r.passage_id IS NOT NULL)
           AND p.amount_ore IS DISTINCT FROM r.amount_ore
+          AND NOT EXISTS (SELECT FROM corrections AS k WHERE k.charger_id = r.charger_id AND k.source_id = r.source_id
+                          AND k.action = 'cancel' AND r.passage_id IS NULL)
         ORDER BY r.charger_id, r.source_id
         """,
     ),

@@ -18,6 +18,16 @@ class Rule:
     sql: str
 
 
+FIRST_ANSWERS = """(
+    SELECT r.charger_id, r.source_id, r.batch_id, r.amount_ore, coalesce(a.was_code, r.code) AS code
+    FROM records AS r LEFT JOIN (
+        SELECT DISTINCT ON (charger_id, source_id) charger_id, source_id, was_code
+        FROM amendments ORDER BY charger_id, source_id, id
+    ) AS a ON a.charger_id = r.charger_id AND a.source_id = r.source_id
+)"""
+"""Records with the code they were answered with at first, whatever was decided later."""
+
+
 def balance(kind: str, *, debit: bool) -> str:
     """Return a subquery (owner, ore) of the accounts of a kind; ``debit`` says on which side they grow."""
     plus, minus = ("debit", "credit") if debit else ("credit", "debit")

@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
-from accounts.chargers.models import Charger, Publication, Station
+from accounts.chargers.models import Charger, ListPeriod, ListVersion, Publication, Station
 from accounts.customers.models import Customer
 from accounts.vehicles.models import Mount, Registration, Removal, Tag
 from billing.audit.passages import RULES as AUDITED
@@ -24,11 +24,13 @@ from billing.passages.batches import open_batch
 from billing.passages.incoming import Answer, Item, limits_at, prepare
 from billing.passages.ingest import book_chunk
 from billing.passages.rules import Sent
+from billing.roadside.lists.release import highest, release
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 PASSED = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 NOW = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
+LATER = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
 
 
 def pan(number: int) -> str:
@@ -94,19 +96,47 @@ class Road:
         self.session.flush()
 
     def published(
-        self,
-        agreement_id: int,
-        status: str,
-        at: dt.datetime | None,
-        *,
-        charger: Charger | None = None,
-        registration: int | None = None,
-    ) -> None:
+        self, agreement_id: int, status: str, at: dt.datetime, *, registration: int | None = None
+    ) -> Publication:
+        """A change that counts from an instant, when who takes no lists is told of it."""
         row = Publication(
-            charger_id=(charger or self.toll).id, agreement_id=agreement_id, registration_id=registration,
-            status=status, made_at=START, sent_at=at, acknowledged_at=at,
-        )  # fmt: skip
+            agreement_id=agreement_id, registration_id=registration, status=status, made_at=START, effective_at=at
+        )
         self.session.add(row)
+        self.session.flush()
+        return row
+
+    def listed(
+        self,
+        charger: Charger,
+        *acknowledged: dt.datetime | None,
+        kind: str = "incremental",
+        list_type: str = "tags",
+        since: dt.datetime = START,
+    ) -> None:
+        """Have a charger take lists since an instant; and all changes there are on its next versions, one each (of a
+        full list: all on one), each acknowledged at an instant or not at all."""
+        if charger.lists == "none":
+            charger.lists = "pull"
+            self.session.add(ListPeriod(charger_id=charger.id, since=since))
+        query = select(func.count()).select_from(ListVersion)
+        number = self.session.scalar(query.filter_by(charger_id=charger.id, list_type=list_type)) or 0
+        self.session.flush()
+        release(self.session, LATER)
+        last = highest(self.session)
+        through = self.session.scalar(
+            select(func.max(ListVersion.through_change)).filter_by(charger_id=charger.id, list_type=list_type)
+        ) or 0  # fmt: skip
+        for step, at in enumerate(acknowledged, 1):
+            first, through = through + 1, last if step == len(acknowledged) else through + 1
+            self.session.add(
+                ListVersion(
+                    charger_id=charger.id, list_type=list_type, version=number + step, kind=kind, from_change=first,
+                    through_change=through, format="jsonl", name="x", row_count=0, size=0, sha256=b"", made_at=START,
+                    state="acknowledged" if at else "sent", sent_at=START, acknowledged_at=at,
+                    next_at=None if at else LATER,
+                )
+            )  # fmt: skip
         self.session.flush()
 
     def remove(self, registration_id: int, ends_at: dt.datetime, *, at: dt.datetime = NOW) -> int:

@@ -163,17 +163,17 @@ class TestPublished:
         [
             ("blocked", PASSED, "not_valid"),
             ("blocked", PASSED + SECOND, "accepted"),
-            ("blocked", None, "accepted"),
             ("ended", PASSED - HOUR, "not_valid"),
             ("valid", PASSED - HOUR, "accepted"),
         ],
     )
-    def test_acknowledged_by_then(self, road: Road, status: str, at: dt.datetime | None, code: str) -> None:
+    def test_told_at_once_by_then(self, road: Road, status: str, at: dt.datetime, code: str) -> None:
         agreement = road.agreement()
         road.vehicle(agreement)
         road.published(agreement, status, at)
         answer = road.one(road.record(plate="EV10001"))
-        assert (answer.code, answer.detail) == (code, status if code == "not_valid" else None)
+        detail = f"{status}, published {at:%Y-%m-%dT%H:%MZ}" if code == "not_valid" else None
+        assert (answer.code, answer.detail) == (code, detail)
 
     def test_the_last_one_counts(self, road: Road) -> None:
         agreement = road.agreement()
@@ -182,10 +182,22 @@ class TestPublished:
         road.published(agreement, "valid", BEFORE)  # at the same instant: the later row
         assert road.one(road.record(plate="EV10001")).code == "accepted"
 
+    @pytest.mark.parametrize(("since", "code"), [(PASSED, "not_valid"), (PASSED + SECOND, "accepted")])
+    def test_a_charger_that_came_later_was_told_then(self, road: Road, since: dt.datetime, code: str) -> None:
+        agreement = road.agreement()
+        road.vehicle(agreement)
+        road.published(agreement, "blocked", BEFORE)
+        road.toll.told_from = since
+        road.session.flush()
+        answer = road.one(road.record(plate="EV10001"))
+        assert answer.code == code
+        assert answer.detail == (f"blocked, published {since:%Y-%m-%dT%H:%MZ}" if code == "not_valid" else None)
+
     def test_another_charger_was_told(self, road: Road) -> None:
         agreement = road.agreement(standing="blocked")
         road.vehicle(agreement)
-        road.published(agreement, "blocked", BEFORE, charger=road.ferry)
+        road.published(agreement, "blocked", BEFORE)
+        road.listed(road.toll, None, list_type="plates")
         assert road.one(road.record(plate="EV10001")).code == "accepted"
         ferry = road.record("F", plate="EV10001", station="K1", service="ferry")
         assert road.one(ferry, charger=road.ferry).code == "not_valid"
@@ -196,7 +208,10 @@ class TestPublished:
         road.published(agreement, "ended", PASSED)
         records = [road.record("B", plate="EV10001", passed_at=PASSED - SECOND), road.record("A", plate="EV10001")]
         answers = road.send(records)
-        assert [(one.code, one.detail) for one in answers] == [("accepted", None), ("not_valid", "ended")]
+        assert [(one.code, one.detail) for one in answers] == [
+            ("accepted", None),
+            ("not_valid", "ended, published 2026-03-01T12:00Z"),
+        ]
 
 
 class TestAfterRemoval:
@@ -221,14 +236,24 @@ class TestAfterRemoval:
     def test_telling_another_charger_does_not_count(self, road: Road) -> None:
         agreement = road.agreement()
         registration = road.vehicle(agreement, until=BEFORE)
-        road.published(agreement, "removed", BEFORE, registration=registration, charger=road.ferry)
+        road.published(agreement, "removed", BEFORE, registration=registration)
+        road.listed(road.toll, None, list_type="plates")
         assert road.one(road.record(plate="EV10001")).flags == ("by_plate", "after_removal")
+
+    @pytest.mark.parametrize(("told", "code"), [(PASSED, "unknown_vehicle"), (PASSED + SECOND, "accepted")])
+    def test_by_the_list_it_acknowledged(self, road: Road, told: dt.datetime, code: str) -> None:
+        agreement = road.agreement()
+        registration = road.vehicle(agreement, until=BEFORE)
+        road.published(agreement, "removed", BEFORE, registration=registration)
+        road.listed(road.toll, told, list_type="plates")
+        assert road.one(road.record(plate="EV10001")).code == code
 
     def test_a_published_block_still_refuses(self, road: Road) -> None:
         agreement = road.agreement()
         road.vehicle(agreement, until=BEFORE)
         road.published(agreement, "blocked", BEFORE)
-        assert said(road.one(road.record(plate="EV10001"))) == ("not_valid", (), "blocked")
+        answer = road.one(road.record(plate="EV10001"))
+        assert said(answer) == ("not_valid", (), "blocked, published 2026-03-01T11:00Z")
 
     def test_between_two_holders_told_of_the_first(self, road: Road) -> None:
         agreement = road.agreement()
@@ -322,10 +347,113 @@ class TestAdditional:
         assert self.ferry_record(road).code == "accepted"
         assert holder(road) == (agreement, False)
 
-    def test_its_own_standing_is_what_was_published(self, road: Road) -> None:
+    @pytest.mark.parametrize("by_tag", [True, False])
+    def test_blocked_it_leaves_the_journey_to_the_tag_agreement_which_says_so(self, road: Road, by_tag: bool) -> None:
+        agreement = road.agreement()
+        own = road.agreement(kind="ferry", operator="FJORD", parent_id=agreement)
+        road.vehicle(agreement)
+        tag = road.tag(agreement, 1, "EV10001")
+        road.vehicle(own, **({"plate": None, "pan": tag} if by_tag else {}), scope="FJORD")
+        road.published(own, "blocked", BEFORE)
+        answer = self.ferry_record(road, pan=tag if by_tag else None)
+        flags = (*(() if by_tag else ("by_plate",)), "additional_unavailable")
+        assert said(answer) == ("accepted", flags, None)
+        assert holder(road) == (agreement, False)
+        road.check_books()
+
+    def test_with_the_tag_agreement_blocked_too_nobody_takes_it(self, road: Road) -> None:
         agreement = road.agreement()
         own = road.agreement(kind="ferry", operator="FJORD", parent_id=agreement)
         road.vehicle(agreement)
         road.vehicle(own, scope="FJORD")
-        road.published(own, "blocked", BEFORE, charger=road.ferry)
-        assert self.ferry_record(road).code == "not_valid"
+        road.published(own, "ended", BEFORE)
+        road.published(agreement, "blocked", BEFORE + SECOND)
+        assert said(self.ferry_record(road)) == ("not_valid", (), "blocked, published 2026-03-01T11:00Z")
+
+    def test_blocked_and_on_no_tag_agreement_it_is_refused(self, road: Road) -> None:
+        own = road.agreement(kind="ferry", operator="FJORD", parent_id=road.agreement())
+        road.vehicle(own, scope="FJORD")
+        road.published(own, "blocked", BEFORE)
+        assert said(self.ferry_record(road)) == ("not_valid", (), "blocked, published 2026-03-01T11:00Z")
+
+    def test_one_that_did_not_cover_it_is_said(self, road: Road) -> None:
+        agreement = road.agreement()
+        own = road.agreement(kind="ferry", operator="FJORD", parent_id=agreement)
+        for plate in ("EV10001", "EV10002", "EV10003"):
+            road.vehicle(agreement, plate)
+        road.vehicle(own, scope="FJORD", until=PASSED)  # ended for this vehicle
+        road.vehicle(own, "EV10002", scope="FJORD", since=AFTER)  # not begun
+        assert said(self.ferry_record(road)) == ("accepted", ("by_plate", "additional_unavailable"), None)
+        assert "additional_unavailable" in self.ferry_record(road, "A-2", plate="EV10002").flags
+        assert self.ferry_record(road, "A-3", plate="EV10003").flags == ("by_plate",)  # it covered nothing then
+        road.vehicle(own, "EV10004", scope="FJORD")
+        assert "additional_unavailable" in self.ferry_record(road, "A-4", plate="EV10003").flags
+        assert {row[0] for row in road.ask("SELECT agreement_id FROM passages")} == {agreement}
+
+    def test_somebody_elses_says_nothing(self, road: Road) -> None:
+        agreement, before = road.agreement(), road.agreement()
+        road.vehicle(agreement)
+        road.vehicle(before, scope="FJORD", settlement="external", external_ref="77", until=BEFORE)
+        assert self.ferry_record(road).flags == ("by_plate",)
+
+
+class TestLists:
+    """Who takes lists is judged by what it had acknowledged, and the answer names the list."""
+
+    def blocked(self, road: Road) -> int:
+        agreement = road.agreement()
+        road.vehicle(agreement)
+        road.tag(agreement, 1, "EV10001")
+        road.published(agreement, "valid", START)
+        road.published(agreement, "blocked", BEFORE)
+        return agreement
+
+    @pytest.mark.parametrize(
+        ("acknowledged", "minutes", "code"),
+        [
+            (PASSED, None, "not_valid"),
+            (PASSED + SECOND, None, "accepted"),
+            (PASSED - HOUR, 60, "not_valid"),
+            (PASSED - HOUR + SECOND, 60, "accepted"),
+            (None, None, "accepted"),
+        ],
+    )
+    def test_by_the_version_that_holds_it_plus_latency(
+        self, road: Road, acknowledged: dt.datetime | None, minutes: int | None, code: str
+    ) -> None:
+        self.blocked(road)
+        road.listed(road.toll, START, acknowledged)
+        road.toll.latency_minutes = minutes
+        road.session.flush()
+        answer = road.one(road.record(pan=pan(1)))
+        sentence = f"blocked, list 2 acknowledged {acknowledged:%Y-%m-%dT%H:%MZ}" if acknowledged else None
+        assert (answer.code, answer.detail) == (code, sentence if code == "not_valid" else None)
+
+    def test_a_later_version_tells_nothing_of_an_earlier_one(self, road: Road) -> None:
+        agreement = self.blocked(road)
+        road.published(agreement, "valid", BEFORE + SECOND)
+        road.listed(road.toll, START, START, None)  # the reopening was never acknowledged
+        assert road.one(road.record(pan=pan(1))).code == "not_valid"
+
+    def test_a_full_list_tells_all_before_it(self, road: Road) -> None:
+        self.blocked(road)
+        road.listed(road.toll, START, None)
+        road.listed(road.toll, PASSED, kind="full")
+        answer = road.one(road.record(pan=pan(1)))
+        assert answer.detail == "blocked, list 3 acknowledged 2026-03-01T12:00Z"
+        assert road.one(road.record("A-2", pan=pan(1), passed_at=PASSED - SECOND)).code == "accepted"
+
+    def test_each_list_for_what_was_read(self, road: Road) -> None:
+        self.blocked(road)
+        road.listed(road.toll, BEFORE, list_type="tags")
+        road.listed(road.toll, AFTER, list_type="plates")
+        assert road.one(road.record(pan=pan(1))).code == "not_valid"
+        assert road.one(road.record("A-2", plate="EV10001")).code == "accepted"
+        road.toll.list_types = "tags"
+        road.session.flush()
+        assert road.one(road.record("A-3", plate="EV10001")).code == "not_valid"
+
+    def test_what_was_before_it_took_lists_it_was_told_at_once(self, road: Road) -> None:
+        self.blocked(road)
+        road.listed(road.toll, AFTER, since=BEFORE + SECOND)
+        assert road.one(road.record(pan=pan(1))).detail == "blocked, published 2026-03-01T11:00Z"
