@@ -22,8 +22,13 @@ SCHEDULE: tuple[Job, ...] = (
     Job("charge_week_over", "0 6 * * *", "billing.cards.due:job_week_over", "charges that waited for their week to be over", every=True),
     Job("deliveries", "* * * * *", "billing.delivery.send:job", "send what waits to be sent"),
     Job("bank_inbox", "*/5 * * * *", "billing.payments.inbox:job", "read the files the bank has put in the inbox"),
+    Job("reconcile", "30 4 * * *", "billing.roadside.reconcile.keep:job", "reconcile the day before: received, answered, kept, owed", every=True),
+    Job("settlements", "0 5 * * *", "billing.roadside.settlement.settle:job", "settle with chargers for the periods that are over"),
+    Job("bank_outbox", "*/10 * * * *", "billing.roadside.settlement.outbox:job", "put released payment orders in the bank's outbox"),
     Job("overdue", "0 7 * * *", "billing.collection.overdue:job", "block agreements whose due date has passed unpaid", every=True),
     Job("reminders", "0 8 * * *", "billing.collection.remind:job", "remind before the due date", every=True),
+    Job("status_lists", "* * * * *", "billing.roadside.lists.jobs:job", "tell chargers what has changed, and again what they have not acknowledged"),
+    Job("status_lists_full", "40 3 * * *", "billing.roadside.lists.jobs:job_full", "make the full status lists that are due"),
     Job("idempotency_keys", "20 3 * * *", "accounts.access.idempotency:job", "forget the answers to requests of long ago"),
     Job("housekeeping", "30 3 * * *", "config.jobs:housekeeping", "delete finished bells, take back stalled ones"),
 )  # fmt: skip

@@ -17,8 +17,7 @@ from accounts.agreements.additional import add_additional
 from accounts.agreements.models import Agreement
 from accounts.agreements.schemas import AgreementSchema, NewAdditionalSchema, PublicationSchema, StandingSchema
 from accounts.agreements.seen import seen
-from accounts.chargers.models import Publication
-from accounts.chargers.queries import codes, publications
+from accounts.chargers.queries import publications
 from accounts.vehicles.additional import On
 from accounts.vehicles.api import additional_rows, take_off
 from accounts.vehicles.holder import holder
@@ -110,25 +109,7 @@ class Publications(MethodView):
 
 
 def _published(agreement: Agreement, after: str | None, limit: int) -> http.Page:
-    page = http.paged(
-        http.current_session(),
-        publications(agreement.id),
-        [Publication.id],
-        after=after,
-        limit=limit,
-        descending=True,
-    )
-    names = ("status", "reason", "made_at", "sent_at", "acknowledged_at")
-    chargers = codes(http.current_session())
-    items = [
-        {
-            **{name: getattr(row, name) for name in names},
-            "charger": chargers[row.charger_id],
-            "vehicle": row.registration_id,
-        }
-        for row in page.items
-    ]
-    return http.Page(items, page.next)
+    return publications(http.current_session(), agreement.id, after=after, limit=limit)
 
 
 @blp.route("/agreements/<int:number>/additional-agreements")

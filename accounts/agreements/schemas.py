@@ -70,6 +70,10 @@ class PublicationSchema(http.Schema):
     )
     reason = http.text("A word for why.", "overdue", dump_only=True, allow_none=True)
     vehicle = http.whole("Id of the vehicle that was removed.", 42, dump_only=True, allow_none=True)
+    version = http.whole(
+        "The version of its status list that says so; null where it is told at once.", 1842, dump_only=True,
+        allow_none=True,
+    )  # fmt: skip
     made_at = http.instant("When it was made.", dump_only=True)
     sent_at = http.instant("When it was sent.", dump_only=True, allow_none=True)
     acknowledged_at = http.instant("From when the charger knew.", dump_only=True, allow_none=True)

@@ -50,7 +50,8 @@ class OneCharger(MethodView):
     def put(self, given: dict[str, Any], code: str) -> tuple[Charger, int, dict[str, str]]:
         """Add a charger, or change the one that was read.
 
-        A new one is told at once of every agreement that is blocked or ended. 201 when it is new, else 200.
+        A new one is told at once of every agreement that is blocked or ended; with `lists`, by its first full list,
+        which is made at once. 201 when it is new, else 200.
         """
         session, now = http.current_session(), http.request_now()
         charger, new = keep.keep_charger(

@@ -5,22 +5,36 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
-from sqlalchemy import select, text
+from sqlalchemy import insert as plain_insert
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from accounts.chargers import rules
-from accounts.chargers.models import Charger, Station
-from config.checks import Checks, email, one_line, organisation_number, phone
+from accounts.chargers.models import Charger, ListPeriod, ListVersion, Station
+from config.checks import Checks, bank_account, email, one_line, organisation_number, phone
+from config.jobs import ring
 from config.problems import Conflict, Invalid, NotFound
 
 MOST_STATIONS = 5_000
+FULL_LISTS = "status_lists_full"
+"""The job that makes full lists, a charger's first one among them."""
+_LISTS = (("lists", rules.LISTS), ("list_types", rules.TAKEN_TYPES), ("list_format", rules.LIST_FORMATS))
+BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+class Unsaid(Enum):
+    """What nobody said anything of stays as it is."""
+
+    UNSAID = "unsaid"
 
 
 @dataclass(frozen=True)
 class ChargerGiven:
-    """A charger as somebody gave it. ``kind`` is toll or ferry."""
+    """A charger as somebody gave it. ``kind`` is toll or ferry; for lists see ``models.Charger``: what is not said of
+    them stays as it is, so that who changes a telephone number does not switch them off."""
 
     code: str
     name: str
@@ -28,6 +42,11 @@ class ChargerGiven:
     org_no: str | None = None
     email: str | None = None
     phone: str | None = None
+    bank_account: str | None = None
+    lists: str | None = None
+    list_types: str | None = None
+    list_format: str | None = None
+    latency_minutes: int | Unsaid | None = Unsaid.UNSAID
 
 
 @dataclass(frozen=True)
@@ -45,8 +64,9 @@ def keep_charger(
     """Add a charger or change the one of that code; return it and whether it is new. ``check`` is called with a known
     one, locked, before it is changed, and may raise.
 
-    A new one is told at once of every agreement that is blocked or ended: what it had never been told of, it
-    could not refuse. Raises Invalid; Conflict when the kind of a known charger would change.
+    A new one is told at once of every agreement that is blocked or ended, or by its first list when it takes lists:
+    what it had never been told of, it could not refuse. Raises Invalid; Conflict when the kind of a known charger
+    would change.
     """
     values = _checked(given)
     query = select(Charger).where(Charger.code == given.code).with_for_update(key_share=True)
@@ -56,50 +76,68 @@ def keep_charger(
             check(known)
         if known.kind != values["kind"]:
             raise Conflict(f"{given.code} is a {known.kind} charger; its kind cannot change.", slug="charger-kind")
+        before = known.lists
         for name, value in values.items():
             setattr(known, name, value)
         session.flush()
+        _switch(session, known, before, now)
         return known, False
-    # Publishing waits for us and we for it, so that no change of standing falls between the two lists.
-    session.execute(text("LOCK TABLE publications IN SHARE ROW EXCLUSIVE MODE"))
-    made = session.scalar(insert(Charger).values(values).on_conflict_do_nothing().returning(Charger))
+    fresh = insert(Charger).values(**values, told_from=now)
+    made = session.scalar(fresh.on_conflict_do_nothing().returning(Charger))
     if made is None:  # another request added it while we waited
         return keep_charger(session, given, now, check)
-    _tell_newcomer(session, made.id, now)
+    if made.lists != "none":  # from the beginning: even of what was before, only its first list tells it
+        session.execute(plain_insert(ListPeriod), [{"charger_id": made.id, "since": BEGINNING}])
+        ring(session, FULL_LISTS)
     return made, True
 
 
-def _checked(given: ChargerGiven) -> dict[str, str | None]:
+def _switch(session: Session, charger: Charger, before: str, now: dt.datetime) -> None:
+    """Begin or end the period in which a charger takes lists, where it begins or ends to."""
+    if (before == "none") == (charger.lists == "none"):
+        return
+    if before == "none":
+        session.execute(plain_insert(ListPeriod), [{"charger_id": charger.id, "since": now}])
+        ring(session, FULL_LISTS)
+        return
+    period = select(ListPeriod.since).where(ListPeriod.charger_id == charger.id, ListPeriod.until.is_(None))
+    session.execute(
+        update(ListPeriod)
+        .where(ListPeriod.charger_id == charger.id, ListPeriod.until.is_(None))
+        .values(until=max(now, session.scalars(period).one()))
+    )
+    # From now on it is told at once, so now it knows all: also what its last lists said and it never acknowledged.
+    session.execute(
+        update(ListVersion)
+        .where(ListVersion.charger_id == charger.id, ListVersion.state.in_(("made", "sent", "rejected")))
+        .values(state="acknowledged", acknowledged_at=now, next_at=None, error="lists were switched off")
+    )
+
+
+def _checked(given: ChargerGiven) -> dict[str, str | int | None]:
     checks = Checks()
-    values: dict[str, str | None] = {
+    values: dict[str, str | int | None] = {
         "code": checks.take("code", rules.charger_code, given.code, ""),
         "name": checks.take("name", one_line(100), given.name, ""),
         "kind": checks.take("kind", rules.kind, given.kind, ""),
         "org_no": checks.take("org_no", organisation_number, given.org_no, "") if given.org_no else None,
         "email": checks.take("email", email, given.email, "") if given.email else None,
         "phone": checks.take("phone", phone, given.phone, "") if given.phone else None,
+        "bank_account": checks.take("bank_account", bank_account, given.bank_account, "")
+        if given.bank_account
+        else None,
     }
+    for name, known in _LISTS:
+        said = getattr(given, name)
+        if said is not None:
+            values[name] = checks.take(name, rules.one_of(*known), said, "")
+    minutes = given.latency_minutes
+    if not isinstance(minutes, Unsaid):
+        values["latency_minutes"] = minutes
+        if minutes is not None and not 0 <= minutes <= rules.LONGEST_LATENCY:
+            checks.note("latency_minutes", "range", f"must be from 0 to {rules.LONGEST_LATENCY} minutes")
     checks.done()
     return values
-
-
-def _tell_newcomer(session: Session, charger_id: int, now: dt.datetime) -> None:
-    """Publish to a new charger what another one knows, but for what is valid, and what lies ahead."""
-    session.execute(
-        text(
-            "WITH model AS (SELECT min(id) AS id FROM chargers WHERE id <> :charger), "
-            "known AS (SELECT DISTINCT ON (p.agreement_id, p.registration_id) p.* FROM publications p, model "
-            "WHERE p.charger_id = model.id AND p.acknowledged_at <= :now "
-            "ORDER BY p.agreement_id, p.registration_id, p.acknowledged_at DESC, p.id DESC), "
-            "told AS (SELECT * FROM known WHERE status <> 'valid' UNION ALL SELECT p.* FROM publications p, model "
-            "WHERE p.charger_id = model.id AND p.acknowledged_at > :now) "
-            "INSERT INTO publications (charger_id, agreement_id, registration_id, status, reason, "
-            "made_at, sent_at, acknowledged_at) "
-            "SELECT :charger, agreement_id, registration_id, status, reason, at, at, at "
-            "FROM (SELECT told.*, greatest(acknowledged_at, :now) AS at FROM told) AS dated ORDER BY id"
-        ),
-        {"charger": charger_id, "now": now},
-    )
 
 
 def keep_stations(session: Session, code: str, given: Sequence[StationGiven]) -> int:

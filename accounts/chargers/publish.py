@@ -1,4 +1,4 @@
-"""Tell every charger what became of an agreement, or of one registration on it."""
+"""Write down what chargers are to be told: of an agreement, of one registration on it, of one of its tags."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-STATUSES = frozenset({"valid", "blocked", "ended", "removed"})
+OF_AGREEMENT = frozenset({"valid", "blocked", "ended"})
+OF_REGISTRATION = frozenset({"registered", "removed"})
+OF_TAG = frozenset({"tag"})
 
 
 @dataclass(frozen=True)
 class Notice:
-    """What to publish: ``status`` of an agreement (valid, blocked, ended) or of a registration (removed).
+    """A change: ``status`` of an agreement (valid, blocked, ended) or of a registration (registered, removed), or that
+    a tag was issued, moved, lost, found … (tag).
 
     ``effective_at`` is the instant it counts from when that lies ahead; an earlier one counts from now, because
     nobody can have been told before they were.
@@ -25,36 +28,40 @@ class Notice:
     reason: str | None = None
     registration_id: int | None = None
     effective_at: dt.datetime | None = None
+    tag_id: int | None = None
 
     def __post_init__(self) -> None:
-        if self.status not in STATUSES or (self.status == "removed") != (self.registration_id is not None):
-            raise ValueError(f"cannot publish {self.status} of registration {self.registration_id}")
+        about = (self.registration_id is not None, self.tag_id is not None)
+        if about != (self.status in OF_REGISTRATION, self.status in OF_TAG) or (
+            self.status not in OF_AGREEMENT | OF_REGISTRATION | OF_TAG
+        ):
+            raise ValueError(f"cannot publish {self.status} of registration {self.registration_id}, tag {self.tag_id}")
 
 
 def publish(session: Session, notices: Sequence[Notice], now: dt.datetime) -> int:
-    """Write one publication per notice and charger, set-based, and return how many.
+    """Write one row per notice, set-based, and return how many.
 
-    Until status lists are exchanged, a publication is made, sent and acknowledged at one instant: ``now``, or
-    the notice's ``effective_at`` where that is later.
+    Who takes no status lists is told by that, from ``now`` or the notice's ``effective_at`` where that is later; for
+    the others it waits to be put on their lists (billing.roadside.lists), which need not wait for us to commit.
     """
     if not notices:
         return 0
     result = session.execute(
         text(
-            "INSERT INTO publications (charger_id, agreement_id, registration_id, status, reason, "
-            "made_at, sent_at, acknowledged_at) "
-            "SELECT c.id, n.agreement_id, n.registration_id, n.status, n.reason, n.at, n.at, n.at "
-            "FROM unnest(CAST(:agreements AS bigint[]), CAST(:registrations AS bigint[]), CAST(:statuses AS text[]), "
-            "CAST(:reasons AS text[]), CAST(:instants AS timestamptz[])) WITH ORDINALITY "
-            "AS n (agreement_id, registration_id, status, reason, at, position) CROSS JOIN chargers AS c "
-            "ORDER BY n.position, c.id"
+            "INSERT INTO publications (agreement_id, registration_id, tag_id, status, reason, made_at, effective_at) "
+            "SELECT n.agreement_id, n.registration_id, n.tag_id, n.status, n.reason, :now, greatest(n.at, :now) "
+            "FROM unnest(CAST(:agreements AS bigint[]), CAST(:registrations AS bigint[]), CAST(:tags AS bigint[]), "
+            "CAST(:statuses AS text[]), CAST(:reasons AS text[]), CAST(:instants AS timestamptz[])) WITH ORDINALITY "
+            "AS n (agreement_id, registration_id, tag_id, status, reason, at, place) ORDER BY n.place"
         ),
         {
             "agreements": [notice.agreement_id for notice in notices],
             "registrations": [notice.registration_id for notice in notices],
+            "tags": [notice.tag_id for notice in notices],
             "statuses": [notice.status for notice in notices],
             "reasons": [notice.reason for notice in notices],
-            "instants": [max(now, notice.effective_at or now) for notice in notices],
+            "instants": [notice.effective_at for notice in notices],
+            "now": now,
         },
     )
     return int(result.rowcount)  # type: ignore[attr-defined]  # a CursorResult

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
+from collections.abc import Callable
 
 from config.checks import Wrong
 
 _CODE = re.compile(r"[A-Z0-9ÆØÅ][A-Z0-9ÆØÅ_-]{0,19}")
 KINDS = ("toll", "ferry")
+LISTS = ("none", "pull", "push")
+LIST_TYPES = ("tags", "plates")
+TAKEN_TYPES = ("both", *LIST_TYPES)
+LIST_FORMATS = ("jsonl", "iso12855")
+LONGEST_LATENCY = 7 * 24 * 60
+"""Minutes: no charger needs more than a week to bring a list to its roadside."""
 
 
 def charger_code(value: str) -> str:
@@ -22,3 +30,28 @@ def kind(value: str) -> str:
     if value not in KINDS:
         raise Wrong("kind", "must be toll or ferry")
     return value
+
+
+def one_of(*known: str) -> Callable[[str], str]:
+    """Return a check that a value is one of some words. It raises Wrong."""
+
+    def check(value: str) -> str:
+        if value not in known:
+            raise Wrong("unknown", f"must be one of {', '.join(known)}")
+        return value
+
+    return check
+
+
+def types_of(taken: str) -> tuple[str, ...]:
+    """Return the list types of a charger that takes ``both`` or one of them."""
+    return LIST_TYPES if taken == "both" else (taken,)
+
+
+def told_sentence(status: str, version: int | None, at: dt.datetime) -> str:
+    """Return what an answer says of a refused passage: what the charger had been told, by which list, since when.
+
+    The SQL of matching (billing/passages/match.sql) writes the same.
+    """
+    when = at.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%MZ")
+    return f"{status}, published {when}" if version is None else f"{status}, list {version} acknowledged {when}"

@@ -73,6 +73,7 @@ class Registration(Period, Base):
         Index("ix_registrations_plate", "plate"),  # the support desk's search: nobody spells out the country
         Index("ix_registrations_pan", "pan", "scope", "valid_from", postgresql_where="pan IS NOT NULL"),
         Index("ix_registrations_agreement", "agreement_id", "valid_from"),
+        Index("ix_registrations_additional", "agreement_id", "scope", postgresql_where="scope <> ''"),
     )
 
     id: Mapped[Id]

@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from accounts.chargers.publish import Notice, publish
 from accounts.vehicles import rules
 from accounts.vehicles.again import look_again
 from accounts.vehicles.holder import holder
@@ -79,6 +80,8 @@ def enter(
         if not isinstance(error.orig, ExclusionViolation):
             raise
         return Registered(_own(session, values), already=True)
+    notice = Notice(row.agreement_id, "registered", registration_id=row.id, effective_at=row.valid_from)
+    publish(session, [notice], now)
     look_again(session, row, now, actor=actor, reason=reason)
     return Registered(row, already=False)
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from accounts.chargers.publish import Notice, publish
 from accounts.vehicles import rules
 from accounts.vehicles.holder import holder
 from accounts.vehicles.models import Mount, Registration, Tag
@@ -54,6 +55,7 @@ def issue(
         insert(Tag).values(**values, agreement_id=agreement_id, issued_at=now).on_conflict_do_nothing().returning(Tag)
     )
     if made is not None:
+        _publish(session, made, "issued", now)
         return Issued(made, already=False)
     found = session.scalar(select(Tag).filter_by(agreement_id=agreement_id, **values))
     if found is None:
@@ -86,6 +88,7 @@ def mount(session: Session, tag_id: int, registration_id: int | None, *, at: dt.
     if current is not None:
         current.valid_to = at
         session.flush()
+    _publish(session, tag, "moved", now, at)
     if vehicle is None:
         return Mounted(None, already=False)
     return Mounted(_insert(session, tag, vehicle, at), already=False)
@@ -142,8 +145,15 @@ def set_state(session: Session, tag_id: int, state: str, *, now: dt.datetime) ->
             ),
             {"tag": tag_id, "now": now},
         )
+    _publish(session, tag, state, now)
+    if state != "active":
         session.expire_all()
     return tag
+
+
+def _publish(session: Session, tag: Tag, reason: str, now: dt.datetime, at: dt.datetime | None = None) -> None:
+    """Have chargers' lists say what became of a tag."""
+    publish(session, [Notice(tag.agreement_id, "tag", reason, effective_at=at, tag_id=tag.id)], now)
 
 
 def _locked(session: Session, tag_id: int) -> Tag:

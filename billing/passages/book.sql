@@ -60,6 +60,6 @@ WHERE b.agreement_id = t.agreement_id
 RETURNING b.agreement_id
 
 -- name: answers
--- Those that are not simply accepted.
-SELECT m.position, m.code, m.flags & 7, m.detail FROM matched AS m
-WHERE m.code <> 'accepted' OR m.flags & 7 <> 0
+-- Those that are not simply accepted, with the flags that are ours.
+SELECT m.position, m.code, m.flags & 263, m.detail FROM matched AS m
+WHERE m.code <> 'accepted' OR m.flags & 263 <> 0

@@ -30,9 +30,13 @@ def statements(name: str) -> Mapping[str, LiteralString]:
 
 
 # A figure counts from its date on, by when it was driven. What is told at once needs no time to reach the roadside.
-_LATENCY: LiteralString = """make_interval(mins => CASE WHEN k.version IS NULL THEN 0 ELSE coalesce(c.latency_minutes, (
-        SELECT f.minutes FROM unnest(CAST(%(since)s AS timestamptz[]), CAST(%(minutes)s AS integer[])) AS f (since, minutes)
-        WHERE f.since <= m.passed_at ORDER BY f.since DESC LIMIT 1), 0) END)"""
+_LATENCY: LiteralString = """
+    make_interval(mins => CASE WHEN k.version IS NULL THEN 0 ELSE coalesce(c.latency_minutes, (
+        SELECT f.minutes
+        FROM unnest(CAST(%(since)s AS timestamptz[]), CAST(%(minutes)s AS integer[])) AS f (since, minutes)
+        WHERE f.since <= m.passed_at ORDER BY f.since DESC LIMIT 1
+    ), 0) END)
+"""
 _FILLED: Mapping[LiteralString, LiteralString] = {
     "{told}": told(list_type_of("m.flags & 1 <> 0")),
     "{latency}": _LATENCY,

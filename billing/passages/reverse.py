@@ -37,7 +37,7 @@ REPLACEMENTS = f"""
     INSERT INTO passages (id, booked_at, agreement_id, registration_id, reverses_id, country, plate, pan, list_ore,
         amount_ore, flags, external, owed, claim_id, {_SAME})
     SELECT v.replaced_by, :now, t.agreement_id, t.registration_id, NULL, p.country, p.plate, p.pan, p.list_ore,
-        p.amount_ore, p.flags & ~4, t.external, NOT t.external, NULL, {_FROM}
+        p.amount_ore, p.flags & ~260, t.external, NOT t.external, NULL, {_FROM}
     FROM passages AS p
     JOIN reversals AS v ON v.passage_id = p.id
     JOIN unnest(CAST(:passages AS bigint[]), CAST(:agreements AS bigint[]), CAST(:registrations AS bigint[]),

@@ -22,7 +22,7 @@ from config.money import share
 
 
 class Flag(IntFlag):
-    """What is said of a passage, as bits. The first three are ours, the others are the charger's."""
+    """What is said of a passage, as bits. The first three and the last are ours, the others are the charger's."""
 
     BY_PLATE = 1
     TAG_PLATE_MISMATCH = 2
@@ -32,6 +32,7 @@ class Flag(IntFlag):
     MONTHLY_CAP = 32
     TAG_DISCOUNT = 64
     ZERO_EMISSION = 128
+    ADDITIONAL_UNAVAILABLE = 256
 
 
 FlagName = Literal["hour_rule", "hour_free", "monthly_cap", "tag_discount", "zero_emission"]

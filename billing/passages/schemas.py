@@ -32,7 +32,7 @@ class PassageSchema(http.Schema):
     flags = http.list_of(
         http.text("A word.", "tag_discount"),
         "What is to be said of it: by_plate, tag_plate_mismatch, after_removal, hour_rule, hour_free, monthly_cap, "
-        "tag_discount, zero_emission.",
+        "tag_discount, zero_emission, additional_unavailable (an additional agreement could not take the journey).",
         ["tag_discount"],
     )
     external = http.flag("Whether it is settled with its operator and never billed here.", False)

@@ -40,6 +40,12 @@ _FLAGS: Mapping[str, tuple[str, str]] = {
         "Etter fjerning: operatøren hadde ikke fått beskjed da kjøretøyet passerte",
         "After removal: the operator had not been told when the vehicle passed",
     ),
+    "additional_unavailable": (
+        "Tilleggsavtalen kunne ikke ta turen: den var stengt, avsluttet eller gjaldt ikke kjøretøyet. "
+        "Derfor er den her",
+        "The additional agreement could not take this journey: it was blocked, had ended or did not cover the vehicle. "
+        "That is why it is here",
+    ),
 }
 
 
@@ -101,6 +107,7 @@ _SOURCES: Mapping[str, tuple[str, str]] = {
     "credit": ("Brukt tilgodehavende", "Credit used"),
     "card": ("Trukket på kort", "Charged to card"),
     "write_off": ("Ettergitt restbeløp", "Remainder written off"),
+    "released": ("Overført til tilgodehavende", "Moved to your credit"),
 }
 
 
@@ -218,6 +225,8 @@ def invoice_word(row: Any, today: dt.date) -> tuple[str, str]:
     """Return how a listed document stands in a word, and its tone."""
     if row.kind == "credit_note":
         return t("Kreditnota", "Credit note"), ""
+    if row.credited_by:
+        return t("Kreditert", "Credited"), ""
     if row.open_ore <= 0:
         return t("Betalt", "Paid"), "good"
     part = row.open_ore < row.total_ore

@@ -8,12 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import pytest
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
 from accounts.chargers.keep import ChargerGiven, keep_charger
-from accounts.chargers.models import Charger, Publication
+from accounts.chargers.queries import publications
 from accounts.customers.sign_up import SignedUp, sign_up
 from accounts.vehicles.models import Registration
 from accounts.vehicles.register import register
@@ -66,14 +65,9 @@ def put(
 
 
 def told(session: Session, agreement_id: int) -> list[tuple[str, str, int | None, dt.datetime | None]]:
-    """Return (charger, status, registration, acknowledged at) of what was published, in order."""
-    rows = session.execute(
-        select(Charger.code, Publication.status, Publication.registration_id, Publication.acknowledged_at)
-        .join(Charger, Charger.id == Publication.charger_id)
-        .where(Publication.agreement_id == agreement_id)
-        .order_by(Publication.id)
-    )
-    return [(row[0], row[1], row[2], row[3]) for row in rows]
+    """Return (charger, status, registration, acknowledged at) of what each charger was told, by change and charger."""
+    items = publications(session, agreement_id, after=None, limit=1000).items
+    return [(one.charger, one.status, one.vehicle, one.acknowledged_at) for one in reversed(items)]
 
 
 def at_once(sessions: SessionFactory, acts: Sequence[Callable[[Session], T]]) -> list[T | Exception]:

@@ -17,14 +17,15 @@ from config.problems import Conflict, Invalid, NotFound
 from tests.integration.accounts.conftest import DAY, NOW, told
 
 
-def test_a_notice_becomes_one_publication_per_charger_made_sent_and_acknowledged_at_once(
-    session: Session, chargers: None
-) -> None:
-    assert publish(session, [Notice(7, "blocked", "overdue"), Notice(8, "valid")], NOW) == 6
-    rows = session.scalars(select(Publication).where(Publication.agreement_id == 7)).all()
-    assert len({row.charger_id for row in rows}) == 3
-    assert all(row.made_at == row.sent_at == row.acknowledged_at == NOW for row in rows)
-    assert {row.reason for row in rows} == {"overdue"}
+def test_a_notice_is_stored_once_and_told_to_each_charger_at_once(session: Session, chargers: None) -> None:
+    assert publish(session, [Notice(7, "blocked", "overdue"), Notice(8, "valid")], NOW) == 2
+    row = session.scalars(select(Publication).where(Publication.agreement_id == 7)).one()
+    assert (row.status, row.reason, row.made_at, row.effective_at, row.position) == (
+        "blocked", "overdue", NOW, NOW, None,
+    )  # fmt: skip
+    assert [one[0] for one in told(session, 7)] == ["FJELL", "KYST", "FJORD"]
+    for one in queries.publications(session, 7, after=None, limit=9).items:
+        assert one.made_at == one.sent_at == one.acknowledged_at == NOW
 
 
 def test_a_notice_may_lie_ahead_and_never_behind(session: Session, chargers: None) -> None:
