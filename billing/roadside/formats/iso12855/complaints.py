@@ -54,10 +54,10 @@ class Responses:
 def render_complaints(
     charger: str, number: int, made_at: dt.datetime, complaints: Sequence[Complaint]
 ) -> Iterator[bytes]:
-    """Yield message ``number`` of complaints to a charger. ``made_at`` is aware. Raises ValueError for a text over
-    ``LONGEST_TEXT`` characters."""
-    if any(len(complaint.text) > LONGEST_TEXT for complaint in complaints):
-        raise ValueError(f"a complaint's text is over {LONGEST_TEXT} characters")
+    """Yield message ``number`` of complaints to a charger. ``made_at`` is aware. Raises ValueError for a text that is
+    empty or over ``LONGEST_TEXT`` characters."""
+    if not all(1 <= len(complaint.text) <= LONGEST_TEXT for complaint in complaints):
+        raise ValueError(f"a complaint's text must have 1 to {LONGEST_TEXT} characters")
     us = ourselves()
     yield opening(Header(us, us, Provider.read(charger), number, KIND, len(complaints), made_at))
     yield from in_pieces(

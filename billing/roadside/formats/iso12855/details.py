@@ -145,8 +145,8 @@ def record(values: dict[str, Any], originator: Provider) -> Sent | Cancel:
         values["version"] = _number(values["version"])
     if values.get("action") == "cancel" and values.keys() <= _CANCEL:
         return msgspec.convert(values, Cancel)
-    if values.pop("currency", None) != "NOK":
-        raise Fault("invalid_record", "currency", "must be NOK")
+    if (currency := values.pop("currency", None)) != "NOK":
+        raise Fault("invalid_record", "currency", "must be NOK" if currency else "is missing; it must be NOK")
     if values.pop("feeQualifier", "standard") != "standard":
         raise Fault("invalid_record", "feeQualifier", "must be standard; take back a passage by cancel or adjust")
     for name in ("amount", "list_price", "vat_rate"):
@@ -157,7 +157,7 @@ def record(values: dict[str, Any], originator: Provider) -> Sent | Cancel:
                 raise Fault("invalid_record", name, f"must be {unit} with two decimals, such as 24.80")
     if "vat_included" in values:
         values["vat_included"] = _TRUTH.get(values["vat_included"], values["vat_included"])
-    elif values.get("vat_rate"):
+    elif values.get("vat_rate", 0) > 0:
         raise Fault("invalid_record", "vat_included", "is missing; where there is VAT it must be said")
     if "flags" in values:
         values["flags"] = values["flags"].split()

@@ -103,7 +103,6 @@ def _tidy(found: re.Match[str]) -> str:
 
 
 def _strange(other: str) -> Fault:
-    shown = other[:_SHOWN].split("\n", maxsplit=1)[0]
     if not other.startswith("<"):
         return Fault("invalid_record", None, "has text between its elements")
     name = re.match(r"</?([^\s<>/]*)", other)

@@ -136,9 +136,8 @@ class Message:
             parser.Parse(piece, not piece)
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code)
-            if not piece:
-                reason = f"ends before it is whole: {reason}"
-            raise BrokenFile(error.lineno, f"is not well-formed XML ({reason})") from None
+            said = "is not well-formed XML" if piece else "ends before it is whole: it is cut off"
+            raise BrokenFile(error.lineno, f"{said} ({reason})") from None
         self._held += piece
         self._safe = parser.CurrentByteIndex - self._before if piece else len(self._held)
         if len(self._held) - self._safe > LONGEST_TAG:
@@ -196,7 +195,9 @@ class Message:
             if span[1] < 0 and len(self._held) > LONGEST_HEADER:
                 raise BrokenFile(1, f"has no whole header (apci) in its first {LONGEST_HEADER} bytes")
         held = self._held
-        end = held.index(b">", span[1]) + 1
+        # Of an empty element (<apci/>) expat says where it ends; of others where the tag begins that ends it.
+        tag = f"</{self.prefix}apci".encode()
+        end = held.index(b">", span[1]) + 1 if held.startswith(tag, span[1]) else span[1]
         self._at = span[0]
         try:
             if end - span[0] > LONGEST_HEADER:
@@ -232,6 +233,7 @@ class Message:
             if found is None and self._at_root_end():
                 return
             if len(self._held) > LARGEST_STRUCT:
+                self._at = len(self._held) - len(self._held.lstrip())
                 self.refuse(f"has a {' or '.join(names)} longer than {LARGEST_STRUCT} bytes")
             more = self._more()
 
