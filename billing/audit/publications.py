@@ -1,8 +1,4 @@
-"""What chargers were told, against the changes that they are to be told of.
-
-A charger has no date of its own: it was there when a change was made if it had been told something before, by the
-order of the rows or by time. One that came later was told of what it found, at once, which is no change.
-"""
+"""What chargers are told, against the changes that they are to be told of; and the lists that tell them."""
 
 from __future__ import annotations
 
@@ -23,30 +19,110 @@ _CHANGES = """
 RULES = (
     Rule(
         "publications_changes",
-        "a change of standing, an end and a removal were each published once to every charger there was",
+        "a change of standing, an end and a removal were each published once",
         f"""
         WITH changes AS (
             SELECT agreement_id, coalesce(registration_id, 0) AS registration_id, status, made_at, count(*) AS n
             FROM ({_CHANGES}) AS c GROUP BY 1, 2, 3, 4
         ), told AS (
-            SELECT charger_id, agreement_id, coalesce(registration_id, 0) AS registration_id, status, made_at,
-                   count(*) AS n, max(id) AS id
-            FROM publications GROUP BY 1, 2, 3, 4, 5
-        ), last AS (
-            SELECT agreement_id, registration_id, status, made_at, max(id) AS id FROM told GROUP BY 1, 2, 3, 4
-        ), there AS (
-            SELECT charger_id, min(id) AS id, min(made_at) AS since FROM publications GROUP BY charger_id
+            SELECT agreement_id, coalesce(registration_id, 0) AS registration_id, status, effective_at AS made_at,
+                   count(*) AS n
+            FROM publications WHERE status IN ('valid', 'blocked', 'ended', 'removed') GROUP BY 1, 2, 3, 4
         )
-        SELECT format('agreement %s%s is %s as of %s: charger %s was told %s times, not %s', c.agreement_id,
-                      CASE c.registration_id WHEN 0 THEN '' ELSE ', registration ' || c.registration_id END, c.status,
-                      c.made_at, h.charger_id, coalesce(t.n, 0), c.n)
-        FROM changes AS c
-        LEFT JOIN last AS l USING (agreement_id, registration_id, status, made_at)
-        CROSS JOIN there AS h
-        LEFT JOIN told AS t ON (t.agreement_id, t.registration_id, t.status, t.made_at, t.charger_id)
-                             = (c.agreement_id, c.registration_id, c.status, c.made_at, h.charger_id)
-        WHERE coalesce(t.n, 0) > c.n OR (coalesce(t.n, 0) < c.n AND (l.id > h.id OR c.made_at > h.since))
-        ORDER BY c.agreement_id, c.made_at, h.charger_id
+        SELECT format('agreement %s%s is %s as of %s: published %s times, not %s', agreement_id,
+                      CASE registration_id WHEN 0 THEN '' ELSE ', registration ' || registration_id END, status,
+                      made_at, coalesce(t.n, 0), c.n)
+        FROM changes AS c LEFT JOIN told AS t USING (agreement_id, registration_id, status, made_at)
+        WHERE coalesce(t.n, 0) <> c.n
+        ORDER BY agreement_id, made_at
         """,  # noqa: S608 - ours
+    ),
+    # An end may be moved to an earlier instant, and was published as of the later one too.
+    Rule(
+        "publications_causes",
+        "what was published is a change that there was, and counts from no earlier than it was made",
+        f"""
+        SELECT format('publication %s: agreement %s%s %s as of %s is no change that there was', p.id, p.agreement_id,
+                      ', registration ' || p.registration_id, p.status, p.effective_at)
+        FROM publications AS p
+        LEFT JOIN ({_CHANGES}) AS c ON (c.agreement_id, c.status) = (p.agreement_id, p.status)
+             AND c.registration_id IS NOT DISTINCT FROM p.registration_id AND c.made_at <= p.effective_at
+        WHERE p.status IN ('valid', 'blocked', 'ended', 'removed') AND (c.agreement_id IS NULL
+              OR p.effective_at < p.made_at)
+        ORDER BY p.id
+        """,  # noqa: S608 - ours
+    ),
+    Rule(
+        "publications_positions",
+        "the places of changes on lists are 1, 2, 3 …",
+        """
+        SELECT format('change %s has place %s after %s', id, position, before)
+        FROM (SELECT id, position, lag(position, 1, CAST(0 AS bigint)) OVER (ORDER BY position) AS before
+              FROM publications WHERE position IS NOT NULL) AS p
+        WHERE position <> before + 1 ORDER BY position
+        """,
+    ),
+    Rule(
+        "list_versions_numbers",
+        "versions of a charger's list are 1, 2, 3 …, the first one full; their changes follow each other and are there",
+        """
+        SELECT format('charger %s, %s: version %s (%s, changes %s to %s) after version %s (to %s), of %s', charger_id,
+                      list_type, version, kind, from_change, through_change, before, through_before, highest)
+        FROM (
+            SELECT v.*, lag(version, 1, 0) OVER w AS before,
+                   lag(through_change, 1, CAST(0 AS bigint)) OVER w AS through_before,
+                   (SELECT coalesce(max(position), 0) FROM publications) AS highest
+            FROM list_versions AS v WINDOW w AS (PARTITION BY charger_id, list_type ORDER BY version)
+        ) AS v
+        WHERE version <> before + 1 OR from_change <> through_before + 1 OR through_change > highest
+           OR (version = 1 AND kind <> 'full')
+        ORDER BY charger_id, list_type, version
+        """,
+    ),
+    Rule(
+        "list_versions_steps",
+        "a version was made, then sent, then acknowledged; what a later full list superseded has one",
+        """
+        SELECT format('charger %s, %s, version %s is %s: made %s, sent %s, acknowledged %s', v.charger_id, v.list_type,
+                      v.version, v.state, v.made_at, coalesce(v.sent_at::text, 'never'),
+                      coalesce(v.acknowledged_at::text, 'never'))
+        FROM list_versions AS v
+        WHERE (v.state IN ('sent', 'rejected') AND v.sent_at IS NULL) OR (v.state = 'made' AND v.sent_at IS NOT NULL)
+           OR v.sent_at < v.made_at OR v.acknowledged_at < v.sent_at
+           OR (v.state = 'superseded' AND NOT EXISTS (
+               SELECT FROM list_versions AS f WHERE (f.charger_id, f.list_type) = (v.charger_id, v.list_type)
+                   AND f.kind = 'full' AND f.version > v.version AND f.state = 'acknowledged'))
+        ORDER BY v.charger_id, v.list_type, v.version
+        """,
+    ),
+    Rule(
+        "list_versions_bytes",
+        "the bytes of a version that is not answered, and may be sent again, are those it was made of",
+        """
+        SELECT format('charger %s, %s, version %s: %s bytes, kept %s', v.charger_id, v.list_type, v.version, v.size,
+                      p.size)
+        FROM list_versions AS v
+        JOIN (SELECT version_id, sum(length(body)) AS size, string_agg(body, '' ORDER BY part) AS body FROM list_parts
+              WHERE version_id IN (SELECT id FROM list_versions WHERE state IN ('made', 'sent'))
+              GROUP BY version_id) AS p ON p.version_id = v.id
+        WHERE v.state IN ('made', 'sent') AND (p.size <> v.size OR sha256(p.body) <> v.sha256)
+        UNION ALL
+        SELECT format('charger %s, %s, version %s is %s and its bytes are gone', charger_id, list_type, version, state)
+        FROM list_versions AS v WHERE state IN ('made', 'sent') AND size > 0
+            AND NOT EXISTS (SELECT FROM list_parts AS p WHERE p.version_id = v.id)
+        """,
+    ),
+    Rule(
+        "list_periods_chargers",
+        "a charger takes lists in the period that lasts, and in no two at once",
+        """
+        SELECT format('charger %s takes lists: %s; a period lasts: %s', c.code, c.lists, w.id IS NOT NULL)
+        FROM chargers AS c LEFT JOIN list_periods AS w ON w.charger_id = c.id AND w.until IS NULL
+        WHERE (c.lists = 'none') <> (w.id IS NULL)
+        UNION ALL
+        SELECT format('charger %s took lists twice at once: periods %s and %s', a.charger_id, a.id, b.id)
+        FROM list_periods AS a JOIN list_periods AS b ON b.charger_id = a.charger_id AND b.id > a.id
+        WHERE b.since < coalesce(a.until, 'infinity')
+        """,
     ),
 )

@@ -26,6 +26,7 @@ _REFERENCES = (
     ("payments", "reverses_id", "id", "payments"),
     ("publications", "agreement_id", "id", "agreements"),
     ("publications", "registration_id", "id", "registrations"),
+    ("publications", "tag_id", "id", "tags"),
     ("messages", "agreement_id", "id", "agreements"),
     ("messages", "document_id", "id", "documents"),
     ("deliveries", "agreement_id", "id", "agreements"),

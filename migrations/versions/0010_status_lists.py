@@ -10,19 +10,35 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# Until now a change was a row for each charger. The first charger's rows are the changes; what the others have beyond
-# them was told to nobody else and stays. Who was told later than the first change came later.
-_MODEL = "(SELECT min(charger_id) FROM publications)"
-_CAME_LATER = f"""
+# Until now a change was a row for each charger there was. The first charger's rows are the changes; what others have
+# beyond them was told to nobody else and stays. Whose first row is later than the first change came later.
+_CAME_LATER = """
     UPDATE chargers AS c SET told_from = t.since
     FROM (SELECT charger_id, min(made_at) AS since FROM publications GROUP BY charger_id) AS t
-    WHERE t.charger_id = c.id AND c.id <> {_MODEL}
-        AND t.since > (SELECT min(made_at) FROM publications WHERE charger_id = {_MODEL})
+    WHERE t.charger_id = c.id AND t.since > (SELECT min(at) FROM standings)
 """
-_ONCE = f"""
-    DELETE FROM publications AS p WHERE p.charger_id <> {_MODEL} AND EXISTS (
+_ONCE = """
+    DELETE FROM publications AS p
+    WHERE p.charger_id <> (SELECT min(charger_id) FROM publications) AND EXISTS (
         SELECT FROM publications AS m WHERE m.agreement_id = p.agreement_id AND m.status = p.status
             AND m.registration_id IS NOT DISTINCT FROM p.registration_id AND m.charger_id < p.charger_id)
+"""
+# What changed before there was any charger was written nowhere.
+_FORGOTTEN = """
+    INSERT INTO publications (agreement_id, registration_id, status, reason, made_at, effective_at)
+    SELECT c.agreement_id, c.registration_id, c.status, c.reason, c.at, c.at
+    FROM (
+        SELECT agreement_id, CAST(NULL AS bigint) AS registration_id,
+            CASE standing WHEN 'open' THEN 'valid' ELSE standing END AS status, reason, at
+        FROM standings WHERE standing IN ('open', 'blocked')
+        UNION ALL SELECT id, NULL, 'ended', 'closed', closed_at FROM agreements WHERE closed_at IS NOT NULL
+        UNION ALL SELECT agreement_id, registration_id, 'removed', 'removed', greatest(requested_at, ends_at)
+        FROM removals WHERE operator = ''
+    ) AS c
+    WHERE NOT EXISTS (
+        SELECT FROM publications AS p WHERE p.agreement_id = c.agreement_id AND p.status = c.status
+            AND p.registration_id IS NOT DISTINCT FROM c.registration_id AND p.effective_at = c.at)
+    ORDER BY c.at, c.agreement_id
 """
 
 # And back: who takes no lists was told at once; who does, when its version was acknowledged, or not yet.
@@ -91,6 +107,7 @@ def _publications() -> None:
         ["registration_id"],
         postgresql_where="registration_id IS NOT NULL",
     )
+    op.execute(_FORGOTTEN)
     op.create_index(
         "ix_publications_unlisted", "publications", ["effective_at", "id"], postgresql_where="position IS NULL"
     )

@@ -110,7 +110,14 @@ TAMPERED = {
     "payments_claim_id": "UPDATE payments SET claim_id = 4711 WHERE amount_ore = 7000",
     "payments_reverses_id": "UPDATE payments SET reverses_id = 4711 WHERE amount_ore = -7000",
     "publications_agreement_id": "UPDATE publications SET agreement_id = 4711 WHERE status = 'blocked'",
-    "publications_registration_id": "UPDATE publications SET registration_id = 4711 WHERE status = 'blocked'",
+    "publications_registration_id": "UPDATE publications SET registration_id = 4711 WHERE status = 'removed'",
+    "publications_tag_id": "UPDATE publications SET tag_id = 4711 WHERE status = 'tag'",
+    "publications_causes": "UPDATE publications SET status = 'ended' WHERE status = 'blocked'",
+    "publications_positions": "UPDATE publications SET position = position + 1000 WHERE position = 2",
+    "list_versions_numbers": "DELETE FROM list_versions WHERE version = 1",
+    "list_versions_steps": "UPDATE list_versions SET sent_at = NULL WHERE state = 'sent'",
+    "list_versions_bytes": "UPDATE list_parts SET body = 'x'",
+    "list_periods_chargers": "UPDATE chargers SET lists = 'none'",
     "messages_agreement_id": "UPDATE messages SET agreement_id = 4711 WHERE template = 'blocked'",
     "messages_document_id": "UPDATE messages SET document_id = 4711 WHERE template = 'blocked'",
     "deliveries_agreement_id": "INSERT INTO deliveries (message_id, agreement_id, channel, next_at, queued_at) "
@@ -145,8 +152,32 @@ ALSO = (
     ("publications_changes", "UPDATE publications SET status = 'valid' WHERE status = 'blocked'"),
     (
         "publications_changes",
-        "INSERT INTO publications (charger_id, agreement_id, registration_id, status, made_at) "
-        "SELECT charger_id, agreement_id, registration_id, status, made_at FROM publications WHERE status = 'removed'",
+        "INSERT INTO publications (agreement_id, registration_id, status, made_at, effective_at) "
+        "SELECT agreement_id, registration_id, status, made_at, effective_at FROM publications "
+        "WHERE status = 'removed'",
+    ),
+    ("publications_causes", "UPDATE publications SET made_at = made_at + interval '1 day' WHERE status = 'blocked'"),
+    (
+        "publications_causes",
+        "INSERT INTO publications (agreement_id, status, made_at, effective_at) "
+        "SELECT agreement_id, 'blocked', made_at, effective_at FROM publications WHERE status = 'ended'",
+    ),
+    ("list_versions_numbers", "UPDATE list_versions SET through_change = through_change - 1 WHERE version = 1"),
+    ("list_versions_numbers", "UPDATE list_versions SET from_change = 1 WHERE version = 2"),
+    ("list_versions_numbers", "UPDATE list_versions SET through_change = 999999 WHERE version = 2"),
+    ("list_versions_numbers", "UPDATE list_versions SET kind = 'incremental' WHERE version = 1"),
+    ("list_versions_steps", "UPDATE list_versions SET sent_at = made_at - interval '1 hour'"),
+    (
+        "list_versions_steps",
+        "UPDATE list_versions SET acknowledged_at = made_at - interval '1 day' WHERE state = 'acknowledged'",
+    ),
+    ("list_versions_steps", "UPDATE list_versions SET state = 'superseded', next_at = NULL WHERE state = 'sent'"),
+    ("list_versions_bytes", "DELETE FROM list_parts"),
+    ("list_periods_chargers", "DELETE FROM list_periods"),
+    (
+        "list_periods_chargers",
+        "INSERT INTO list_periods (charger_id, since, until) "
+        "SELECT charger_id, since, since + interval '400 days' FROM list_periods",
     ),
     ("card_extra", "DELETE FROM credit_entries WHERE code = 'card_extra'"),
     ("card_extra", "UPDATE attempts SET state = 'nothing' WHERE credited"),

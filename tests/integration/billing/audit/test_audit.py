@@ -11,6 +11,7 @@ from accounts.agreements.close import close, close_reached
 from accounts.chargers.keep import ChargerGiven, keep_charger
 from accounts.vehicles.register import register
 from accounts.vehicles.remove import remove
+from accounts.vehicles.tags import issue as issue_tag
 from billing.audit.audit import RULES, audit
 from billing.claims import credit
 from billing.claims.make import make
@@ -18,6 +19,9 @@ from billing.claims.settle import Settlement, settle
 from billing.collection.overdue import find_reach, step
 from billing.invoices.receipt import issue_receipt
 from billing.ledger.book import Account, Entry, book
+from billing.roadside.lists.acknowledge import acknowledge
+from billing.roadside.lists.cut import cut
+from billing.roadside.lists.release import release
 from config.clock import move_clock
 from simulator.bank import BankPayment
 from tests.integration.billing.audit.spoilings import ALSO, TAMPERED
@@ -54,6 +58,7 @@ def furnish(books: Books) -> None:
     books.count("accepted", -3_000, -1)
     books.count("other_agreement", 3_000)
     _told(books)
+    _listed(books)
     session.execute(
         text("UPDATE balances SET unbilled_ore = 0, unbilled_count = 0, open_since = NULL WHERE agreement_id = :a"),
         {"a": unpaid.agreement},
@@ -132,6 +137,23 @@ def _told(books: Books) -> None:
     keep_charger(session, ChargerGiven("KYST", "Kystveien AS", "toll"), ISSUED)
     close(session, books.agreement(), at=NOW, now=ISSUED + DAY, actor="test")
     close_reached(session, NOW)
+
+
+def _listed(books: Books) -> None:
+    """A charger that takes a list: a full one, acknowledged, and then what has changed, sent and not acknowledged."""
+    session = books.session
+    charger, _ = keep_charger(
+        session, ChargerGiven("BRO", "Broselskapet AS", "toll", lists="pull", list_types="tags"), ISSUED
+    )
+    issue_tag(session, books.agreement(), "T4711", "9578010000000004711", None, now=ISSUED)
+    release(session, ISSUED)
+    cut(session, charger, "tags", "full", ISSUED)
+    acknowledge(session, charger, "tags", 1, accepted=True, now=ISSUED + DAY)
+    close(session, books.agreement(), at=NOW, now=NOW, actor="test")
+    release(session, NOW)
+    cut(session, charger, "tags", "incremental", NOW)
+    sent = "UPDATE list_versions SET state = 'sent', sent_at = made_at, attempts = 1 WHERE version = 2"
+    session.execute(text(sent))
 
 
 _COPY = """
