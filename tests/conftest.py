@@ -10,6 +10,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -57,19 +58,25 @@ def _drop_template() -> None:
         admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(os.environ[TEMPLATE])))
 
 
-@pytest.fixture
-def database_url() -> Iterator[str]:
-    """The URL of a database of the test's own: migrated, empty, dropped afterwards."""
+@contextmanager
+def database(like: str | None = None) -> Iterator[str]:
+    """Give the URL of a fresh copy of the template, or of the database named (in use by nobody); dropped afterwards."""
     server, name = os.environ[SERVER], f"test_{uuid.uuid4().hex[:16]}"
+    template = like or os.environ[TEMPLATE]
     with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(os.environ[TEMPLATE]))
-        )
+        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
     try:
         yield _with_database(server, name)
     finally:
         with psycopg.connect(server, autocommit=True) as admin:
             admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url() -> Iterator[str]:
+    """The URL of a database of the test's own: migrated, empty, dropped afterwards."""
+    with database() as url:
+        yield url
 
 
 @pytest.fixture

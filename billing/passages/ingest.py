@@ -71,7 +71,7 @@ def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.date
             touched |= set(correct.apply(session, cursor, params, now, actor="charger"))
             found += correct.answers(cursor)
             seen += correct.said_twice(cursor, params)
-    answers = _answers(chunk, found, seen)
+    answers = _answers(chunk, found, seen, batch.batch_id)
     after = replace(batch, tally=batch.tally.plus(answers, chunk.amounts))
     _note_faults(session, batch.batch_id, answers, chunk.raws)
     keep_answers(session, batch.batch_id, chunk.number, answers)
@@ -158,7 +158,9 @@ def _book_ledger(session: Session, batch: Receiving, number: int, now: dt.dateti
     )
 
 
-def _answers(chunk: Chunk, found: Iterable[tuple[int, str, int, str | None]], seen: Iterable[_Known]) -> list[Answer]:
+def _answers(
+    chunk: Chunk, found: Iterable[tuple[int, str, int, str | None]], seen: Iterable[_Known], own: int
+) -> list[Answer]:
     """Return the chunk's answers: those made before the database was asked, and what it said."""
     answers = list(chunk.answers)
     at = {answer.position: index for index, answer in enumerate(answers)}
@@ -169,7 +171,8 @@ def _answers(chunk: Chunk, found: Iterable[tuple[int, str, int, str | None]], se
         answers[index] = Answer(position, answers[index].id, code, names, None, detail)
     for position, same, batch_id, name, line in seen:
         index = at[position]
-        where = f"first in batch {batch_id} ({name}), line {line}"
+        # Of its own file without the number, which would be another one had the file been begun anew.
+        where = f"first in {'this file' if batch_id == own else f'batch {batch_id}'} ({name}), line {line}"
         detail = where if same else f"other fields than {where}"
         answers[index] = Answer(position, answers[index].id, "duplicate" if same else "conflict", (), None, detail)
     return answers

@@ -76,20 +76,26 @@ def _spooled() -> BinaryIO:
 def _check_size(body: BinaryIO, form: str) -> None:
     """Raise TooLarge for more records than a request may hold; nothing of it is booked then."""
     settings = http.current_settings()
-    if form == "json":
-        most = settings.max_batch_json
-        try:
-            count = json_array.count(body)
-        except BrokenFile:
-            count = 0  # the format says what is wrong with it, and at which line
-    else:
-        most, count = settings.max_batch_ndjson, 0
-        while piece := body.read(_PIECE):
-            count += piece.count(b"\n")
-        count -= form == "csv"
+    most = settings.max_batch_json if form == "json" else settings.max_batch_ndjson
+    try:
+        count = _count(body, form)
+    except BrokenFile:
+        count = 0  # the format says what is wrong with it, and at which line
     body.seek(0)
     if count > most:
         raise TooLarge(f"A batch holds at most {most} records this way; this one has {count}. Send it in parts.")
+
+
+def _count(body: BinaryIO, form: str) -> int:
+    """Return how many records a body holds, at most. Raises BrokenFile."""
+    if form == "json":
+        return json_array.count(body)
+    if form == "iso12855":
+        return FORMATS[form].check(body).records or 0
+    count = -(form == "csv")
+    while piece := body.read(_PIECE):
+        count += piece.count(b"\n")
+    return count
 
 
 def _answer(received: Received, form: str) -> Response:

@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from billing.roadside.formats import csv_rows, json_array, json_lines
+from billing.roadside.formats import csv_rows, iso12855, json_array, json_lines
 from billing.roadside.formats.broken import BrokenFile
 from billing.roadside.formats.form import Answered, Format, Head
 
 __all__ = ["FORMATS", "MEDIA", "Answered", "BrokenFile", "Format", "Head", "by_name"]
 
-FORMATS: Mapping[str, Format] = {one.name: one for one in (json_lines.FORMAT, json_array.FORMAT, csv_rows.FORMAT)}
+FORMATS: Mapping[str, Format] = {
+    one.name: one for one in (json_lines.FORMAT, json_array.FORMAT, csv_rows.FORMAT, iso12855.FORMAT)
+}
 
 MEDIA: Mapping[str, str] = {media: one.name for one in FORMATS.values() for media in one.media}
 """Formats' names by the media type of a request."""

@@ -56,7 +56,8 @@ def check(stream: BinaryIO) -> Head:
             count, last = count + 1, (number, line)
     if header is None:
         raise BrokenFile(1, "there is no header")
-    if count and not _ends(stream) and _is_cut(last[1], header):
+    # A cell that is cut off is a cell still: what says how many rows it has must end its last one.
+    if count and not _ends(stream) and (head.records is not None or _is_cut(last[1], header)):
         raise BrokenFile(last[0], "the file is cut off: its last row ends too early")
     if head.records is not None and count != head.records:
         raise BrokenFile(last[0], f"the file is not whole: it has {count} records and says {head.records}")

@@ -17,7 +17,7 @@ from billing.passages.incoming import Item
 from billing.passages.rules import Cancel, Fault, Sent
 from billing.roadside.formats.broken import BrokenFile, why
 from billing.roadside.formats.form import Head
-from billing.roadside.formats.iso12855.elements import Spec, plain, read, text_of
+from billing.roadside.formats.iso12855.elements import Shapes, Spec, plain, text_of
 from billing.roadside.formats.iso12855.message import Message
 from billing.roadside.formats.iso12855.names import LONGEST_RECORD, Header, Provider
 
@@ -118,6 +118,7 @@ def parse(stream: BinaryIO) -> Iterator[Item]:
     """Yield the records of a file; the position is the struct's number from 1. Raises BrokenFile."""
     message = _open(stream)
     prefix, originator = message.prefix, message.header.originator
+    read = Shapes(prefix, SPEC).read
     position = 0
     for _, raw in message.structs(STRUCT):
         position += 1
@@ -127,7 +128,7 @@ def parse(stream: BinaryIO) -> Iterator[Item]:
             continue
         sent: Sent | Cancel | Fault
         try:
-            sent = record(read(text_of(raw), prefix, SPEC), originator)
+            sent = record(read(text_of(raw)), originator)
         except Fault as fault:
             sent = fault
         except msgspec.ValidationError as error:

@@ -8,8 +8,10 @@ expression finds the leaves with their text and the containers' ends.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
+from itertools import count
+from operator import itemgetter
 from typing import Any
 
 from billing.passages.rules import Fault
@@ -21,6 +23,9 @@ a Spec, whose entry "" is a number of its own."""
 _REFERENCE = re.compile(r"&(?:#(\d+)|#x([0-9A-Fa-f]+)|(\w+));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _LOOSE = re.compile(r"<(/?)([^\s<>/\"'=]+)\s*(/?)>")
+_FILLED = re.compile(r">(?!\s*+<)([^<]++)<", re.ASCII)
+_SHAPES = 64
+"""So many shapes are learned for a file; with ever other ones it is read as without."""
 _SHOWN = 40
 
 
@@ -80,6 +85,44 @@ def read(text: str, prefix: str, spec: Spec) -> dict[str, str]:
                 raise _strange(other)
             return read(tidy, prefix, spec)
     return values
+
+
+class Shapes:
+    """Reads many structs of one kind, most of which have the same elements: what ``read`` makes of those is learned
+    once for each shape (a struct with NUL, which XML has nowhere, for each of its texts), and then only the texts are
+    picked out of it.
+
+    What ``read`` refuses is never learned, so each fault is found by it, and by it alone.
+    """
+
+    def __init__(self, prefix: str, spec: Spec) -> None:
+        self._prefix, self._spec = prefix, spec
+        self._known: dict[str, tuple[tuple[str, ...], Callable[[list[str]], tuple[str, ...]]]] = {}
+
+    def read(self, text: str) -> dict[str, str]:
+        """Return what ``read`` does, or raise what it raises."""
+        shape = _FILLED.sub(">\0<", text)
+        known = self._known.get(shape)
+        if known is None:
+            values = read(text, self._prefix, self._spec)
+            if len(self._known) < _SHAPES:
+                self._learn(shape, text)
+            return values
+        fields, pick = known
+        values = dict(zip(fields, pick(_FILLED.findall(text)), strict=True))
+        if "&" in text:
+            for field, value in values.items():
+                values[field] = plain(value)
+        return values
+
+    def _learn(self, shape: str, text: str) -> None:
+        """Keep which text is of which field, found by reading numbers in the place of texts."""
+        numbers = count()
+        numbered = read(_FILLED.sub(lambda _: f">#{next(numbers)}<", text), self._prefix, self._spec)
+        # A leaf of blanks only is part of the shape, and so never picked. Few of them are worth learning.
+        if len(numbered) > 1 and all(value.startswith("#") for value in numbered.values()):
+            pick: Callable[[list[str]], tuple[str, ...]] = itemgetter(*(int(n[1:]) for n in numbered.values()))
+            self._known[shape] = tuple(numbered), pick
 
 
 def _container(name: str, value: str, known: Any, seen: set[int]) -> Spec:

@@ -111,7 +111,9 @@ class Message:
 
             return refused
 
-        def declared(_version: str, encoding: str | None, _standalone: int) -> None:
+        def declared(version: str, encoding: str | None, _standalone: int) -> None:
+            if version != "1.0":
+                raise BrokenFile(parser.CurrentLineNumber, f"is XML {version[:20]}; send XML 1.0")
             if encoding is not None and encoding.upper() not in _ENCODINGS:
                 raise BrokenFile(parser.CurrentLineNumber, f"is in {encoding[:20]}; send UTF-8")
 

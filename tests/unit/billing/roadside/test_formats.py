@@ -26,7 +26,7 @@ ROW = "A-1,2026-03-02T08:15:00+01:00,S1,toll,3100,2480,0,EV12345,hour_rule tag_d
 
 
 def parse(form: str, data: bytes | str) -> list[Item]:
-    return list(FORMATS[form](io.BytesIO(data.encode() if isinstance(data, str) else data)))
+    return list(FORMATS[form].parse(io.BytesIO(data.encode() if isinstance(data, str) else data)))
 
 
 def line(**changes: Any) -> str:
