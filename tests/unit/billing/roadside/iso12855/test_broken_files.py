@@ -86,6 +86,7 @@ def test_an_inclusion_or_schema_location_fetches_nothing() -> None:
         (GOOD.replace(b"S12", b"a < b"), 17, "not well-formed"),
         (GOOD.replace(b"S12", b"&#0;"), 17, "invalid character"),
         (GOOD.replace(b"UTF-8", b"ISO-8859-1"), 1, "send UTF-8"),
+        (GOOD.replace(b'"1.0"', b'"1.1"'), 1, "send XML 1.0"),
         (GOOD.replace(b"UTF-8", b"UTF-16"), 1, "send UTF-8"),
         (GOOD.decode().encode("utf-16"), 1, "UTF-16"),
         (GOOD.decode().replace("UTF-8", "UTF-16").encode("utf-16-le"), 1, "UTF-16"),

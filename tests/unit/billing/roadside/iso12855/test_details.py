@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+from pathlib import Path
 
 import pytest
 
@@ -245,3 +246,13 @@ def test_a_fault_is_no_exception_that_stops_the_file() -> None:
     items = parse(message(*["<billingDetails/>"] * 1000))
     assert all(isinstance(item.sent, Fault) for item in items)
     assert len(items) == 1000
+
+
+def test_the_example_in_the_documentation_is_one() -> None:
+    written = (Path(__file__).resolve().parents[5] / "docs/formats/iso12855.md").read_text("utf-8")
+    data = written.partition("```xml\n")[2].partition("```")[0].encode()
+    assert is_valid(data)
+    assert check(io.BytesIO(data)).records == 2
+    assert [type(item.sent) for item in parse(data)] == [Sent, Cancel]
+    for path in PATHS.values():
+        assert f"`{path}`" in written
