@@ -12,6 +12,9 @@ from config.jobs import Job
 SCHEDULE: tuple[Job, ...] = (
     Job("invoices", "0 3 1 * *", "billing.invoices.run:job", "invoice what has arrived and is not billed", every=True),
     Job("invoice_runs", "*/10 * * * *", "billing.invoices.run:job_unfinished", "go on with invoice runs begun by hand or cut short"),
+    Job("reissues", "30 1 * * *", "billing.invoices.reissue:job", "credit and issue anew what was corrected, where a receiver takes no credit line"),
+    Job("payout_orders", "0 10 * * *", "billing.payments.payout_orders:job", "order what is approved to be paid out, one order a bank day"),
+    Job("payout_outbox", "*/10 * * * *", "billing.payments.payout_orders:job_outbox", "put payout orders in the bank's outbox that are not there yet"),
     Job("closings", "5 0 * * *", "accounts.agreements.close:job", "close the agreements whose day has come"),
     Job("partitions", "15 0 * * *", "billing.passages.partitions:job", "make the coming months' partitions of passages"),
     Job("move_passages", "*/10 * * * *", "billing.passages.move:job", "move passages after a vehicle was removed back in time"),

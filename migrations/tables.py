@@ -12,8 +12,14 @@ import billing.claims.models
 import billing.delivery.models
 import billing.invoices.models
 import billing.ledger.models
+import billing.passages.mismatch_models
 import billing.passages.models
 import billing.payments.models
+import billing.payments.payout_models
+import billing.roadside.complaints.models
+import billing.roadside.exchange.models
+import billing.roadside.reconcile.models
+import billing.roadside.settlement.models
 import config.models
 from config.database import Base
 
@@ -28,11 +34,17 @@ ROOMS = (
     accounts.vehicles.models,
     billing.ledger.models,
     billing.passages.models,
+    billing.passages.mismatch_models,
     billing.claims.models,
     billing.invoices.models,
     billing.cards.models,
     billing.delivery.models,
     billing.payments.models,
+    billing.payments.payout_models,
+    billing.roadside.settlement.models,
+    billing.roadside.reconcile.models,
+    billing.roadside.exchange.models,
+    billing.roadside.complaints.models,
 )
 """The rooms that own tables, in an order in which they can be made."""
 

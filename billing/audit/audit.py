@@ -15,6 +15,7 @@ from billing.audit import (
     claims,
     codes,
     corrections,
+    credits,
     documents,
     ledger,
     matching,
@@ -22,6 +23,7 @@ from billing.audit import (
     presented,
     publications,
     references,
+    settlement,
     standings,
 )
 from billing.audit.rules import Rule
@@ -38,6 +40,8 @@ RULES: tuple[Rule, ...] = (
     *claims.RULES,
     *cards.RULES,
     *bank.RULES,
+    *settlement.RULES,
+    *credits.RULES,
     *documents.RULES,
     *presented.RULES,
     *standings.RULES,

@@ -129,8 +129,8 @@ RULES = (
         GROUP BY h.id
         HAVING count(t.id) <> CASE h.state WHEN 'succeeded' THEN 1 ELSE 0 END
             OR coalesce(sum(t.amount_ore), 0) <> coalesce(max(a.ore), 0)
-            OR (count(t.id) = 1 AND sum(t.amount_ore) <> max(c.amount_ore))
-            OR (h.amount_ore IS NOT NULL AND h.amount_ore <> max(c.passages_ore))
+            OR (count(t.id) = 1 AND sum(t.amount_ore) <> max(c.amount_ore - c.joined_ore))
+            OR (h.amount_ore IS NOT NULL AND h.amount_ore <> max(c.passages_ore - c.joined_ore))
         ORDER BY h.id
         """,
     ),

@@ -17,7 +17,13 @@ _CODES = """
            ('overpaid', 'suspense', 'credit'), ('card_extra', 'card_clearing', 'credit'),
            ('taken_back', 'suspense', 'bank'), ('unallocated', 'receivable', 'suspense'),
            ('credit_back', 'credit', 'suspense'), ('credit_used', 'credit', 'receivable'),
-           ('write_off', 'write_off', 'receivable')
+           ('write_off', 'write_off', 'receivable'), ('written_back', 'receivable', 'write_off'),
+           ('claim_reduced', 'unbilled', 'receivable'), ('claim_raised', 'receivable', 'unbilled'),
+           ('credit_claim', 'unbilled', 'credit'), ('released', 'receivable', 'credit'),
+           ('payout', 'credit', 'refunds'), ('payout_back', 'refunds', 'credit'), ('payout_paid', 'refunds', 'bank'),
+           ('remuneration', 'payable', 'remuneration'), ('remuneration_back', 'remuneration', 'payable'),
+           ('remuneration_vat', 'payable', 'vat'), ('remuneration_vat_back', 'vat', 'payable'),
+           ('charger_payment', 'payable', 'bank')
 """
 
 RULES = (

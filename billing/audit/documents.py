@@ -29,27 +29,36 @@ RULES = (
     ),
     Rule(
         "documents_claims",
-        "an invoice has its claim's sum, fee, agreement and due date",
+        "a document has the sum and fee of its claim's version, its agreement; the last invoice its due date",
         """
-        SELECT format('invoice %s: %s øre (fee %s), due %s; claim %s: %s øre (fee %s), due %s', d.number, d.total_ore,
-                      d.fee_ore, coalesce(d.due_on::text, 'paid'), c.id, c.amount_ore, c.fee_ore,
-                      coalesce(c.due_on::text, 'paid'))
+        SELECT format('document %s, version %s: %s øre (fee %s), due %s; claim %s: %s øre (fee %s), due %s', d.number,
+                      d.version, d.total_ore, d.fee_ore, coalesce(d.due_on::text, 'paid'), c.id,
+                      c.amount_ore - coalesce(j.ore, 0), c.fee_ore, coalesce(c.due_on::text, 'paid'))
         FROM documents AS d JOIN claims AS c ON c.id = d.claim_id
-        WHERE d.kind = 'invoice' AND (d.total_ore <> c.amount_ore OR d.fee_ore <> c.fee_ore
-              OR d.agreement_id <> c.agreement_id OR d.due_on IS DISTINCT FROM c.due_on)
-          AND NOT EXISTS (SELECT FROM documents AS n WHERE n.claim_id = d.claim_id AND n.version > d.version)
+        LEFT JOIN LATERAL (
+            SELECT sum(amount_ore) AS ore FROM joined WHERE c.version > 1 AND claim_id = c.id AND version > d.version
+        ) AS j ON true
+        WHERE d.credits_id IS NULL AND (d.total_ore <> c.amount_ore - coalesce(j.ore, 0) OR d.fee_ore <> c.fee_ore
+              OR d.agreement_id <> c.agreement_id OR (d.kind = 'invoice') <> (d.total_ore > 0)
+              OR (d.version = c.version AND d.kind = 'invoice' AND d.due_on IS DISTINCT FROM c.due_on))
         ORDER BY d.number
         """,
     ),
     Rule(
         "claims_documents",
-        "a claim has a document, but while a card is being charged for it; what is due has one that says so",
+        "a claim has a document, but while a card is being charged for it, when it came to nothing, or was nothing: "
+        "every counter-row in it takes back a passage in it",
         """
-        SELECT format('claim %s (%s, %s øre) has no document', c.id, c.kind, c.amount_ore)
+        SELECT format('claim %s (%s, %s øre, version %s) has no document', c.id, c.kind, c.amount_ore, c.version)
         FROM claims AS c
-        LEFT JOIN documents AS d ON d.claim_id = c.id
+        LEFT JOIN documents AS d ON d.claim_id = c.id AND d.version = c.version AND d.credits_id IS NULL
         LEFT JOIN charges AS h ON h.claim_id = c.id
-        WHERE d.id IS NULL AND (c.kind = 'invoice' OR c.due_on IS NOT NULL OR h.state IN ('succeeded', 'invoiced'))
+        WHERE d.id IS NULL AND (c.kind <> 'card' OR c.due_on IS NOT NULL OR h.state IN ('succeeded', 'invoiced'))
+          AND (c.version = 1 OR c.amount_ore <> 0)
+          AND NOT (c.kind = 'credit' AND c.amount_ore = 0 AND (
+              SELECT count(*) = 2 * count(o.id) FROM passages AS p
+              LEFT JOIN passages AS o ON o.id = p.reverses_id AND o.claim_id = p.claim_id
+              WHERE p.agreement_id = c.agreement_id AND p.claim_id = c.id))
         ORDER BY c.id
         """,
     ),

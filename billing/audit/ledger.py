@@ -10,7 +10,7 @@ def _quoted(names: frozenset[str]) -> str:
     return ", ".join(f"'{name}'" for name in sorted(names))
 
 
-def _total(name: str, holds: str, kind: str, *, debit: bool, detail: str) -> Rule:
+def total(name: str, holds: str, kind: str, *, debit: bool, detail: str) -> Rule:
     """An account of the house against a sum of its detail."""
     return Rule(
         name,
@@ -33,7 +33,7 @@ def _each(name: str, holds: str, kind: str, *, debit: bool, owner: str, detail: 
     )
 
 
-def _transfers(name: str, holds: str, codes: str, detail: str) -> Rule:
+def each_transfer(name: str, holds: str, codes: str, detail: str) -> Rule:
     """The transfers of some codes against the rows they are about: code, ref, amount, debit and credit owner, at."""
     return Rule(
         name,
@@ -55,10 +55,12 @@ def _transfers(name: str, holds: str, codes: str, detail: str) -> Rule:
 
 _ALLOCATIONS = """
     SELECT CASE source WHEN 'payment' THEN 'allocation' WHEN 'reversal' THEN 'unallocated' WHEN 'credit' THEN
-               'credit_used' WHEN 'card' THEN 'card_payment' ELSE 'write_off' END,
+               'credit_used' WHEN 'card' THEN 'card_payment' WHEN 'released' THEN 'released'
+               ELSE CASE WHEN amount_ore > 0 THEN 'write_off' ELSE 'written_back' END END,
            CASE source WHEN 'card' THEN claim_id ELSE id END, abs(amount_ore),
-           CASE WHEN source IN ('reversal', 'credit') THEN agreement_id ELSE 0 END,
-           CASE source WHEN 'reversal' THEN 0 ELSE agreement_id END, at
+           CASE WHEN source IN ('reversal', 'credit', 'released') OR (source = 'write_off' AND amount_ore < 0)
+                THEN agreement_id ELSE 0 END,
+           CASE WHEN source = 'reversal' OR (source = 'write_off' AND amount_ore < 0) THEN 0 ELSE agreement_id END, at
     FROM allocations
 """
 
@@ -72,7 +74,7 @@ RULES = (
         f"OR (credit_owner <> 0) <> (credit IN ({_quoted(OWNED)})) "
         "OR (debit, debit_owner) = (credit, credit_owner) ORDER BY id",
     ),
-    _total(
+    total(
         "ledger_unbilled",
         "the account unbilled is the sum of the balances",
         "unbilled",
@@ -85,7 +87,7 @@ RULES = (
         "receivable",
         debit=True,
         owner="agreement",
-        detail="SELECT agreement_id, sum(amount_ore - settled_ore)::bigint FROM claims GROUP BY 1",
+        detail="SELECT agreement_id, sum(greatest(amount_ore, 0) - settled_ore)::bigint FROM claims GROUP BY 1",
     ),
     _each(
         "ledger_credit",
@@ -97,20 +99,30 @@ RULES = (
     ),
     _each(
         "ledger_payable",
-        "what a charger is owed is the sum of its passages owed, less counter-rows",
+        "what a charger is owed is the sum of its passages owed, less counter-rows, what we kept and what we paid",
         "payable",
         debit=False,
         owner="charger",
-        detail="SELECT charger_id::bigint, sum(amount_ore)::bigint FROM passages WHERE owed GROUP BY 1",
+        detail="""
+            SELECT charger_id::bigint, sum(ore)::bigint FROM (
+                SELECT charger_id, sum(amount_ore) AS ore FROM passages WHERE owed GROUP BY 1
+                UNION ALL
+                SELECT charger_id, -(remuneration_ore + remuneration_vat_ore) FROM settlements WHERE state <> 'draft'
+                UNION ALL
+                SELECT s.charger_id, -o.amount_ore FROM charger_orders AS o JOIN settlements AS s
+                    ON s.id = o.settlement_id WHERE o.state = 'paid'
+            ) AS x GROUP BY 1
+        """,
     ),
-    _total(
+    total(
         "ledger_bank",
-        "the bank account is the sum of the payments",
+        "the bank account is the sum of the payments, less what was paid out",
         "bank",
         debit=True,
-        detail="SELECT amount_ore FROM payments",
+        detail="SELECT amount_ore FROM payments UNION ALL SELECT -amount_ore FROM payouts WHERE state = 'paid' "
+        "UNION ALL SELECT -amount_ore FROM charger_orders WHERE state = 'paid'",
     ),
-    _total(
+    total(
         "ledger_suspense",
         "suspense is the sum of what of payments in suspense is nobody's",
         "suspense",
@@ -124,21 +136,28 @@ RULES = (
             FROM payments AS p WHERE p.state = 'suspense'
         """,
     ),
-    _total(
+    total(
+        "ledger_refunds",
+        "refunds is the sum of the payouts that are under way",
+        "refunds",
+        debit=False,
+        detail="SELECT amount_ore FROM payouts WHERE state IN ('requested', 'approved', 'ordered')",
+    ),
+    total(
         "ledger_card_clearing",
         "card clearing is the sum of the attempts that succeeded",
         "card_clearing",
         debit=True,
         detail="SELECT amount_ore FROM attempts WHERE state = 'succeeded'",
     ),
-    _total(
+    total(
         "ledger_card_fees",
         "card fees are the sum of the claims' fees",
         "card_fees",
         debit=False,
         detail="SELECT fee_ore FROM claims",
     ),
-    _total(
+    total(
         "ledger_write_off",
         "what is written off are the allocations of write-offs and the passages credited",
         "write_off",
@@ -146,28 +165,32 @@ RULES = (
         detail="SELECT amount_ore FROM allocations WHERE source = 'write_off' UNION ALL "
         "SELECT p.amount_ore FROM reversals AS v JOIN passages AS p ON p.id = v.passage_id WHERE v.cause = 'credited'",
     ),
-    _transfers(
+    each_transfer(
         "transfers_claims",
-        "every claim is booked as it was made, its fee with it",
-        "'claim', 'card_fee'",
-        "SELECT 'claim', id, passages_ore, agreement_id, 0::bigint, made_at FROM claims UNION ALL "
+        "every claim is booked as it was made, its fee with it; what it is below zero as its agreement's credit",
+        "'claim', 'card_fee', 'credit_claim'",
+        "SELECT 'claim', id, passages_ore - joined_ore, agreement_id, 0::bigint, made_at FROM claims "
+        "WHERE kind <> 'credit' UNION ALL "
+        "SELECT 'credit_claim', c.id, -c.amount_ore, 0, c.agreement_id, coalesce(j.at, c.made_at) FROM claims AS c "
+        "LEFT JOIN (SELECT claim_id, version, max(at) AS at FROM joined GROUP BY 1, 2) AS j "
+        "ON (j.claim_id, j.version) = (c.id, c.version) WHERE c.amount_ore < 0 UNION ALL "
         "SELECT 'card_fee', c.id, c.fee_ore, c.agreement_id, 0, a.at FROM claims AS c "
         "LEFT JOIN allocations AS a ON a.claim_id = c.id AND a.source = 'card' WHERE c.fee_ore <> 0",
     ),
-    _transfers(
+    each_transfer(
         "transfers_payments",
         "every payment is booked once, with its sum",
         "'payment', 'taken_back'",
         "SELECT CASE WHEN amount_ore > 0 THEN 'payment' ELSE 'taken_back' END, id, abs(amount_ore), "
         "0::bigint, 0::bigint, received_at FROM payments",
     ),
-    _transfers(
+    each_transfer(
         "transfers_allocations",
         "every allocation is booked once, with its sum, on its agreement",
-        "'allocation', 'unallocated', 'credit_used', 'card_payment', 'write_off'",
+        "'allocation', 'unallocated', 'credit_used', 'card_payment', 'write_off', 'released', 'written_back'",
         _ALLOCATIONS,
     ),
-    _transfers(
+    each_transfer(
         "transfers_credit",
         "every credit entry from or to a payment or a card is booked once",
         "'overpaid', 'card_extra', 'credit_back'",
@@ -176,5 +199,13 @@ RULES = (
         "CASE WHEN amount_ore > 0 THEN 0 ELSE agreement_id END, "
         "CASE WHEN amount_ore > 0 THEN agreement_id ELSE 0 END, at "
         "FROM credit_entries WHERE code IN ('overpaid', 'assigned', 'reversed', 'card_extra')",
+    ),
+    each_transfer(
+        "transfers_payouts",
+        "every payout is booked when it was asked for, and when it was paid or did not come about",
+        "'payout', 'payout_back', 'payout_paid'",
+        "SELECT 'payout', id, amount_ore, agreement_id, 0::bigint, requested_at FROM payouts UNION ALL "
+        "SELECT CASE state WHEN 'paid' THEN 'payout_paid' ELSE 'payout_back' END, id, amount_ore, 0, "
+        "CASE state WHEN 'paid' THEN 0 ELSE agreement_id END, ended_at FROM payouts WHERE ended_at IS NOT NULL",
     ),
 )

@@ -69,6 +69,22 @@ _BOOK_LOSS = """
 """
 
 
+_BOOK_PAYOUT = """
+    SELECT CASE WHEN amount_ore < 0 THEN 'credit' ELSE 'refunds' END AS debit,
+           CASE WHEN amount_ore < 0 THEN agreement_id ELSE 0 END AS debit_owner,
+           CASE WHEN amount_ore < 0 THEN 'refunds' ELSE 'credit' END AS credit,
+           CASE WHEN amount_ore < 0 THEN 0 ELSE agreement_id END AS credit_owner,
+           abs(amount_ore) AS amount_ore, code, ref, '' AS part
+    FROM credit_entries WHERE id = ANY(:ids)
+"""
+
+_BOOK_CLAIMS = """
+    SELECT 'unbilled' AS debit, 0 AS debit_owner, 'credit' AS credit, agreement_id AS credit_owner,
+           -amount_ore AS amount_ore, 'credit_claim' AS code, id AS ref, '' AS part
+    FROM claims WHERE id = ANY(:claims) AND amount_ore < 0
+"""
+
+
 def add(
     session: Session,
     gains: Sequence[Gain],
@@ -85,6 +101,43 @@ def add(
         return
     ids = _insert(session, code, [_Entry(g.agreement_id, g.amount_ore, g.payment_id, g.value_date) for g in gains], now)
     book_query(session, _BOOK_GAIN, {"ids": ids}, booked_on=today, now=now)
+
+
+def of_claims(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.datetime) -> None:
+    """Turn what claims are below zero into their agreements' credit, once a claim; the others are passed over.
+
+    It counts from today: it came with no payment. The agreements' balances must be locked.
+    """
+    rows = session.execute(
+        text("SELECT id, agreement_id, -amount_ore AS ore FROM claims WHERE id = ANY(:ids) AND amount_ore < 0"),
+        {"ids": list(claim_ids)},
+    ).all()
+    if rows:
+        _insert(session, "credit_note", [_Entry(row.agreement_id, row.ore, row.id, today) for row in rows], now)
+        book_query(session, _BOOK_CLAIMS, {"claims": [row.id for row in rows]}, booked_on=today, now=now)
+
+
+def of_released(session: Session, allocation_ids: Sequence[int], now: dt.datetime) -> None:
+    """Give what allocations released of a claim (billing.claims.anew, which books it) back as credit, by value date."""
+    rows = session.execute(
+        text("SELECT id, agreement_id, amount_ore, value_date FROM allocations WHERE id = ANY(:ids)"),
+        {"ids": list(allocation_ids)},
+    )
+    _insert(session, "released", [_Entry(r.agreement_id, -r.amount_ore, r.id, r.value_date) for r in rows], now)
+
+
+def payout(session: Session, agreement_id: int, payout_id: int, ore: int, today: dt.date, now: dt.datetime) -> None:
+    """Take ``ore`` (> 0) of an agreement's credit for a payout; the caller holds the balance and asked ``held``."""
+    ids = _insert(session, "payout", [_Entry(agreement_id, -ore, payout_id, today)], now)
+    book_query(session, _BOOK_PAYOUT, {"ids": ids}, booked_on=today, now=now)
+
+
+def payout_back(
+    session: Session, agreement_id: int, payout_id: int, ore: int, today: dt.date, now: dt.datetime
+) -> None:
+    """Give the credit of a payout back that did not come about, once. The agreement's balance must be locked."""
+    ids = _insert(session, "payout_back", [_Entry(agreement_id, ore, payout_id, today)], now)
+    book_query(session, _BOOK_PAYOUT, {"ids": ids}, booked_on=today, now=now)
 
 
 def take_back(session: Session, reversed_gain: Gain, reversal_id: int, today: dt.date, now: dt.datetime) -> int:
@@ -163,6 +216,19 @@ def past_due(session: Session, agreement_ids: Sequence[int], today: dt.date) -> 
                 "SELECT id FROM claims WHERE agreement_id = ANY(:ids) AND due_on < :today AND settled_ore < amount_ore"
             ),
             {"ids": list(agreement_ids), "today": today},
+        )
+    )
+
+
+def to_pay(session: Session, agreement_ids: Sequence[int]) -> list[int]:
+    """Return the open claims of agreements that have a due date, past or not: what a credit note is used on at once."""
+    return list(
+        session.scalars(
+            text(
+                "SELECT id FROM claims WHERE agreement_id = ANY(:ids) AND due_on IS NOT NULL "
+                "AND settled_ore < amount_ore ORDER BY id"
+            ),
+            {"ids": list(agreement_ids)},
         )
     )
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import BigInteger, CheckConstraint, Computed, ForeignKey, Index, Integer, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Computed,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.database import Base, Id, Instant, Ore, Str
@@ -13,16 +22,26 @@ from config.database import Base, Id, Instant, Ore, Str
 class Claim(Base):
     """What an agreement owes for the passages that carry this id, and a fee.
 
-    ``run`` and ``part`` say what it was made by (``invoices:2026-02-01``, ``charge:12``, ``closing:…``); with the
+    ``run`` and ``part`` say what it was made by (``invoices:2026-02-01``, ``charge:12``, ``credit:…``); with the
     agreement they are unique. ``due_on`` is null until a document gives it one (a card claim has none while
     the card is being charged).
+
+    A claim of kind ``credit`` took passages that come to nothing or less. What any claim is below zero is not owed to
+    us but by us: it became credit (entry ``credit_note``) when the claim was made or presented anew, and is never open.
+    ``version`` counts how often it was presented; ``joined_ore`` is what counter-rows (and what replaces their
+    passages) changed in it since it was made: it was made with ``passages_ore - joined_ore``.
     """
 
     __tablename__ = "claims"
     __table_args__ = (
         UniqueConstraint("agreement_id", "run", "part"),
-        CheckConstraint("kind IN ('invoice', 'card')", name="kind"),
-        CheckConstraint("settled_ore >= 0 AND settled_ore <= passages_ore + fee_ore", name="settled"),
+        CheckConstraint("kind IN ('invoice', 'card', 'credit')", name="kind"),
+        CheckConstraint("settled_ore >= 0 AND settled_ore <= greatest(passages_ore + fee_ore, 0)", name="settled"),
+        CheckConstraint(
+            "CASE WHEN kind = 'credit' THEN passages_ore + fee_ore <= 0 "
+            "ELSE version > 1 OR passages_ore + fee_ore > 0 END",
+            name="sign",
+        ),
         Index(
             "ix_claims_open",
             "due_on",
@@ -44,15 +63,52 @@ class Claim(Base):
     settled_ore: Mapped[Ore] = mapped_column(server_default="0")
     due_on: Mapped[dt.date | None]
     made_at: Mapped[Instant]
+    version: Mapped[int] = mapped_column(SmallInteger, server_default="1")
+    joined_ore: Mapped[Ore] = mapped_column(server_default="0")
+
+
+class Joined(Base):
+    """That a passage came into its claim later than the others: with this version, when the claim was presented anew.
+
+    ``amount_ore`` is the passage's (negative for a counter-row).
+    """
+
+    __tablename__ = "joined"
+    __table_args__ = (CheckConstraint("version > 1", name="version"), Index("ix_joined_claim", "claim_id"))
+
+    passage_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    claim_id: Mapped[int] = mapped_column(ForeignKey("claims.id"))
+    version: Mapped[int] = mapped_column(SmallInteger)
+    amount_ore: Mapped[Ore]
+    at: Mapped[Instant]
 
 
 class Allocation(Base):
-    """So many øre of a claim settled by a source: payment, credit, card or write_off. A reversal is negative."""
+    """So many øre of a claim settled by a source: payment, credit, card or write_off.
+
+    Negative are: a reversal; ``released`` (the claim became smaller, source id being its new version: the money is
+    credit again, one row a value date); a write_off that is written back for the same reason.
+    """
 
     __tablename__ = "allocations"
     __table_args__ = (
-        UniqueConstraint("source", "source_id", "claim_id"),
-        CheckConstraint("source IN ('payment', 'reversal', 'credit', 'card', 'write_off')", name="source"),
+        Index(
+            "uq_allocations_source_source_id_claim_id",
+            "source",
+            "source_id",
+            "claim_id",
+            unique=True,
+            postgresql_where="source <> 'released'",
+        ),
+        Index(
+            "uq_allocations_released",
+            "claim_id",
+            "source_id",
+            "value_date",
+            unique=True,
+            postgresql_where="source = 'released'",
+        ),
+        CheckConstraint("source IN ('payment', 'reversal', 'credit', 'card', 'write_off', 'released')", name="source"),
         CheckConstraint("amount_ore <> 0", name="amount"),
         Index("ix_allocations_claim", "claim_id"),
     )
@@ -81,8 +137,9 @@ class CreditEntry(Base):
     agreement_id: Mapped[int] = mapped_column(ForeignKey("agreements.id"))
     amount_ore: Mapped[Ore]
     code: Mapped[Str]
-    """overpaid, used, reversed, assigned, card_extra (a card paid what was settled another way)."""
+    """overpaid, used, reversed, assigned, card_extra (a card paid what was settled another way), released (its claim
+    became smaller), credit_note (a claim below zero), payout (ordered from us), payout_back (it did not come about)."""
     ref: Mapped[int] = mapped_column(BigInteger)
     value_date: Mapped[dt.date]
-    """Of the payment that the money came with."""
+    """Of the payment that the money came with; of what was no payment the day of the entry."""
     at: Mapped[Instant]

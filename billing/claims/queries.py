@@ -73,7 +73,7 @@ def locate(session: Session, kid_or_number: str) -> OpenClaim | None:
         text(
             "SELECT c.id, c.agreement_id, c.kind, d.id, d.number, d.kid, c.amount_ore, "
             "c.amount_ore - c.settled_ore, c.due_on FROM documents AS d JOIN claims AS c ON c.id = d.claim_id "
-            "WHERE d.kid = :name OR d.number::text = :name ORDER BY d.id LIMIT 1"
+            "WHERE (d.kid = :name OR d.number::text = :name) AND d.kind = 'invoice' ORDER BY d.id LIMIT 1"
         ),
         {"name": kid_or_number},
     ).one_or_none()

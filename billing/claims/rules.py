@@ -30,6 +30,34 @@ def is_overdue(open_ore: int, due_on: dt.date | None, today: dt.date, remainder_
     return due_on is not None and due_on < today and chased(open_ore, remainder_ore)
 
 
+def release(
+    settled: Iterable[tuple[dt.date, int]], written_off_ore: int, excess_ore: int
+) -> tuple[int, list[tuple[dt.date, int]]]:
+    """Return what a claim gives back that is settled by ``excess_ore`` (≥ 0) too much: (written back, money by date).
+
+    What was written off comes first: it was nobody's money. Of money, as (value date, øre), the latest goes first, so
+    that what was in time stays. Sums taken back (below zero) count against the latest there is.
+    """
+    written_back = min(max(written_off_ore, 0), excess_ore)
+    by_day: dict[dt.date, int] = {}
+    for day, ore in settled:
+        by_day[day] = by_day.get(day, 0) + ore
+    lacking = -sum(ore for ore in by_day.values() if ore < 0)
+    left, released = excess_ore - written_back, []
+    for day, ore in sorted(by_day.items(), reverse=True):
+        if ore <= 0 or not left:
+            continue
+        gone = min(ore, lacking)
+        lacking -= gone
+        given = min(ore - gone, left)
+        left -= given
+        if given:
+            released.append((day, given))
+    if left:
+        raise ValueError(f"there are {left} øre less settled than are to be given back")
+    return written_back, released
+
+
 @dataclass(frozen=True)
 class Owed:
     """A claim of so many øre, its due date, and what settled it as (value date, øre)."""

@@ -94,7 +94,7 @@ def allocate(session: Session, settlements: Sequence[Settlement], today: dt.date
             left = row.amount_ore - fits.get((row.source, row.source_id, row.claim_id), 0)
             if left:
                 leftovers.append(Leftover(row, left))
-    book_query(session, _BOOK, {"ids": ids}, booked_on=today, now=now)
+    book_query(session, BOOK, {"ids": ids}, booked_on=today, now=now)
     return Allocated(ids, agreement_ids, leftovers)
 
 
@@ -117,7 +117,7 @@ def allocate_query(
     insert = _ALLOCATE.format(asked=f"({query})") + " RETURNING id"
     ids = session.scalars(text(insert), {**params, "now": now}).all()
     session.execute(text(_SETTLED), {"ids": ids})
-    book_query(session, _BOOK, {"ids": ids}, booked_on=today, now=now)
+    book_query(session, BOOK, {"ids": ids}, booked_on=today, now=now)
     rows = session.execute(
         text(
             "SELECT q.claim_id, q.source, q.source_id, q.amount_ore, q.value_date, "  # noqa: S608 - ours
@@ -221,20 +221,27 @@ _SETTLED = """
 """
 
 # A card settles a claim once (one charge a claim, one success a charge), so its transfer is the claim's.
-_BOOK = """
+BOOK = """
     SELECT
-        CASE source WHEN 'payment' THEN 'suspense' WHEN 'reversal' THEN 'receivable' WHEN 'credit' THEN 'credit'
-            WHEN 'card' THEN 'card_clearing' ELSE 'write_off' END AS debit,
-        CASE WHEN source IN ('reversal', 'credit') THEN agreement_id ELSE 0 END AS debit_owner,
-        CASE source WHEN 'reversal' THEN 'suspense' ELSE 'receivable' END AS credit,
-        CASE source WHEN 'reversal' THEN 0 ELSE agreement_id END AS credit_owner,
+        CASE source WHEN 'payment' THEN 'suspense' WHEN 'credit' THEN 'credit' WHEN 'card' THEN 'card_clearing'
+            WHEN 'write_off' THEN CASE WHEN amount_ore > 0 THEN 'write_off' ELSE 'receivable' END
+            ELSE 'receivable' END AS debit,
+        CASE WHEN source IN ('reversal', 'credit', 'released') OR (source = 'write_off' AND amount_ore < 0)
+            THEN agreement_id ELSE 0 END AS debit_owner,
+        CASE source WHEN 'reversal' THEN 'suspense' WHEN 'released' THEN 'credit'
+            WHEN 'write_off' THEN CASE WHEN amount_ore > 0 THEN 'receivable' ELSE 'write_off' END
+            ELSE 'receivable' END AS credit,
+        CASE WHEN source = 'reversal' OR (source = 'write_off' AND amount_ore < 0) THEN 0 ELSE agreement_id END
+            AS credit_owner,
         abs(amount_ore) AS amount_ore,
         CASE source WHEN 'payment' THEN 'allocation' WHEN 'reversal' THEN 'unallocated' WHEN 'credit' THEN 'credit_used'
-            WHEN 'card' THEN 'card_payment' ELSE 'write_off' END AS code,
+            WHEN 'card' THEN 'card_payment' WHEN 'released' THEN 'released'
+            ELSE CASE WHEN amount_ore > 0 THEN 'write_off' ELSE 'written_back' END END AS code,
         CASE source WHEN 'card' THEN claim_id ELSE id END AS ref,
         '' AS part
     FROM allocations WHERE id = ANY(:ids)
 """
+"""What allocations (ids) are in the ledger."""
 
 
 def _allocate(

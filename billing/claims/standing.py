@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
@@ -24,6 +24,9 @@ from billing.passages.balances import lock
 from config.rates import whole
 
 REMAINDER = "overdue_remainder_ore"
+
+Why = Literal["paid", "reissued"]
+"""What may have left nothing overdue: money or credit came; or an invoice was credited and has a later due date."""
 
 
 def recompute(
@@ -39,15 +42,28 @@ def recompute(
 
 
 def recompute_locked(
-    session: Session, agreement_ids: Sequence[int], today: dt.date, now: dt.datetime, actor: str
+    session: Session,
+    agreement_ids: Sequence[int],
+    today: dt.date,
+    now: dt.datetime,
+    actor: str,
+    *,
+    why: Why = "paid",
 ) -> list[StandingChanged]:
-    """Do the same for a caller that holds the balances' locks."""
+    """Do the same for a caller that holds the balances' locks; ``why``: what the holder is told has been the cause."""
     query = "SELECT unnest(CAST(:agreements AS bigint[])) AS agreement_id"
-    return recompute_query(session, query, {"agreements": list(agreement_ids)}, today, now, actor)
+    return recompute_query(session, query, {"agreements": list(agreement_ids)}, today, now, actor, why=why)
 
 
 def recompute_query(
-    session: Session, query: str, params: Mapping[str, Any], today: dt.date, now: dt.datetime, actor: str
+    session: Session,
+    query: str,
+    params: Mapping[str, Any],
+    today: dt.date,
+    now: dt.datetime,
+    actor: str,
+    *,
+    why: Why = "paid",
 ) -> list[StandingChanged]:
     """Do the same for the agreements that a query of ours yields as ``agreement_id``, their balances locked."""
     blocked = _blocked(session, query, params)
@@ -65,7 +81,7 @@ def recompute_query(
     paid = {i: 0 for i in blocked if i not in still and i not in voided}
     changes += apply(session, still, now, "overdue", actor)
     changes += apply(session, paid, now, "paid", actor)
-    _tell_changed(session, changes, now)
+    _tell_changed(session, changes, now, why)
     return changes
 
 
@@ -156,16 +172,18 @@ def _tell_voided(session: Session, voided: dict[int, int], now: dt.datetime) -> 
     session.execute(
         text(
             "UPDATE messages SET planned_at = :now WHERE agreement_id = ANY(:ids) "
-            "AND template IN ('blocked', 'paid_call_us') AND planned_at IS NULL"
+            "AND template IN ('blocked', 'paid_call_us', 'nothing_due_call_us') AND planned_at IS NULL"
         ),
         {"ids": list(voided), "now": now},
     )
     tell(session, [NewMessage(i, "unblocked", f"block:{block_id}") for i, block_id in voided.items()], now=now)
 
 
-def _tell_changed(session: Session, changes: Sequence[StandingChanged], now: dt.datetime) -> None:
-    """Tell who has paid to call us, and who awaited reopening that something more is overdue."""
-    templates = {"awaiting_reopen": "paid_call_us", "blocked": "blocked"}
+def _tell_changed(session: Session, changes: Sequence[StandingChanged], now: dt.datetime, why: Why) -> None:
+    """Tell who has paid (or owes nothing overdue any more) to call us, and who awaited reopening that something more
+    is overdue."""
+    call_us = "paid_call_us" if why == "paid" else "nothing_due_call_us"
+    templates = {"awaiting_reopen": call_us, "blocked": "blocked"}
     # The change itself is the subject: who pays again after another block is told again.
     told = [
         NewMessage(change.agreement_id, templates[change.after], f"standing:{change.change_id}")

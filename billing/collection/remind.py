@@ -22,7 +22,7 @@ _FIND = """
     JOIN claims AS c ON c.id = d.claim_id
     WHERE d.due_on BETWEEN :today AND :through AND d.issued_on < :today AND d.kind = 'invoice' AND d.id > :after
       AND c.amount_ore - c.settled_ore >= :least
-      AND NOT EXISTS (SELECT FROM documents AS n WHERE n.claim_id = d.claim_id AND n.version > d.version)
+      AND NOT EXISTS (SELECT FROM documents AS n WHERE n.credits_id = d.id)
       AND NOT EXISTS (SELECT FROM messages AS m WHERE m.subject = 'document:' || d.id AND m.template = 'reminder')
     ORDER BY d.id LIMIT :chunk
 """

@@ -26,6 +26,7 @@ UNANSWERED = 2
 _STANDINGS = {
     "blocked": {"blocked"},
     "paid_call_us": {"awaiting_reopen"},
+    "nothing_due_call_us": {"awaiting_reopen"},
     "reopened": {"open"},
     "unblocked": {"open"},
 }

@@ -50,6 +50,12 @@ PDF_NAMES = {
     ("invoice", "en"): "invoice",
     ("card_failed", "en"): "invoice",
     ("receipt", "en"): "receipt",
+    ("reissued", "nb"): "faktura",
+    ("reissued", "en"): "invoice",
+    ("receipt_reissued", "nb"): "kvittering",
+    ("receipt_reissued", "en"): "receipt",
+    **{(name, "nb"): "kreditnota" for name in ("credit_note", "credit", "credit_closed", "credit_even")},
+    **{(name, "en"): "credit-note" for name in ("credit_note", "credit", "credit_closed", "credit_even")},
 }
 
 

@@ -22,9 +22,12 @@ _TAKE = """
     SELECT d.id, d.message_id, d.queued_at, d.rfc_message_id, d.attempts, m.template, m.data, m.document_id,
            a.id AS agreement_id, a.number AS agreement, a.standing, a.closed_at, c.name, c.email,
            coalesce(doc.language, c.language) AS language,
-           doc.number AS invoice, doc.kid, doc.due_on, doc.total_ore - doc.credit_used_ore AS left_ore,
+           doc.number AS invoice, doc.kid, doc.due_on, doc.total_ore - doc.credit_used_ore - doc.paid_ore AS left_ore,
            doc.seller ->> 'account' AS account, cl.amount_ore - cl.settled_ore AS open_ore,
-           EXISTS (SELECT FROM documents AS n WHERE n.claim_id = doc.claim_id AND n.version > doc.version) AS replaced
+           EXISTS (SELECT FROM documents AS n WHERE n.credits_id = doc.id) AS replaced,
+           coalesce((SELECT number FROM documents WHERE id = doc.credits_id),
+                    (SELECT number FROM documents WHERE claim_id = doc.claim_id AND version = doc.version - 1
+                         AND credits_id IS NULL AND doc.credits_id IS NULL)) AS before
     FROM deliveries AS d
     JOIN messages AS m ON m.id = d.message_id
     JOIN agreements AS a ON a.id = d.agreement_id
@@ -138,7 +141,9 @@ def _taken(row: Row[Any], due: Sequence[Bill], sender: str) -> Taken:
         language=row.language,
         agreement=row.agreement,
         invoice=row.invoice,
-        amount_ore=row.left_ore or 0,
+        # A credit note's sum is told as what is credited.
+        amount_ore=abs(row.left_ore if row.left_ore is not None else int(row.data.get("amount_ore", 0))),
+        before=row.before,
         bill=bill,
         due=tuple(due),
         from_when=to_oslo(dt.datetime.fromisoformat(came)) if came else None,

@@ -52,7 +52,8 @@ class Sender:
 
 @dataclass(frozen=True)
 class Told:
-    """What a letter is about. ``amount_ore`` is the sum of a receipt; ``from_when`` local time of a closing."""
+    """What a letter is about. ``amount_ore`` is the sum of a receipt or credit note; ``from_when`` local time of a
+    closing; ``before`` the number of the document that this one credits or takes the place of."""
 
     name: str
     language: str
@@ -62,6 +63,7 @@ class Told:
     bill: Bill | None = None
     due: Sequence[Bill] = ()
     from_when: dt.datetime | None = None
+    before: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def _values(told: Told, sender: Sender) -> dict[str, str]:
     }
     if told.invoice is not None:
         values["invoice"] = str(told.invoice)
+    if told.before is not None:
+        values["before"] = str(told.before)
     if told.bill is not None:
         values["due_on"] = day(told.bill.due_on, told.language)
     if told.from_when is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from flask import Response
@@ -11,14 +12,26 @@ from sqlalchemy import select
 from accounts.access import trail
 from accounts.access.guard import principal, require
 from accounts.access.idempotency import idempotent
-from accounts.agreements.queries import by_id
+from accounts.agreements.queries import by_id, by_number
 from accounts.agreements.seen import seen
+from billing.claims import credit
 from billing.invoices import listed
+from billing.invoices.below_zero import credit_now
 from billing.invoices.models import Document, DocumentLine, Run
+from billing.invoices.reissue import reissue
 from billing.invoices.render import pdf
 from billing.invoices.run import begin
 from billing.invoices.runs import runs, with_failed
-from billing.invoices.schemas import InvoiceSchema, RunSchema, StartRunSchema, WholeInvoiceSchema
+from billing.invoices.schemas import (
+    CreditNoteSchema,
+    InvoiceSchema,
+    ReasonSchema,
+    ReissuedSchema,
+    RunSchema,
+    StartRunSchema,
+    WholeInvoiceSchema,
+)
+from billing.invoices.seller import seller_of
 from billing.invoices.view import vat_rows
 from config import http
 from config.clock import business_date
@@ -98,6 +111,62 @@ class InvoicePdf(MethodView):
             content_type="application/pdf",
             headers={"Content-Disposition": f'inline; filename="{number}.pdf"', "Cache-Control": "private, no-store"},
         )
+
+
+@blp.route("/invoices/<int:number>/reissue")
+class ReissueInvoice(MethodView):
+    """Crediting a document whole."""
+
+    @require("agent", "lead")
+    @idempotent
+    @blp.arguments(ReasonSchema)
+    @blp.response(200, ReissuedSchema)
+    @blp.problems(404, 409)
+    def post(self, args: dict[str, Any], number: int) -> dict[str, Any]:
+        """Credit an invoice or receipt whole and issue what is left of it anew.
+
+        Corrections of its passages that wait for the next invoice come into the new one. What was paid stays paid,
+        what was paid too much becomes credit; a payment with the old KID still finds it. The due date is never earlier
+        than it was. A document that was credited before is answered as then.
+        """
+        session, now = http.current_session(), http.request_now()
+        seller = seller_of(http.current_settings())
+        done = reissue(session, number, reason=args["reason"], seller=seller, now=now, actor=principal().key)
+        if not done.already:
+            detail = {"invoice": number, "credit_note": done.credit_note, "new": done.invoice}
+            document = session.scalars(select(Document).where(Document.number == number)).one()
+            subject = f"agreement:{by_id(session, document.agreement_id).number}"
+            trail.record(session, principal(), "invoice.reissue", subject, now, args["reason"], detail)
+        return asdict(done)
+
+
+@blp.route("/agreements/<int:number>/credit-notes")
+class AgreementCreditNotes(MethodView):
+    """Credit notes of what comes to less than nothing."""
+
+    @require("agent", "lead")
+    @idempotent
+    @blp.arguments(ReasonSchema)
+    @blp.response(200, CreditNoteSchema)
+    @blp.problems(404)
+    def post(self, args: dict[str, Any], number: int) -> dict[str, Any]:
+        """Credit what is not billed and comes to less than nothing now, without waiting for the monthly run.
+
+        The sum pays what is open; the rest is in credit, and can be paid out.
+        """
+        session, now = http.current_session(), http.request_now()
+        agreement = by_number(session, number)
+        document_id = credit_now(
+            session, agreement.id, reason=args["reason"], seller=seller_of(http.current_settings()), now=now,
+            actor=principal().key,
+        )  # fmt: skip
+        made = session.get_one(Document, document_id).number if document_id else None
+        if made is not None:
+            detail = {"credit_note": made}
+            trail.record(
+                session, principal(), "agreement.credit_note", f"agreement:{number}", now, args["reason"], detail
+            )
+        return {"credit_note": made, "credit_ore": credit.held(session, [agreement.id]).get(agreement.id, 0)}
 
 
 @blp.route("/runs")

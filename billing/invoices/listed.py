@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, case, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from billing.claims.models import Allocation, Claim
 from billing.invoices.models import Document
@@ -19,7 +19,7 @@ from config.problems import NotFound
 @dataclass(frozen=True)
 class Paid:
     """So many øre of a document's claim that were settled: by payment, credit, card, write_off, or taken back by a
-    reversal (negative), and the value date."""
+    reversal or released into credit (negative), and the value date."""
 
     source: str
     amount_ore: int
@@ -27,6 +27,20 @@ class Paid:
 
 
 def _rows(agreement_id: int) -> Select[*tuple[Any, ...]]:
+    note, credited, other = aliased(Document), aliased(Document), aliased(Document)
+
+    def version(step: int) -> Any:
+        return (
+            select(other.number)
+            .where(
+                other.claim_id == Document.claim_id,
+                other.version == Document.version + step,
+                other.credits_id.is_(None),
+                Document.credits_id.is_(None),
+            )
+            .scalar_subquery()
+        )
+
     return (
         select(
             Document.id,
@@ -42,9 +56,17 @@ def _rows(agreement_id: int) -> Select[*tuple[Any, ...]]:
             Document.kid,
             Document.paid_by,
             Document.made_at,
-            case((Document.kind == "invoice", Claim.amount_ore - Claim.settled_ore), else_=0).label("open_ore"),
+            case(
+                ((Document.kind == "invoice") & note.id.is_(None), Claim.amount_ore - Claim.settled_ore), else_=0
+            ).label("open_ore"),
+            credited.number.label("credits"),
+            note.number.label("credited_by"),
+            version(-1).label("replaces"),
+            version(1).label("replaced_by"),
         )
         .join(Claim, Claim.id == Document.claim_id)
+        .outerjoin(note, note.credits_id == Document.id)
+        .outerjoin(credited, credited.id == Document.credits_id)
         .where(Document.agreement_id == agreement_id)
     )
 
@@ -53,7 +75,8 @@ def listed(session: Session, agreement_id: int, *, after: str | None, limit: int
     """Return an agreement's documents, newest first, a keyset page.
 
     Rows have: id, number, kind, claim_id, issued_on, due_on, period_from, period_to, total_ore, credit_used_ore, kid,
-    paid_by (the card of a receipt), made_at, open_ore (what is left of its claim).
+    paid_by (the card of a receipt), made_at, open_ore (what is left of its claim, while it has not been credited), and
+    the numbers of its neighbours, if any: credits, credited_by, replaces, replaced_by.
     """
     return paged(session, _rows(agreement_id), [Document.id], after=after, limit=limit, descending=True)
 

@@ -36,7 +36,8 @@ class Run(Base):
 
     ``state``: running (also: begun and cut short), done. ``total`` is how many agreements it had before it when it
     (last) began, ``looked_at`` how many it has been through; ``per_second`` and ``seconds_left`` are as of its last
-    chunk. ``carried`` counts sums too small to invoice. What failed is in ``run_faults``.
+    chunk. ``carried`` counts sums too small to invoice. ``credited`` are the credit notes it made of sums below zero,
+    ``credited_ore`` their sum (negative). What failed is in ``run_faults``.
     """
 
     __tablename__ = "runs"
@@ -57,6 +58,8 @@ class Run(Base):
     created: Mapped[int] = mapped_column(Integer, server_default="0")
     carried: Mapped[int] = mapped_column(Integer, server_default="0")
     sum_ore: Mapped[Ore] = mapped_column(server_default="0")
+    credited: Mapped[int] = mapped_column(Integer, server_default="0")
+    credited_ore: Mapped[Ore] = mapped_column(server_default="0")
     per_second: Mapped[int | None] = mapped_column(Integer)
     seconds_left: Mapped[int | None] = mapped_column(Integer)
     actor: Mapped[Str]
@@ -82,17 +85,36 @@ class RunFault(Base):
 class Document(Base):
     """An invoice (or receipt: an invoice marked paid) or credit note, as it was when issued.
 
-    ``number`` is the invoice number (9 digits); ``kid`` is null on what is already paid by card.
-    ``credit_used_ore`` was settled by credit at issue. ``paid_by`` tells the card on a receipt (brand, last4, on).
+    ``number`` is the invoice number (9 digits), of one series for all kinds. ``kid`` is null on what is already paid
+    by card and on credit notes. ``credit_used_ore`` was settled by credit at issue, ``paid_ore`` otherwise (of a claim
+    that is presented anew). ``paid_by`` tells the card on a receipt (brand, last4, on).
+    ``version`` is the claim's that it presents; a credit note with ``credits_id`` takes back that very document,
+    whole, and has its version. A credit note's sums are negative, as booked: all documents of a claim add up to it.
+    ``reason`` and ``actor``: why and by whom a credit note was asked for.
     The period is the Oslo dates of the first and last passage. ``booked_from`` and ``booked_to`` are their arrivals
     (null without passages): what reads the passages again looks in those months only.
     """
 
     __tablename__ = "documents"
     __table_args__ = (
-        UniqueConstraint("claim_id", "version"),
+        Index(
+            "uq_documents_claim_id_version",
+            "claim_id",
+            "version",
+            unique=True,
+            postgresql_where="credits_id IS NULL",
+        ),
+        # A document is taken back whole, so once. Credit notes of single lines will share it: then the lock on the
+        # balance and the audit hold the sum of the credits.
+        Index("uq_documents_credits", "credits_id", unique=True, postgresql_where="credits_id IS NOT NULL"),
+        Index("ix_documents_claim", "claim_id"),
         CheckConstraint("kind IN ('invoice', 'credit_note')", name="kind"),
-        CheckConstraint("(due_on IS NULL) = (paid_by IS NOT NULL)", name="due_or_paid"),
+        CheckConstraint(
+            "CASE kind WHEN 'invoice' THEN (due_on IS NULL) = (paid_by IS NOT NULL) "
+            "ELSE due_on IS NULL AND paid_by IS NULL AND kid IS NULL END",
+            name="due_or_paid",
+        ),
+        CheckConstraint("credits_id IS NULL OR kind = 'credit_note'", name="credits"),
         Index("ix_documents_agreement", "agreement_id", "id"),
         Index("ix_documents_due", "due_on", postgresql_where="due_on IS NOT NULL"),
     )
@@ -120,6 +142,10 @@ class Document(Base):
     buyer: Mapped[dict[str, Any]] = mapped_column(JSONB)
     template: Mapped[int] = mapped_column(SmallInteger)
     made_at: Mapped[Instant]
+    credits_id: Mapped[int | None] = mapped_column(ForeignKey("documents.id"))
+    paid_ore: Mapped[Ore] = mapped_column(server_default="0")
+    reason: Mapped[Str | None]
+    actor: Mapped[Str | None]
 
 
 class DocumentLine(Base):

@@ -2,7 +2,8 @@
 
 A view is filled from the stored document and handed to the PDF (`billing/invoices/pdf`) and to screens. Amounts
 are integer øre and **signed as booked**: what the customer owes is positive, what goes back is negative, so a
-credit note is negative all the way down and prints so. Dates are Oslo business dates; `at_local` carries the
+credit note is negative all the way down. On its page the signs are turned (`layout.py`): a document that says credit
+note shows what is credited as a positive sum, as the field does. Dates are Oslo business dates; `at_local` carries the
 offset of the place at that moment.
 
 Required contents: facts "Invoices" (bokføringsforskriften § 5-1-1): number and date, seller with organisation

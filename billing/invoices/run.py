@@ -8,6 +8,11 @@ Who: agreements that pay by invoice, of either kind; and closed ones, however th
 their card. A sum under the smallest invoice is carried to the next run. A closed agreement has no next one to grow
 into: its last invoice has no smallest sum.
 
+A sum below zero is never an invoice: it becomes a credit note (below_zero.py). What comes to exactly nothing is taken
+out of the way. Who pays by card has no next invoice, and new passages are set off against such a sum before the card is
+charged: theirs waits, and becomes a credit note on request or when the agreement closes. Receivers whose rulebook takes
+no credit line have what was corrected credited and issued anew first (reissue.py).
+
 Agreements go by id in chunks, each a transaction, some side by side: the database works on one while we add up
 another. The run's row moves when a chunk and all before it are done, so that a run that is killed goes on where it
 was; what it looks at twice is found done. An agreement that cannot be invoiced is found by halving its chunk, written
@@ -21,7 +26,7 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -31,9 +36,11 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from billing.claims.make import make
+from billing.invoices.below_zero import credit_below_zero
 from billing.invoices.issue import issue_fresh
 from billing.invoices.models import Run, RunFault
 from billing.invoices.numbers import SeriesFull
+from billing.invoices.reissue import reissue_by_rulebook
 from billing.invoices.rules import due_date
 from billing.invoices.seller import seller_of
 from billing.invoices.write import Presented
@@ -53,23 +60,28 @@ DAY = dt.timedelta(days=1)
 
 @dataclass
 class Tally:
-    """What came of some agreements: invoices made and their sum, what failed and why (agreement id → error)."""
+    """What came of some agreements: invoices made and their sum, credit notes and theirs (øre, ≤ 0), what failed and
+    why (agreement id → error)."""
 
     created: int = 0
     sum_ore: int = 0
+    credited: int = 0
+    credited_ore: int = 0
     faults: dict[int, str] = field(default_factory=dict)
 
     def add(self, other: Tally) -> Tally:
         """Add another's counts to this one and return it."""
         self.created += other.created
         self.sum_ore += other.sum_ore
+        self.credited += other.credited
+        self.credited_ore += other.credited_ore
         self.faults |= other.faults
         return self
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What one chunk is invoiced by: the run, its cut-off, dates, smallest sum (øre), seller, now."""
+    """What one chunk is invoiced by: the run, its cut-off, dates, smallest sums (øre), seller, now."""
 
     run_id: int
     for_date: dt.date
@@ -77,6 +89,7 @@ class Terms:
     issued_on: dt.date
     due_on: dt.date
     minimum_ore: int
+    credit_minimum_ore: int
     seller: Mapping[str, Any]
     now: dt.datetime
 
@@ -99,7 +112,8 @@ _COUNT = f"SELECT count(*) {_CANDIDATES} AND a.id > :after"
 _CARRIED = f"SELECT count(*) {_CANDIDATES} AND b.unbilled_ore > 0 AND a.id <> ALL(:failed)"
 
 _COUNTED = """
-    UPDATE runs SET created = created + :created, sum_ore = sum_ore + :ore WHERE id = :run
+    UPDATE runs SET created = created + :created, sum_ore = sum_ore + :ore, credited = credited + :credited,
+        credited_ore = credited_ore + :credited_ore WHERE id = :run
 """
 
 _MOVED = """
@@ -212,6 +226,7 @@ def _terms(session: Session, run: Run, seller: Mapping[str, Any]) -> Terms:
         issued_on,
         due_date(issued_on, whole("invoice_term_days", issued_on)),
         whole("invoice_minimum_ore", issued_on),
+        whole("credit_note_minimum_ore", issued_on),
         seller,
         now,
     )
@@ -237,7 +252,9 @@ def _chunk(sessions: SessionFactory, run_id: int, rows: Chunk, seller: Mapping[s
         terms = _terms(session, session.get_one(Run, run_id), seller)
         tally = _invoice(session, rows, terms)
         _note(session, tally, terms)
-        session.execute(text(_COUNTED), {"created": tally.created, "ore": tally.sum_ore, "run": run_id})
+        counted = {"created": tally.created, "ore": tally.sum_ore, "run": run_id}
+        credited = {"credited": tally.credited, "credited_ore": tally.credited_ore}
+        session.execute(text(_COUNTED), counted | credited)
     return tally
 
 
@@ -258,18 +275,31 @@ def _invoice(session: Session, rows: Chunk, terms: Terms) -> Tally:
 
 
 def _make_and_issue(session: Session, rows: Chunk, terms: Terms) -> Tally:
+    every = [row_id for row_id, _ in rows]
+    reissue_by_rulebook(session, every, terms.cutoff, seller=terms.seller, now=terms.now)
     since = session.execute(
         text("SELECT min(open_since), bool_or(open_since IS NULL) FROM balances WHERE agreement_id = ANY(:ids)"),
-        {"ids": [row_id for row_id, _ in rows]},
+        {"ids": every},
     ).one()
-    made = []
-    for closed, minimum_ore in ((False, terms.minimum_ore), (True, 1)):
-        ids = [row_id for row_id, is_closed in rows if is_closed is closed]
-        run = f"invoices:{terms.for_date}"
-        made += make(session, ids, "invoice", run, "", terms.cutoff, minimum_ore, terms.now, terms.due_on)
+    oldest = None if since[1] else since[0]
+    run = f"invoices:{terms.for_date}"
     presented = Presented(terms.seller, terms.issued_on, terms.due_on, None, terms.run_id, terms.now)
-    issue_fresh(session, [claim.claim_id for claim in made], presented, since=None if since[1] else since[0])
-    return Tally(len(made), sum(claim.amount_ore for claim in made))
+    parts = [
+        ([row_id for row_id, is_closed in rows if is_closed is closed], least, credit_least)
+        for closed, least, credit_least in ((False, terms.minimum_ore, terms.credit_minimum_ore), (True, 1, 1))
+    ]
+    made = []
+    for ids, minimum_ore, _ in parts:
+        made += make(session, ids, "invoice", run, "", terms.cutoff, minimum_ore, terms.now, terms.due_on)
+    issue_fresh(session, [claim.claim_id for claim in made], presented, since=oldest)
+    tally = Tally(len(made), sum(claim.amount_ore for claim in made))
+    note = replace(presented, due_on=None)
+    for ids, _, minimum_ore in parts:
+        done = credit_below_zero(
+            session, ids, run=run, cutoff=terms.cutoff, minimum_ore=minimum_ore, presented=note, since=oldest
+        )
+        tally.add(Tally(credited=len(done.documents), credited_ore=done.sum_ore))
+    return tally
 
 
 def _said(error: Exception) -> str:
@@ -328,6 +358,8 @@ def _again(sessions: SessionFactory, run_id: int, seller: Mapping[str, Any]) -> 
         )
         run.created += tally.created
         run.sum_ore += tally.sum_ore
+        run.credited += tally.credited
+        run.credited_ore += tally.credited_ore
         session.commit()
         return tally
 
@@ -340,6 +372,7 @@ def _result(sessions: SessionFactory, run_id: int, tally: Tally, before: int) ->
         ).scalar_one()
     result: Result = {
         "created": tally.created,
+        "credited": tally.credited,
         "already_done": before,
         "carried": run.carried,
         "failed": failed,

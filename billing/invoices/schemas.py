@@ -16,13 +16,17 @@ class InvoiceSchema(http.Schema):
     due_on = http.date("When it is to be paid; null on a receipt.", allow_none=True)
     period_from = http.date("The first day driven on it.", allow_none=True)
     period_to = http.date("The last day driven on it.", allow_none=True)
-    total_ore = http.ore("What it is for, VAT and fees included.")
+    total_ore = http.ore("What it is for, VAT and fees included; negative on a credit note.")
     credit_used_ore = http.ore("Of that settled by credit when it was issued.", 0)
-    open_ore = http.ore("What is left to pay.", 0)
-    kid = http.text("What it is paid with; null on a receipt.", "100000011000001235", allow_none=True)
+    open_ore = http.ore("What is left to pay; nothing of an invoice that was credited.", 0)
+    kid = http.text("What it is paid with; null on receipts and credit notes.", "100000011000001235", allow_none=True)
     paid_by = http.mapping(
         "On a receipt: the card it was paid with.", {"brand": "visa", "last4": "4242"}, allow_none=True
     )
+    credits = http.whole("On a credit note: the document it credits, whole.", 100000122, allow_none=True)
+    credited_by = http.whole("The credit note that credits it.", 100000124, allow_none=True)
+    replaces = http.whole("The document whose place it took, when that was credited.", 100000122, allow_none=True)
+    replaced_by = http.whole("The document that took its place, when it was credited.", 100000125, allow_none=True)
 
 
 class LineSchema(http.Schema):
@@ -51,8 +55,8 @@ class VatSchema(http.Schema):
 class SettledSchema(http.Schema):
     """What settled some of it."""
 
-    source = http.choice("What it was.", ("payment", "reversal", "credit", "card", "write_off"))
-    amount_ore = http.ore("How much; negative where it was taken back.")
+    source = http.choice("What it was.", ("payment", "reversal", "credit", "card", "write_off", "released"))
+    amount_ore = http.ore("How much; negative where it was taken back, or released into credit.")
     value_date = http.date("When it counts from.")
 
 
@@ -79,6 +83,8 @@ class RunSchema(http.Schema):
     per_second = http.whole("Agreements a second, as of its last chunk.", 1500, allow_none=True)
     seconds_left = http.whole("Seconds left, as of its last chunk.", 0, allow_none=True)
     created = http.whole("Invoices made.", 120)
+    credited = http.whole("Credit notes made of sums below zero.", 1)
+    credited_ore = http.ore("Their sum, negative.", -2500)
     carried = http.whole("Sums under the smallest invoice, carried to the next.", 4)
     failed = http.whole("Agreements it could not invoice; starting it again tries them again.", 0)
     sum_ore = http.ore("What was invoiced.")
@@ -90,3 +96,31 @@ class StartRunSchema(http.Schema):
     """Which run to start."""
 
     date = http.date("The business date it is for; not ahead of today.")
+
+
+class ReasonSchema(http.Schema):
+    """Why something is asked for."""
+
+    reason = http.text("Why, for the trail and with the credit note.", "The buyer's name was wrong.", max_length=300)
+
+
+class ReissuedSchema(http.Schema):
+    """What came of crediting an invoice whole."""
+
+    credited = http.whole("The invoice or receipt that was credited.", 100000123)
+    credit_note = http.whole("The credit note.", 100000124)
+    credited_ore = http.ore("Its sum, negative.", -16450)
+    invoice = http.whole(
+        "What presents the rest: an invoice, a receipt, below zero another credit note; null when nothing is left.",
+        100000125,
+        allow_none=True,
+    )
+    total_ore = http.ore("Its sum.", 13950)
+    already = http.flag("Whether it had been done before; then nothing was changed.")
+
+
+class CreditNoteSchema(http.Schema):
+    """What came of asking for a credit note."""
+
+    credit_note = http.whole("Its number; null when there was nothing to credit.", 100000124, allow_none=True)
+    credit_ore = http.ore("What the agreement has in credit now.", 2500)

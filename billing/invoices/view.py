@@ -23,6 +23,7 @@ from billing.invoices.presentation import (
     Language,
     Party,
     PassageRow,
+    Reference,
     VatRow,
     VehicleSummary,
 )
@@ -41,20 +42,41 @@ TERMS: Mapping[str, str] = {
 FEES = frozenset(words.FEES["nb"])
 NO_PLATE = "–"
 
+# What joined the claim with a later version was not on this document. A credit note of a document shows its passages.
 _PASSAGES = """
     SELECT p.passed_at, coalesce(s.name, p.station) AS station, c.name AS charger, p.charger_id, p.plate, p.country,
-           p.service, p.vehicle_class, p.list_ore, p.amount_ore, p.flags, p.reverses_id
+           p.service, p.vehicle_class, :sign * p.list_ore AS list_ore, :sign * p.amount_ore AS amount_ore, p.flags,
+           p.reverses_id
     FROM passages AS p
     JOIN chargers AS c ON c.id = p.charger_id
     LEFT JOIN stations AS s ON s.charger_id = p.charger_id AND s.code = p.station
+    LEFT JOIN joined AS j ON j.passage_id = p.id
     WHERE p.agreement_id = :agreement AND p.claim_id = :claim AND p.booked_at BETWEEN :since AND :until
+      AND coalesce(j.version, 1) <= :version
     ORDER BY p.passed_at, p.id
 """
 
-# The invoice that first showed what a counter-row takes back.
+# The invoice that last charged what a counter-row takes back.
 _TAKEN_BACK = """
-    SELECT p.id, d.number FROM passages AS p JOIN documents AS d ON d.claim_id = p.claim_id AND d.kind = 'invoice'
-    WHERE p.id = ANY(:ids) AND p.booked_at <= :until AND d.id <> :document
+    SELECT p.id, d.number, d.paid_by IS NOT NULL AS receipt
+    FROM passages AS p
+    LEFT JOIN LATERAL (
+        SELECT number, paid_by FROM documents
+        WHERE claim_id = p.claim_id AND kind = 'invoice' AND credits_id IS NULL AND id < :document
+        ORDER BY id DESC LIMIT 1
+    ) AS d ON true
+    WHERE p.id = ANY(:ids) AND p.booked_at <= :until
+"""
+
+# A document's neighbours: what it credits, what credits it, what it replaces, what replaced it.
+_REFERENCES = """
+    SELECT 'credits' AS relation, o.number, o.issued_on FROM documents AS o WHERE o.id = :credits
+    UNION ALL
+    SELECT 'credited_by', n.number, n.issued_on FROM documents AS n WHERE n.credits_id = :id
+    UNION ALL
+    SELECT CASE WHEN o.version < :version THEN 'replaces' ELSE 'replaced_by' END, o.number, o.issued_on
+    FROM documents AS o
+    WHERE o.claim_id = :claim AND o.kind = 'invoice' AND o.version IN (:version - 1, :version + 1) AND NOT :notes
 """
 
 
@@ -71,7 +93,8 @@ def view_of(session: Session, document_id: int) -> DocumentView:
         text("SELECT number FROM agreements WHERE id = :id"), {"id": document.agreement_id}
     ).scalar_one()
     paid = document.paid_by
-    left = document.total_ore - document.credit_used_ore
+    left = document.total_ore - document.credit_used_ore - document.paid_ore
+    owed = document.kind == "invoice"
     return DocumentView(
         kind=cast(Literal["invoice", "credit_note"], document.kind),
         number=document.number,
@@ -90,13 +113,30 @@ def view_of(session: Session, document_id: int) -> DocumentView:
         fees=tuple(FeeRow(line.kind, line.gross_ore) for line in lines if line.kind in FEES),
         vat=vat_rows(lines),
         total_ore=document.total_ore,
-        payable_ore=left if paid is None else 0,
+        payable_ore=left if owed and paid is None else 0,
         credit_used_ore=document.credit_used_ore,
-        paid_ore=0 if paid is None else left,
+        paid_ore=document.paid_ore if paid is None else left,
         paid_with=None if paid is None else CardPaid(paid["brand"], paid["last4"], dt.date.fromisoformat(paid["on"])),
         chargers=_chargers(session, rows),
-        payment_terms=TERMS[document.language] if paid is None and left > 0 else "",
+        payment_terms=TERMS[document.language] if owed and paid is None and left > 0 else "",
+        # What came after a document was issued does not stand on it.
+        references=tuple(ref for ref in references(session, document) if ref.relation in ("credits", "replaces")),
     )
+
+
+def references(session: Session, document: Document) -> list[Reference]:
+    """Return the documents that this one names, and those that name it: credited, replaced."""
+    rows = session.execute(
+        text(_REFERENCES),
+        {
+            "id": document.id,
+            "credits": document.credits_id,
+            "claim": document.claim_id,
+            "version": document.version,
+            "notes": document.credits_id is not None,
+        },
+    )
+    return [Reference(*row) for row in rows]
 
 
 def seller_party(seller: Mapping[str, Any]) -> Party:
@@ -160,19 +200,25 @@ def _rows(session: Session, document: Document) -> Sequence[Any]:
             "claim": document.claim_id,
             "since": document.booked_from,
             "until": document.booked_to,
+            "version": document.version,
+            "sign": 1 if document.credits_id is None else -1,
         },
     ).all()
 
 
+_CORRECTS = {
+    "nb": ("Korreksjon av {what}", "{what}, faktura {number}", "{what}, kvittering {number}"),
+    "en": ("Correction of {what}", "{what}, invoice {number}", "{what}, receipt {number}"),
+}
+
+
 def _passages(session: Session, document: Document, rows: Sequence[Any]) -> tuple[PassageRow, ...]:
     counters = [row.reverses_id for row in rows if row.reverses_id is not None]
-    earlier: dict[int, int] = {}
+    earlier: dict[int, Any] = {}
     if counters:
-        found = session.execute(
-            text(_TAKEN_BACK), {"ids": counters, "until": document.booked_to, "document": document.id}
-        )
-        earlier = {row.id: row.number for row in found}
-    said = {"nb": "Fra faktura {number}", "en": "From invoice {number}"}[document.language]
+        before = document.credits_id or document.id
+        found = session.execute(text(_TAKEN_BACK), {"ids": counters, "until": document.booked_to, "document": before})
+        earlier = {row.id: row for row in found}
     return tuple(
         PassageRow(
             at_local=to_oslo(row.passed_at),
@@ -186,10 +232,21 @@ def _passages(session: Session, document: Document, rows: Sequence[Any]) -> tupl
             amount_ore=row.amount_ore,
             flags=flag_names(row.flags),
             kind="passage" if row.reverses_id is None else "reversal",
-            note=said.format(number=earlier[row.reverses_id]) if row.reverses_id in earlier else "",
+            note=_corrects(row, earlier.get(row.reverses_id), document.language),
         )
         for row in rows
     )
+
+
+def _corrects(row: Any, before: Any | None, language: str) -> str:
+    """Say which passage a counter-row takes back: its day and place, and the document it was charged on."""
+    if row.reverses_id is None:
+        return ""
+    of, on_invoice, on_receipt = _CORRECTS[language]
+    what = f"{to_oslo(row.passed_at):%d.%m.%Y}, {row.station}"
+    if before is not None and before.number is not None:
+        what = (on_receipt if before.receipt else on_invoice).format(what=what, number=before.number)
+    return of.format(what=what)
 
 
 def _chargers(session: Session, rows: Sequence[Any]) -> tuple[ChargerContact, ...]:

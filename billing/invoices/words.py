@@ -36,7 +36,10 @@ LABELS = _frozen(
         "paid_card": "{brand} som slutter på {last4}, {on}",
         "settled": "Det er ingenting å betale.",
         "credited": "Kreditert",
-        "credited_text": "Beløpet trekkes fra det du skylder. Er fakturaen betalt, står det til gode på avtalen.",
+        "credited_text": "Rettelsene er større enn det nye. Beløpet trekkes fra det du skylder; resten står til gode "
+        "på avtalen, brukes på neste faktura og kan betales ut.",
+        "credited_whole_text": "Fakturaen er kreditert i sin helhet. Det som fortsatt skal betales, kommer på en ny "
+        "faktura. Det du har betalt for mye, står til gode på avtalen.",
         "avtalegiro": "Trekkes med AvtaleGiro",
         "avtalegiro_text": "Beløpet trekkes fra kontoen din på forfallsdato. Du trenger ikke å gjøre noe.",
         "kid": "KID",
@@ -54,6 +57,7 @@ LABELS = _frozen(
         "sum": "Sum",
         "all_vehicles": "Alle kjøretøy",
         "total": "Sum inkl. mva.",
+        "total_credit": "Kreditert inkl. mva.",
         "credit_used": "Brukt tilgodehavende",
         "already_paid": "Allerede betalt",
         "vat": "Merverdiavgift",
@@ -104,7 +108,10 @@ LABELS = _frozen(
         "paid_card": "{brand} ending in {last4}, {on}",
         "settled": "There is nothing to pay.",
         "credited": "Credited",
-        "credited_text": "The amount is taken off what you owe. If the invoice is paid, it is kept as credit.",
+        "credited_text": "The corrections are more than what is new. The amount is taken off what you owe; the rest is "
+        "kept as credit, is used on the next invoice, and can be paid out.",
+        "credited_whole_text": "The invoice is credited in full. What is still to be paid comes on a new invoice. What "
+        "you have paid too much is kept as credit.",
         "avtalegiro": "Collected by AvtaleGiro",
         "avtalegiro_text": "The amount is taken from your account on the due date. There is nothing you need to do.",
         "kid": "KID",
@@ -122,6 +129,7 @@ LABELS = _frozen(
         "sum": "Sum",
         "all_vehicles": "All vehicles",
         "total": "Total incl. VAT",
+        "total_credit": "Credited incl. VAT",
         "credit_used": "Credit used",
         "already_paid": "Already paid",
         "vat": "Value added tax",

@@ -1,6 +1,7 @@
 """Write the documents of claims: lines, VAT, number, KID, buyer and seller as they are now. Set-based.
 
-`issue.py` (something is to be paid) and `receipt.py` (a card has paid it) say what is written; this is how. The
+`issue.py` (something is to be paid), `receipt.py` (a card has paid it), `below_zero.py` (we owe) and `reissue.py` (all
+of it once more) say what is written; this is how. What comes to something is an invoice, the rest credit notes. The
 number is taken in the last statements, so that others wait for the series as short a time as can be.
 """
 
@@ -28,7 +29,10 @@ class DocumentDiffers(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What all documents of one call have in common. ``paid_by`` is set on receipts, ``due_on`` on the others."""
+    """What all documents of one call have in common. ``paid_by`` is set on receipts, ``due_on`` on what is to be paid.
+
+    ``reason`` and ``actor``: why and by whom they were asked for, where somebody did.
+    """
 
     seller: Mapping[str, Any]
     issued_on: dt.date
@@ -36,6 +40,8 @@ class Presented:
     paid_by: Mapping[str, Any] | None
     run_id: int | None
     now: dt.datetime
+    reason: str | None = None
+    actor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +54,15 @@ class Sums:
     period: tuple[dt.date, dt.date] | None
     booked: tuple[dt.datetime, dt.datetime] | None
 
+    @property
+    def owed(self) -> bool:
+        """Whether it is an invoice; what comes to nothing or less is a credit note."""
+        return self.total_ore > 0
+
 
 _CLAIMS = """
-    SELECT c.id, c.agreement_id, c.kind, c.passages_ore, c.passages_count, c.fee_ore, c.cutoff_at, a.number, k.language,
+    SELECT c.id, c.agreement_id, c.kind, c.version, c.passages_ore, c.passages_count, c.fee_ore, c.settled_ore,
+           c.cutoff_at, a.number, a.standing = 'closed' OR coalesce(a.closed_at <= :now, false) AS closed, k.language,
            jsonb_build_object('number', k.number, 'kind', k.kind, 'name', k.name, 'org_no', k.org_no,
                'street', k.street, 'postal_code', k.postal_code, 'city', k.city, 'country', k.country)::text AS buyer
     FROM claims AS c JOIN agreements AS a ON a.id = c.agreement_id JOIN customers AS k ON k.id = a.customer_id
@@ -78,16 +90,20 @@ _DOCUMENT_LINES = """
 """
 
 _DOCUMENTS = """
-    COPY documents (id, number, claim_id, agreement_id, run_id, language, issued_on, due_on, period_from, period_to,
-                    booked_from, booked_to, kid, total_ore, credit_used_ore, fee_ore, paid_by, seller, buyer, template,
-                    made_at) FROM STDIN
+    COPY documents (id, number, kind, claim_id, version, agreement_id, run_id, language, issued_on, due_on,
+                    period_from, period_to, booked_from, booked_to, kid, total_ore, credit_used_ore, paid_ore, fee_ore,
+                    paid_by, seller, buyer, template, made_at, reason, actor) FROM STDIN
 """
 
 
 def existing(session: Session, claim_ids: Sequence[int]) -> dict[int, int]:
-    """Return the documents (first version) that claims have already: claim id → document id."""
+    """Return the documents that present claims as they are now: claim id → document id."""
     rows = session.execute(
-        text("SELECT claim_id, id FROM documents WHERE claim_id = ANY(:ids) AND version = 1"), {"ids": list(claim_ids)}
+        text(
+            "SELECT d.claim_id, d.id FROM documents AS d JOIN claims AS c ON c.id = d.claim_id "
+            "WHERE d.claim_id = ANY(:ids) AND d.version = c.version AND d.credits_id IS NULL"
+        ),
+        {"ids": list(claim_ids)},
     )
     return {row.claim_id: row.id for row in rows}
 
@@ -102,7 +118,7 @@ def write(
     """
     if not claim_ids:
         return {}
-    documents = _sums(session, claim_ids, since)
+    documents = _sums(session, claim_ids, since, presented.now)
     claims = [document.claim.id for document in documents]
     ids = list(
         session.scalars(
@@ -111,7 +127,8 @@ def write(
         )
     )
     if presented.due_on is not None:
-        session.execute(text(_DUE), {"due": presented.due_on, "ids": claims})
+        owed = [document.claim.id for document in documents if document.owed]
+        session.execute(text(_DUE), {"due": presented.due_on, "ids": owed})
     _copy(session, _DOCUMENT_LINES, _line_rows(ids, documents))
     _copy(session, _MESSAGES, _message_rows(ids, documents, presented))
     ring(session, "deliveries")
@@ -122,9 +139,9 @@ def write(
     return dict(zip(claims, ids, strict=True))
 
 
-def _sums(session: Session, claim_ids: Sequence[int], since: dt.datetime | None) -> list[Sums]:
+def _sums(session: Session, claim_ids: Sequence[int], since: dt.datetime | None, now: dt.datetime) -> list[Sums]:
     """Lock the claims and add up their passages, by claim id."""
-    claims = session.execute(text(_CLAIMS), {"ids": list(claim_ids)}).all()
+    claims = session.execute(text(_CLAIMS), {"ids": list(claim_ids), "now": now}).all()
     if len(claims) != len(set(claim_ids)):
         raise LookupError(f"{len(set(claim_ids)) - len(claims)} of the claims do not exist")
     rows = session.execute(
@@ -133,7 +150,8 @@ def _sums(session: Session, claim_ids: Sequence[int], since: dt.datetime | None)
             "claims": [claim.id for claim in claims],
             "agreements": sorted({claim.agreement_id for claim in claims}),
             "since": since or dt.datetime(1990, 1, 1, tzinfo=dt.UTC),
-            "until": max(claim.cutoff_at for claim in claims),
+            # What joined a claim later came after its cut-off.
+            "until": max(claim.cutoff_at if claim.version == 1 else now for claim in claims),
         },
     ).all()
     found: dict[int, list[Any]] = {}
@@ -186,9 +204,20 @@ def _line_rows(ids: Sequence[int], documents: Sequence[Sums]) -> Iterator[tuple[
 
 def _message_rows(ids: Sequence[int], documents: Sequence[Sums], presented: Presented) -> Iterator[tuple[Any, ...]]:
     for document_id, document in zip(ids, documents, strict=True):
-        unpaid = "card_failed" if document.claim.kind == "card" else "invoice"
-        template = unpaid if presented.paid_by is None else "receipt"
+        template = _template(document, presented)
         yield document.claim.agreement_id, template, f"document:{document_id}", document_id, presented.now
+
+
+def _template(document: Sums, presented: Presented) -> str:
+    """Return the words that a document is sent with."""
+    if not document.owed:
+        closed = "credit_closed" if document.claim.closed else "credit"
+        return closed if document.total_ore else "credit_even"
+    if presented.paid_by is not None:
+        return "receipt" if document.claim.version == 1 else "receipt_reissued"
+    if document.claim.version > 1:
+        return "reissued"
+    return "card_failed" if document.claim.kind == "card" else "invoice"
 
 
 def _credit_used(session: Session, claim_ids: Sequence[int]) -> dict[int, int]:
@@ -209,25 +238,32 @@ def _document_rows(
     seller = json.dumps(dict(presented.seller))
     paid_by = None if presented.paid_by is None else json.dumps(dict(presented.paid_by))
     for number, (document_id, document) in enumerate(zip(ids, documents, strict=True), first):
-        claim = document.claim
+        claim, owed = document.claim, document.owed
+        settled = claim.settled_ore if claim.version > 1 and paid_by is None else 0
+        used = credit.get(claim.id, 0) if claim.version == 1 else min(credit.get(claim.id, 0), claim.settled_ore)
         yield (
             document_id,
             number,
+            "invoice" if owed else "credit_note",
             claim.id,
+            claim.version,
             claim.agreement_id,
             presented.run_id,
             claim.language,
             presented.issued_on,
-            presented.due_on,
+            presented.due_on if owed else None,
             *(document.period or (presented.issued_on, presented.issued_on)),
             *(document.booked or (None, None)),
-            make_kid(claim.number, number) if paid_by is None else None,
+            make_kid(claim.number, number) if owed and paid_by is None else None,
             document.total_ore,
-            credit.get(claim.id, 0),
+            used,
+            max(settled - used, 0),
             claim.fee_ore,
-            paid_by,
+            paid_by if owed else None,
             seller,
             claim.buyer,
             TEMPLATE,
             presented.now,
+            presented.reason,
+            presented.actor,
         )

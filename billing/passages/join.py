@@ -18,16 +18,18 @@ class Joining(NamedTuple):
 
 
 # From the claim's passages along the reversals, as far as nothing else has billed them: a passage may have been
-# adjusted twice. Rows that came before the claim's first are none of these.
+# adjusted twice. What a charger adjusts comes as a record of its own, which the reversal names (its reason).
 _FIND = text("""
     WITH RECURSIVE chain AS (
-        SELECT p.id, p.claim_id, p.amount_ore FROM passages AS p
+        SELECT p.id, p.charger_id, p.claim_id, p.amount_ore FROM passages AS p
         WHERE p.agreement_id = :agreement AND p.claim_id = :claim
         UNION
-        SELECT n.id, n.claim_id, n.amount_ore
+        SELECT n.id, n.charger_id, n.claim_id, n.amount_ore
         FROM chain AS k
         JOIN reversals AS v ON v.passage_id = k.id
-        JOIN passages AS n ON n.id IN (v.counter_id, v.replaced_by) AND n.agreement_id = :agreement AND NOT n.external
+        LEFT JOIN records AS r ON v.cause = 'adjusted' AND r.charger_id = k.charger_id AND r.source_id = v.reason
+        CROSS JOIN LATERAL (VALUES (v.counter_id), (v.replaced_by), (r.passage_id)) AS f (id)
+        JOIN passages AS n ON n.id = f.id AND n.agreement_id = :agreement AND NOT n.external
         WHERE n.claim_id IS NULL OR n.claim_id = :claim
     )
     SELECT id, amount_ore FROM chain WHERE claim_id IS NULL ORDER BY id

@@ -108,6 +108,7 @@ def _document(row: Any, number: int) -> Event:
     link = url_for("support.document_pdf", number=number, document=row.number)
     total = kroner(row.total_ore)
     if row.kind == "credit_note":
+        total = kroner(-row.total_ore)
         text = t("Kreditnota {number} på {sum}.", "Credit note {number} of {sum}.", number=row.number, sum=total)
     elif row.paid_by:
         text = t("Kvittering {number} på {sum}, betalt med kort.", "Receipt {number} of {sum}, paid by card.",
@@ -115,7 +116,11 @@ def _document(row: Any, number: int) -> Event:
     else:
         text = t("Faktura {number} på {sum}, forfall {due}.", "Invoice {number} of {sum}, due {due}.",
                  number=row.number, sum=total, due=day(row.due_on))  # fmt: skip
-    lines = []
+    lines = [t(nb, en, number=number) for nb, en, number in (
+        ("Krediterer {number}", "Credits {number}", row.credits),
+        ("Kreditert med kreditnota {number}", "Credited by credit note {number}", row.credited_by),
+        ("Kommer i stedet for {number}", "Takes the place of {number}", row.replaces),
+    ) if number]  # fmt: skip
     if row.credit_used_ore:
         lines.append(t("Tilgodehavende brukt: {sum}", "Credit used: {sum}", sum=kroner(row.credit_used_ore)))
     return Event(row.made_at, "document", text, "", lines, link, "PDF")
@@ -153,6 +158,9 @@ def _payments(rows: Sequence[Mapping[str, Any]], money: Sequence[Settled]) -> li
 
 
 def _into(one: Settled) -> str:
+    if one.source == "released":
+        return t("{sum} fra faktura {number}", "{sum} from invoice {number}", sum=kroner(-one.amount_ore),
+                 number=one.number or "–")  # fmt: skip
     if one.amount_ore < 0:
         return t("{sum} er åpent igjen på faktura {number}", "{sum} is open again on invoice {number}",
                  sum=kroner(-one.amount_ore), number=one.number or "–")  # fmt: skip
@@ -165,7 +173,7 @@ def _settlements(money: Sequence[Settled]) -> list[Event]:
     return [
         Event(one.at, "money", f"{explain.source(one.source)}: {_into(one)}.")
         for one in money
-        if one.source in ("credit", "write_off")
+        if one.source in ("credit", "write_off", "released")
     ]
 
 
@@ -179,6 +187,9 @@ def _credit(entries: Sequence[CreditEntry]) -> list[Event]:
             sum="{sum}",
         ),
         "reversed": t("{sum} av tilgodehavendet falt bort.", "{sum} of the credit fell away.", sum="{sum}"),
+        "credit_note": t("Kreditnota: {sum} til gode.", "Credit note: {sum} in credit.", sum="{sum}"),
+        "payout": t("{sum} satt av til utbetaling.", "{sum} set aside to be paid out.", sum="{sum}"),
+        "payout_back": t("Ikke utbetalt: {sum} til gode igjen.", "Not paid out: {sum} in credit again.", sum="{sum}"),
     }
     return [
         Event(one.at, "money", texts[one.code].format(sum=kroner(abs(one.amount_ore))))

@@ -27,9 +27,21 @@ _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "unblocked": ("Sperringen er opphevet", "The block is undone"),
     "welcome": ("Velkommen", "Welcome"),
     "closed": ("Avtalen er avsluttet", "The agreement is closed"),
+    "credit_note": ("Kreditnota", "Credit note"),
+    "reissued": ("Ny faktura", "New invoice"),
+    "receipt_reissued": ("Ny kvittering", "New receipt"),
+    "credit": ("Kreditnota, til gode", "Credit note, in credit"),
+    "credit_closed": ("Kreditnota etter avslutning", "Credit note after the end"),
+    "credit_even": ("Kreditnota, går opp", "Credit note, comes to nothing"),
+    "nothing_due_call_us": ("Ikke lenger forfalt – ta kontakt", "Nothing due any more – contact us"),
+    "payout_paid": ("Utbetalt", "Paid out"),
+    "payout_rejected": ("Utbetalingen ble avvist", "The payout was rejected"),
 }
 
-_ABOUT_ONE = ("invoice", "receipt", "card_failed", "reminder")
+_ABOUT_ONE = (
+    "invoice", "receipt", "card_failed", "reminder", "credit_note", "reissued", "receipt_reissued", "credit",
+    "credit_closed", "credit_even",
+)  # fmt: skip
 """Messages about one document; others may name a document, but are about the agreement."""
 
 _WHYS: Mapping[str, tuple[str, str]] = {
@@ -53,6 +65,7 @@ _ACTORS: Mapping[str, tuple[str, str]] = {
     "overdue": ("forfallskontrollen", "the overdue check"),
     "schedule": ("timeplanen", "the schedule"),
     "bank": ("bankens fil", "the bank's file"),
+    "rulebook": ("mottakerens regler", "the receiver's rulebook"),
 }
 
 _ROLES: Mapping[str, tuple[str, str]] = {
@@ -76,6 +89,13 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "payment.assign": ("plasserte en innbetaling", "placed a payment"),
     "delivery.again": ("sendte e-post på nytt", "sent mail again"),
     "passage.credit": ("krediterte en passering", "credited a passage"),
+    "invoice.reissue": ("krediterte en faktura og laget ny", "credited an invoice and made a new one"),
+    "agreement.credit_note": ("laget kreditnota", "made a credit note"),
+    "payout.request": ("ba om utbetaling", "asked for a payout"),
+    "payout.approve": ("godkjente en utbetaling", "approved a payout"),
+    "payout.cancel": ("stanset en utbetaling", "stopped a payout"),
+    "payout.paid": ("bekreftet en utbetaling", "confirmed a payout"),
+    "payout.rejected": ("førte tilbake en avvist utbetaling", "took a rejected payout back"),
     "additional.add": ("la til tilleggsavtale", "added an additional agreement"),
     "vehicle.add": ("la til kjøretøy", "added a vehicle"),
     "vehicle.remove": ("fjernet kjøretøy", "removed a vehicle"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
@@ -124,7 +125,12 @@ def org_number(party: Party, language: Language) -> str:
 
 
 def layout(view: DocumentView) -> dict[str, Any]:
-    """Return all that stands on the page of `view`, as JSON-able data of strings, lists and truth values."""
+    """Return all that stands on the page of `view`, as JSON-able data of strings, lists and truth values.
+
+    A credit note's sums are printed the other way round: what it says is credited, it credits.
+    """
+    if view.kind == "credit_note":
+        view = _turned(view)
     label = words.LABELS[view.language]
     return {
         "language": view.language,
@@ -162,6 +168,26 @@ def layout(view: DocumentView) -> dict[str, Any]:
         ],
         "terms": printable(view.payment_terms),
     }
+
+
+def _turned(view: DocumentView) -> DocumentView:
+    """Return a view with all sums the other way round."""
+    return replace(
+        view,
+        vehicles=tuple(
+            replace(row, toll_ore=-row.toll_ore, ferry_ore=-row.ferry_ore, total_ore=-row.total_ore)
+            for row in view.vehicles
+        ),
+        passages=tuple(
+            replace(row, gross_ore=-row.gross_ore, discount_ore=-row.discount_ore, amount_ore=-row.amount_ore)
+            for row in view.passages
+        ),
+        fees=tuple(replace(row, amount_ore=-row.amount_ore) for row in view.fees),
+        vat=tuple(
+            replace(row, net_ore=-row.net_ore, vat_ore=-row.vat_ore, gross_ore=-row.gross_ore) for row in view.vat
+        ),
+        total_ore=-view.total_ore,
+    )
 
 
 def _title(view: DocumentView) -> str:
@@ -211,11 +237,13 @@ def _box(view: DocumentView) -> dict[str, Any]:
     fields: list[list[str]] = []
     tone, headline, sum_ore, text = "open", label["to_pay"], view.payable_ore, ""
     if view.kind == "credit_note":
-        tone, headline, sum_ore, text = "credit", label["credited"], -view.total_ore, label["credited_text"]
+        whole = any(reference.relation == "credits" for reference in view.references)
+        said = label["credited_whole_text" if whole else "credited_text"]
+        tone, headline, sum_ore, text = "credit", label["credited"], view.total_ore, said
     elif view.paid:
-        tone, headline, sum_ore, text = "paid", label["paid"], view.paid_ore or view.total_ore, label["settled"]
+        tone, headline, sum_ore, text = "paid", label["paid"], view.total_ore, label["settled"]
         if view.paid_with is not None:
-            card = view.paid_with
+            card, sum_ore = view.paid_with, view.paid_ore
             text = label["paid_card"].format(
                 brand=printable(words.brand(card.brand)), last4=printable(card.last4), on=day(card.on)
             )
@@ -257,7 +285,8 @@ def _totals(view: DocumentView) -> list[list[str]]:
     passages = sum(row.amount_ore for row in view.passages)
     pairs = [[label["passages"], amount(passages)]] if view.passages else []
     pairs += [[printable(words.fee(view.language, row.text_key)), amount(row.amount_ore)] for row in view.fees]
-    pairs.append([label["total"], amount(view.total_ore)])
+    total = label["total_credit" if view.kind == "credit_note" else "total"]
+    pairs.append([total, amount(view.total_ore)])
     if view.credit_used_ore:
         pairs.append([label["credit_used"], amount(-view.credit_used_ore)])
     if view.paid_ore:

@@ -58,7 +58,7 @@ def test_the_view_holds_all_that_was_issued(session: Session, world: World) -> N
     assert [(v.rate_bp, v.net_ore, v.vat_ore) for v in view.vat] == [(0, 10_780, 0), (1200, 20_000, 2_400)]
     assert {row.station for row in view.passages} == {"Gamle Bro"}
     [back] = [row for row in view.passages if row.kind == "reversal"]
-    assert (back.amount_ore, back.note) == (-4_000, "Fra faktura 100000001")
+    assert (back.amount_ore, back.note) == (-4_000, "Korreksjon av 15.01.2026, Gamle Bro, faktura 100000001")
     [flagged] = [row for row in view.passages if row.flags]
     assert (flagged.flags, flagged.discount_ore) == (("by_plate", "tag_discount"), -620)
     assert view.passages[0].at_local.isoformat() == "2026-01-15T12:00:00+01:00"

@@ -72,10 +72,14 @@ def test_who_is_invoiced_and_who_is_not(session: Session, world: World, ctx: Job
     session.execute(text("UPDATE balances SET open_charge_id = 1 WHERE agreement_id = :id"), {"id": closed_charging})
     session.commit()
     result = job(ctx, FEBRUARY)
-    assert invoiced(session) == {plain: 5_000, blocked: 7_000, closed_card: 9_900, closed_small: 100}
-    assert result == {"created": 4, "already_done": 0, "carried": 1, "failed": 0, "sum_ore": 22_000}
+    presented = {plain: 5_000, blocked: 7_000, closed_card: 9_900, closed_small: 100, in_credit: -3_000}
+    assert invoiced(session) == presented
+    assert result == {
+        "created": 4, "credited": 1, "already_done": 0, "carried": 1, "failed": 0, "sum_ore": 22_000,
+    }  # fmt: skip
     row = session.scalars(select(Run)).one()
     assert (row.state, row.created, row.carried, row.sum_ore, row.looked_at, row.total) == ("done", 4, 1, 22_000, 6, 6)
+    assert (row.credited, row.credited_ore) == (1, -3_000)
     assert row.per_second is not None
     assert row.seconds_left == 0
 

@@ -43,6 +43,7 @@ def told(language: str = "nb", bill: Bill = BILL) -> Told:
         bill=bill,
         due=(bill, Bill(100_000_124, 5_000, "0010000010000012487", "15030012345", dt.date(2026, 1, 16))),
         from_when=dt.datetime(2026, 3, 1, 12, 30),
+        before=100_000_122,
     )
 
 
@@ -68,7 +69,7 @@ def written() -> set[str]:
         for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(function, ast.FunctionDef):
                 continue
-            named = function.name == "_message_rows"  # documents are told of by COPY
+            named = function.name == "_template"  # documents are told of by COPY
             for node in ast.walk(function):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "NewMessage":
                     template = node.args[1]
@@ -76,7 +77,7 @@ def written() -> set[str]:
                     named = named or not isinstance(template, ast.Constant)
             if named:
                 for node in ast.walk(function):
-                    if isinstance(node, ast.Assign):
+                    if isinstance(node, ast.Assign | ast.Return) and node.value is not None:
                         found |= set(_strings(node.value))
     return found
 

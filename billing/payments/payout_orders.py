@@ -1,0 +1,137 @@
+"""Orders to the bank: what is approved, one file a day (pain.001), kept with its hash and put in the bank's outbox.
+
+A bank day's order is made once; what is approved later waits for the next. Name and bytes never change, and a file has
+its name only when it is whole: after a crash between writing and our commit it is found to be there and left alone.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+from pathlib import Path
+
+import structlog
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from billing.payments.pain001 import MOST, Debtor, Transfer, build
+from billing.payments.payout_models import Payout, PayoutOrder
+from config.bankdays import add_bank_days, is_bank_day
+from config.clock import business_date, business_now
+from config.jobs import JobContext, Result
+
+log = structlog.get_logger(__name__)
+
+CHUNK = MOST // 10
+"""Payouts of one order; more wait for the next day."""
+
+
+class OtherContent(RuntimeError):
+    """A file of the order's name lies in the outbox and holds something else; a person must look."""
+
+
+_APPROVED = """
+    SELECT p.id, p.amount_ore, p.account, k.name, a.number
+    FROM payouts AS p JOIN agreements AS a ON a.id = p.agreement_id JOIN customers AS k ON k.id = a.customer_id
+    WHERE p.state = 'approved' ORDER BY p.id LIMIT :most FOR NO KEY UPDATE OF p
+"""
+
+
+def order(session: Session, *, debtor: Debtor, now: dt.datetime) -> PayoutOrder | None:
+    """Put what is approved into today's order; None when nothing is, today has its order, or banks are closed.
+
+    Two at once wait for each other, and the second finds the day's order made.
+    """
+    today = business_date(now)
+    if not is_bank_day(today):
+        return None
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('brikke payout orders', 0))"))
+    if session.scalar(select(PayoutOrder.id).where(PayoutOrder.for_date == today)) is not None:
+        return None
+    rows = session.execute(text(_APPROVED), {"most": CHUNK}).all()
+    if not rows:
+        return None
+    name = f"brikke-payouts-{today:%Y%m%d}"
+    execute_on = add_bank_days(today, 1)
+    transfers = [
+        Transfer(f"P{row.id}", row.name, row.account, row.amount_ore, f"Utbetaling, avtale {row.number}")
+        for row in rows
+    ]
+    content = build(f"BRIKKE-P{today:%Y%m%d}", debtor, transfers, made_at=now, execute_on=execute_on)
+    made = PayoutOrder(
+        for_date=today,
+        execute_on=execute_on,
+        name=f"{name}.xml",
+        transfers=len(rows),
+        sum_ore=sum(row.amount_ore for row in rows),
+        sha256=hashlib.sha256(content).digest(),
+        content=content,
+        made_at=now,
+    )
+    session.add(made)
+    session.flush()
+    session.execute(
+        text("UPDATE payouts SET state = 'ordered', order_id = :order WHERE id = ANY(:ids)"),
+        {"order": made.id, "ids": [row.id for row in rows]},
+    )
+    return made
+
+
+def put(folder: Path, name: str, content: bytes) -> bool:
+    """Put a file into a folder under its name, whole or not at all; False when it lies there already.
+
+    Raises OtherContent; OSError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target, beside = folder / name, folder / f".{name}.{os.getpid()}.tmp"
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(beside, target)  # a rename would write over what is there
+        except FileExistsError:
+            if target.read_bytes() != content:
+                raise OtherContent(f"{target} holds another order") from None
+            return False
+    finally:
+        beside.unlink(missing_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    return True
+
+
+def job(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
+    """Order what is approved, and put it into the bank's outbox."""
+    debtor = Debtor(ctx.settings.seller_name, ctx.settings.bank_account, ctx.settings.seller_org_no)
+    with ctx.sessions.begin() as session:
+        made = order(session, debtor=debtor, now=business_now(session))
+        ordered = made.transfers if made else 0
+    return {"ordered": ordered, **job_outbox(ctx, scheduled_for)}
+
+
+def job_outbox(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
+    """Put every order that has not been there into the bank's outbox."""
+    del scheduled_for
+    with ctx.sessions() as session:
+        waiting = session.execute(
+            select(PayoutOrder.id, PayoutOrder.name, PayoutOrder.content)
+            .where(PayoutOrder.written_at.is_(None))
+            .order_by(PayoutOrder.id)
+        ).all()
+    for row in waiting:
+        put(ctx.settings.bank_outbox, row.name, row.content)
+        with ctx.sessions.begin() as session:
+            session.get_one(PayoutOrder, row.id, with_for_update=True).written_at = business_now(session)
+        log.info("payout_order.written", file=row.name)
+    return {"written": len(waiting)}
+
+
+def payouts_of(session: Session, order_id: int) -> list[Payout]:
+    """Return the payouts of an order, in the order of its file."""
+    return list(session.scalars(select(Payout).where(Payout.order_id == order_id).order_by(Payout.id)))
