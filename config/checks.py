@@ -110,6 +110,16 @@ def organisation_number(value: str) -> str:
         ) from None
 
 
+def bank_account(value: str) -> str:
+    """Return a Norwegian account number (BBAN) as its 11 digits; spaces and dots between them are left out."""
+    from config.values import bank_account as digits
+
+    try:
+        return digits(value)
+    except ValueError as error:
+        raise Wrong("bank_account", str(error)) from None
+
+
 def phone(value: str) -> str:
     """Return a telephone number as +CC… (E.164), Norwegian when no country is given; five-digit 0xxxx stays.
 

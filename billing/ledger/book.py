@@ -27,6 +27,7 @@ KINDS = frozenset(
         "fee_income",
         "interest",
         "card_fees",
+        "remuneration",
         "write_off",
         "vat",
     }
