@@ -22,10 +22,15 @@ COMMANDS: Final = {
     "migrate": "commands.database:migrate",
     "config": "commands.database:config_command",
     "ingest": "commands.intake:ingest",
+    "answers": "commands.roadside:answers",
+    "chargers": "commands.roadside:chargers",
     "bank": "commands.intake:bank",
     "jobs": "commands.jobs:jobs",
     "audit": "commands.audit:audit",
+    "reconcile": "commands.reconcile:reconcile",
+    "settle": "commands.reconcile:settle",
     "token": "commands.token:token",
+    "statuslist": "commands.statuslist:statuslist",
 }
 """Each command and where it is; loaded when it is asked for, so that a short one starts fast."""
 

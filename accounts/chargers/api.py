@@ -9,8 +9,15 @@ from flask.views import MethodView
 from accounts.access import trail
 from accounts.access.guard import principal, require
 from accounts.chargers import keep, queries
-from accounts.chargers.models import Charger, Station
-from accounts.chargers.schemas import ChargerSchema, StationSchema, StationsKeptSchema
+from accounts.chargers.models import Charger, Project, Station
+from accounts.chargers.projects import ProjectGiven, keep_projects
+from accounts.chargers.schemas import (
+    ChargerSchema,
+    ProjectSchema,
+    ProjectsKeptSchema,
+    StationSchema,
+    StationsKeptSchema,
+)
 from config import http
 
 blp = http.Blueprint(
@@ -87,3 +94,29 @@ class Stations(MethodView):
         kept = keep.keep_stations(session, code, [keep.StationGiven(**one) for one in given])
         trail.record(session, principal(), "charger.stations", f"charger:{code}", now, detail={"stations": kept})
         return {"stations": kept}
+
+
+@blp.route("/chargers/<string:code>/projects")
+class Projects(MethodView):
+    """The projects of a charger."""
+
+    @require(*READERS)
+    @blp.arguments(http.PageQuery, location="query")
+    @blp.response(200, http.page_of(ProjectSchema))
+    def get(self, query: dict[str, Any], code: str) -> http.Page:
+        """List a charger's projects, by code."""
+        session = http.current_session()
+        return http.paged(session, queries.projects(session, code), [Project.code], **query)
+
+    @require("operator")
+    @blp.arguments(ProjectSchema(many=True))
+    @blp.response(200, ProjectsKeptSchema)
+    def put(self, given: list[dict[str, Any]], code: str) -> dict[str, int]:
+        """Add or change projects.
+
+        A list; those left out stay as they are, because stations name them.
+        """
+        session, now = http.current_session(), http.request_now()
+        kept = keep_projects(session, code, [ProjectGiven(**one) for one in given])
+        trail.record(session, principal(), "charger.projects", f"charger:{code}", now, detail={"projects": kept})
+        return {"projects": kept}

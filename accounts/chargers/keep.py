@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum
+from decimal import Decimal
 
 from sqlalchemy import insert as plain_insert
 from sqlalchemy import select, update
@@ -13,22 +13,18 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from accounts.chargers import rules
-from accounts.chargers.models import Charger, ListPeriod, ListVersion, Station
+from accounts.chargers.models import Charger, ListPeriod, ListVersion, Project, Station
+from accounts.chargers.queries import charger
+from accounts.chargers.rules import Unsaid
 from config.checks import Checks, bank_account, email, one_line, organisation_number, phone
 from config.jobs import ring
-from config.problems import Conflict, Invalid, NotFound
+from config.problems import Conflict, Invalid
 
 MOST_STATIONS = 5_000
 FULL_LISTS = "status_lists_full"
 """The job that makes full lists, a charger's first one among them."""
 _LISTS = (("lists", rules.LISTS), ("list_types", rules.TAKEN_TYPES), ("list_format", rules.LIST_FORMATS))
 BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-
-
-class Unsaid(Enum):
-    """What nobody said anything of stays as it is."""
-
-    UNSAID = "unsaid"
 
 
 @dataclass(frozen=True)
@@ -51,11 +47,14 @@ class ChargerGiven:
 
 @dataclass(frozen=True)
 class StationGiven:
-    """A station as somebody gave it: its code at the charger, the name customers read, the project it pays to."""
+    """A station as somebody gave it: its code at the charger, the name customers read, the project it pays to, and
+    where it is in degrees (both or neither): not said, it stays as it is."""
 
     code: str
     name: str
     project: str
+    latitude: float | Decimal | Unsaid | None = Unsaid.UNSAID
+    longitude: float | Decimal | Unsaid | None = Unsaid.UNSAID
 
 
 def keep_charger(
@@ -142,10 +141,9 @@ def _checked(given: ChargerGiven) -> dict[str, str | int | None]:
 
 def keep_stations(session: Session, code: str, given: Sequence[StationGiven]) -> int:
     """Add or change stations of a charger, set-based, and return how many were given. None is ever taken away:
-    passages name them. Raises NotFound; Invalid naming each wrong one by its position."""
-    charger_id = session.scalar(select(Charger.id).where(Charger.code == code))
-    if charger_id is None:
-        raise NotFound(f"There is no charger {code}.")
+    passages name them. A project that is not known becomes one, named by its code until its name is given. Raises
+    NotFound; Invalid naming each wrong one by its position."""
+    charger_id = charger(session, code).id
     if len(given) > MOST_STATIONS:
         raise Invalid(f"At most {MOST_STATIONS} stations at a time.", slug="too-many")
     checks = Checks()
@@ -156,19 +154,27 @@ def keep_stations(session: Session, code: str, given: Sequence[StationGiven]) ->
             "code": checks.take(f"{position}.code", one_line(40), station.code, ""),
             "name": checks.take(f"{position}.name", one_line(100), station.name, ""),
             "project": checks.take(f"{position}.project", one_line(60), station.project, ""),
+            **rules.place(checks, f"{position}.", station.latitude, station.longitude),
         }
         if str(row["code"]) in rows:
             checks.note(f"{position}.code", "twice", "is given twice")
         rows[str(row["code"])] = row
     checks.done()
-    if rows:
-        statement = insert(Station)
-        session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["charger_id", "code"],
-                set_={"name": statement.excluded.name, "project": statement.excluded.project},
-            ),
-            list(rows.values()),
-        )
-        session.expire_all()
+    _write_stations(session, list(rows.values()))
     return len(rows)
+
+
+def _write_stations(session: Session, rows: Sequence[dict[str, object]]) -> None:
+    if not rows:
+        return
+    named = [{"charger_id": row["charger_id"], "code": row["project"], "name": row["project"]} for row in rows]
+    session.execute(insert(Project).on_conflict_do_nothing(index_elements=["charger_id", "code"]), named)
+    for said in (False, True):  # where a station is stays as it is when nobody says it
+        some = [row for row in rows if ("latitude" in row) == said]
+        if some:
+            statement = insert(Station)
+            names = ("name", "project", *(("latitude", "longitude") if said else ()))
+            changed = {name: statement.excluded[name] for name in names}
+            upsert = statement.on_conflict_do_update(index_elements=["charger_id", "code"], set_=changed)
+            session.execute(upsert, some)
+    session.expire_all()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
+from decimal import Decimal
 
 from sqlalchemy import (
     BigInteger,
@@ -12,6 +14,7 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Numeric,
     PrimaryKeyConstraint,
     UniqueConstraint,
 )
@@ -59,17 +62,44 @@ class Charger(Base):
         return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 
+class Project(Base):
+    """What stations of a charger pay to, with the name customers read. ``from_on`` and ``to_on``: the Oslo dates it
+    collects from and to, both inclusive, where they are known."""
+
+    __tablename__ = "projects"
+    __table_args__ = (
+        UniqueConstraint("charger_id", "code"),
+        CheckConstraint("to_on >= from_on", name="period"),
+    )
+
+    id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
+    charger_id: Mapped[int] = mapped_column(ForeignKey("chargers.id"))
+    code: Mapped[Str]
+    name: Mapped[Str]
+    from_on: Mapped[dt.date | None]
+    to_on: Mapped[dt.date | None]
+
+
 class Station(Base):
-    """A toll station or ferry connection of a charger, with the name customers read and the project it pays to."""
+    """A toll station or ferry connection of a charger, with the name customers read and the project it pays to.
+
+    ``latitude`` and ``longitude`` are degrees (WGS 84), both or neither.
+    """
 
     __tablename__ = "stations"
-    __table_args__ = (UniqueConstraint("charger_id", "code"),)
+    __table_args__ = (
+        UniqueConstraint("charger_id", "code"),
+        CheckConstraint("latitude BETWEEN -90 AND 90 AND longitude BETWEEN -180 AND 180", name="place"),
+        CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="whole_place"),
+    )
 
     id: Mapped[int] = mapped_column(Integer, Identity(), primary_key=True)
     charger_id: Mapped[int] = mapped_column(ForeignKey("chargers.id"))
     code: Mapped[Str]
     name: Mapped[Str]
     project: Mapped[Str]
+    latitude: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
+    longitude: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
 
 
 class Publication(Base):

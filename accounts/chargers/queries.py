@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import BigInteger, DateTime, Integer, Select, Text, select, text
 from sqlalchemy.orm import Session
 
-from accounts.chargers.models import Charger, Station
+from accounts.chargers.models import Charger, Project, Station
 from accounts.chargers.told import FIRST_TYPE, told
 from config.http_pages import Page, paged
 from config.problems import NotFound
@@ -36,6 +36,11 @@ def ferries(session: Session) -> Sequence[Charger]:
 def stations(session: Session, code: str) -> Select[Station]:
     """Return a query of a charger's stations, for keyset pages by Station.code. Raises NotFound."""
     return select(Station).where(Station.charger_id == charger(session, code).id)
+
+
+def projects(session: Session, code: str) -> Select[Project]:
+    """Return a query of a charger's projects, for keyset pages by Project.code. Raises NotFound."""
+    return select(Project).where(Project.charger_id == charger(session, code).id)
 
 
 @dataclass(frozen=True)

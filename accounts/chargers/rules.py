@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
+from decimal import Decimal
+from enum import Enum
 
-from config.checks import Wrong
+from config.checks import Checks, Wrong
 
 _CODE = re.compile(r"[A-Z0-9ÆØÅ][A-Z0-9ÆØÅ_-]{0,19}")
 KINDS = ("toll", "ferry")
@@ -16,6 +18,37 @@ TAKEN_TYPES = ("both", *LIST_TYPES)
 LIST_FORMATS = ("jsonl", "iso12855")
 LONGEST_LATENCY = 7 * 24 * 60
 """Minutes: no charger needs more than a week to bring a list to its roadside."""
+
+
+class Unsaid(Enum):
+    """What nobody said anything of stays as it is."""
+
+    UNSAID = "unsaid"
+
+
+def place(
+    checks: Checks,
+    field: str,
+    latitude: float | Decimal | Unsaid | None,
+    longitude: float | Decimal | Unsaid | None,
+) -> dict[str, Decimal | None]:
+    """Return latitude and longitude as they are kept (degrees, six decimals: some centimetres); nothing where neither
+    was said. What is wrong is noted under ``field`` and the name."""
+    if isinstance(latitude, Unsaid) and isinstance(longitude, Unsaid):
+        return {}
+    values: dict[str, Decimal | None] = {}
+    for name, given, most in (("latitude", latitude, 90), ("longitude", longitude, 180)):
+        values[name] = None
+        if given is None or isinstance(given, Unsaid):
+            continue
+        if not -most <= given <= most:  # NaN is not, either
+            checks.note(f"{field}{name}", "range", f"must be from -{most} to {most} degrees")
+        else:
+            values[name] = round(Decimal(str(given)), 6)
+    if (values["latitude"] is None) != (values["longitude"] is None) and not checks.errors:
+        missing = "longitude" if values["longitude"] is None else "latitude"
+        checks.note(f"{field}{missing}", "missing", "is needed: a place has latitude and longitude")
+    return values
 
 
 def charger_code(value: str) -> str:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import fields, validate
+
 from accounts.chargers.rules import KINDS, LIST_FORMATS, LISTS, LONGEST_LATENCY, TAKEN_TYPES
 from config import http
 
@@ -39,15 +44,50 @@ class ChargerSchema(http.Schema):
     )
 
 
+class Degrees(fields.Float):
+    """A number of degrees: 60.39, not "60.39" or true."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self.make_error("invalid")
+        return super()._deserialize(value, attr, data, **kwargs)
+
+
+def _degrees(about: str, example: float, most: int) -> Degrees:
+    return Degrees(
+        required=False,
+        allow_none=True,
+        validate=validate.Range(-most, most),
+        metadata={"description": f"{about} Left out: as it is; null: not known.", "example": example},
+    )
+
+
 class StationSchema(http.Schema):
     """A toll station or ferry connection."""
 
     code = http.text("Its code in the charger's files.", "101", max_length=40)
     name = http.text("The name customers read.", "Tunnelen nord", max_length=100)
-    project = http.text("The project it pays to.", "FJELL-1", max_length=60)
+    project = http.text("Code of the project it pays to; a new one becomes a project.", "FJELL-1", max_length=60)
+    latitude = _degrees("Where it is, degrees north (WGS 84).", 60.3913, 90)
+    longitude = _degrees("Where it is, degrees east (WGS 84); with latitude or not at all.", 5.3221, 180)
 
 
 class StationsKeptSchema(http.Schema):
     """How many stations are as they were given."""
 
     stations = http.whole("How many were added or changed.", 2, dump_only=True)
+
+
+class ProjectSchema(http.Schema):
+    """What stations of a charger pay to."""
+
+    code = http.text("Its code at the charger.", "FJELL-1", max_length=60)
+    name = http.text("The name customers read.", "Bypakke Bergen", max_length=100)
+    from_on = http.date("The first day it collects.", "2019-04-06", load_default=None, allow_none=True)
+    to_on = http.date("The last day it collects.", "2038-12-31", load_default=None, allow_none=True)
+
+
+class ProjectsKeptSchema(http.Schema):
+    """How many projects are as they were given."""
+
+    projects = http.whole("How many were added or changed.", 2, dump_only=True)
