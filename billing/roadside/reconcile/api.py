@@ -9,8 +9,9 @@ from flask.views import MethodView
 from accounts.access.guard import require
 from accounts.chargers import queries as chargers
 from billing.roadside.reconcile.check import DAY, reconcile
+from billing.roadside.reconcile.keep import figures
 from billing.roadside.reconcile.schemas import ReconciliationQuery, ReconciliationSchema
-from config import http
+from config import http, metrics
 from config.clock import business_date
 from config.problems import Invalid
 
@@ -18,6 +19,9 @@ blp = http.Blueprint(
     "reconciliation", __name__, url_prefix="/v1", description="Whether what chargers sent, and what was booked, agree."
 )
 MOST_DAYS = 62
+
+if figures not in metrics.ALSO:
+    metrics.ALSO.append(figures)
 
 
 @blp.route("/reconciliation")

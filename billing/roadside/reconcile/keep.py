@@ -86,6 +86,26 @@ def kept(session: Session, *, limit: int) -> list[tuple[str, Reconciliation]]:
     return [(code, row) for code, row in rows]
 
 
+def figures(session: Session) -> list[str]:
+    """Return for Prometheus how many charger's days do not hold, and have batches that are not finished."""
+    row = session.execute(
+        text(
+            "SELECT count(*) FILTER (WHERE first_difference IS NOT NULL) AS wrong, "
+            "count(*) FILTER (WHERE unfinished > 0) AS unfinished, "
+            "coalesce(extract(epoch FROM max(checked_at)), 0)::bigint AS last FROM reconciliations"
+        )
+    ).one()
+    return [
+        "# HELP brikke_reconciliation_days Days of chargers that do not hold, or have unfinished batches.",
+        "# TYPE brikke_reconciliation_days gauge",
+        f'brikke_reconciliation_days{{state="wrong"}} {row.wrong}',
+        f'brikke_reconciliation_days{{state="unfinished"}} {row.unfinished}',
+        "# HELP brikke_reconciliation_last_seconds Business time of the last look, in seconds since 1970.",
+        "# TYPE brikke_reconciliation_last_seconds gauge",
+        f"brikke_reconciliation_last_seconds {row.last}",
+    ]
+
+
 def unfinished(session: Session, *, limit: int) -> list[tuple[int, str, str, dt.datetime, int]]:
     """Return the batches that are being received: number, charger, name, when they came, how many are answered."""
     rows = session.execute(
