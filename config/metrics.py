@@ -7,6 +7,7 @@ With several web processes each writes its own file in the folder PROMETHEUS_MUL
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -20,6 +21,9 @@ JOB_SECONDS = Histogram(
     "brikke_job_seconds", "How long a job took.", ["job"], buckets=(0.01, 0.1, 1, 10, 60, 300, 1800, 7200)
 )
 
+ALSO: list[Callable[[Session], Iterable[str]]] = []
+"""What rooms say at each scrape from the database: functions that return lines of the exposition."""
+
 
 def scrape(session: Session) -> tuple[bytes, str]:
     """Return the exposition and its content type: the counters, and what the database says of the jobs."""
@@ -27,7 +31,8 @@ def scrape(session: Session) -> tuple[bytes, str]:
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry) + _jobs(session).encode(), CONTENT_TYPE_LATEST
+    also = "".join(f"{line}\n" for say in ALSO for line in say(session))
+    return generate_latest(registry) + (_jobs(session) + also).encode(), CONTENT_TYPE_LATEST
 
 
 def _jobs(session: Session) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Sequence,
     SmallInteger,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -27,6 +28,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from config.database import Base, Id, Instant, Ore, Str
 
 PASSAGE_IDS = Sequence("passage_ids", metadata=Base.metadata)
+_REFUSED = "code IN ('unknown_vehicle', 'not_valid')"
+"""The records that support asks for by what was read (billing.roadside.lists.near); some percent of all."""
 
 
 class Batch(Base):
@@ -128,7 +131,11 @@ class Record(Base):
     """
 
     __tablename__ = "records"
-    __table_args__ = (PrimaryKeyConstraint("charger_id", "source_id"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("charger_id", "source_id"),
+        Index("ix_records_refused_plate", text("(body ->> 'plate')"), "passed_at", postgresql_where=_REFUSED),
+        Index("ix_records_refused_pan", text("(body ->> 'pan')"), "passed_at", postgresql_where=_REFUSED),
+    )
 
     charger_id: Mapped[int]
     source_id: Mapped[Str]
@@ -245,6 +252,24 @@ class Passage(Base):
     external: Mapped[bool]
     owed: Mapped[bool]
     claim_id: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class LaneRead(Base):
+    """In which lane an accepted record was read, where it says: by this second reads of one passing are known."""
+
+    __tablename__ = "lane_reads"
+    __table_args__ = (
+        PrimaryKeyConstraint("charger_id", "source_id"),
+        Index("ix_lane_reads_vehicle", "charger_id", "country", "plate", "passed_at"),
+    )
+
+    charger_id: Mapped[int] = mapped_column(Integer)
+    source_id: Mapped[Str]
+    station: Mapped[Str]
+    lane: Mapped[Str]
+    country: Mapped[Str]
+    plate: Mapped[Str]
+    passed_at: Mapped[Instant]
 
 
 class Reversal(Base):

@@ -41,12 +41,12 @@ _FORGOTTEN = """
     ORDER BY c.at, c.agreement_id
 """
 
-# And back: who takes no lists was told at once; who does, when its version was acknowledged, or not yet.
+# And back (acknowledged_at is what was effective_at): who takes no lists was told at once; who does, when its version was acknowledged, or not yet.
 _EACH = """
     INSERT INTO publications (charger_id, agreement_id, registration_id, status, reason, made_at, sent_at,
         acknowledged_at)
     SELECT c.id, p.agreement_id, p.registration_id, p.status, p.reason,
-        CASE WHEN c.told_from > p.made_at THEN c.told_from ELSE p.made_at END,
+        greatest(p.acknowledged_at, c.told_from),
         CASE c.lists WHEN 'none' THEN greatest(p.acknowledged_at, c.told_from) ELSE v.sent_at END,
         CASE c.lists WHEN 'none' THEN greatest(p.acknowledged_at, c.told_from) ELSE v.acknowledged_at END
     FROM publications AS p CROSS JOIN chargers AS c
@@ -55,7 +55,7 @@ _EACH = """
         WHERE lv.charger_id = c.id AND lv.through_change >= p.position
         ORDER BY lv.acknowledged_at NULLS LAST, lv.id LIMIT 1
     ) AS v ON true
-    WHERE p.charger_id IS NULL AND NOT (p.status = 'valid' AND coalesce(c.told_from > p.made_at, false))
+    WHERE p.charger_id IS NULL AND NOT (p.status = 'valid' AND coalesce(c.told_from > p.acknowledged_at, false))
     ORDER BY p.id, c.id
 """
 
@@ -83,7 +83,7 @@ def _publications() -> None:
     op.drop_constraint("ck_publications_status", "publications")
     op.drop_column("publications", "charger_id")
     op.drop_column("publications", "sent_at")
-    op.execute("UPDATE publications SET acknowledged_at = made_at WHERE acknowledged_at IS NULL")
+    op.execute("UPDATE publications SET acknowledged_at = made_at WHERE acknowledged_at IS DISTINCT FROM made_at")
     op.alter_column("publications", "acknowledged_at", new_column_name="effective_at", nullable=False)
     op.add_column("publications", sa.Column("tag_id", sa.BigInteger(), nullable=True))
     op.add_column("publications", sa.Column("position", sa.BigInteger(), nullable=True))

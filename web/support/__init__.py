@@ -6,7 +6,19 @@ operators see whether the machinery runs; leads see who looked at what. Whoever 
 a mail leaves a look-up in the trail; what is done leaves its own entry.
 """
 
-from web.support import agreement, books, change, desk, mailbox, passages, payments, trail, vehicles
+from web.support import agreement, books, change, desk, lists, mailbox, passages, payments, trail, vehicles
 from web.support.blueprint import blp
 
-__all__ = ["agreement", "blp", "books", "change", "desk", "mailbox", "passages", "payments", "trail", "vehicles"]
+__all__ = [
+    "agreement",
+    "blp",
+    "books",
+    "change",
+    "desk",
+    "lists",
+    "mailbox",
+    "passages",
+    "payments",
+    "trail",
+    "vehicles",
+]

@@ -26,6 +26,7 @@ from billing.invoices.render import pdf
 from billing.invoices.words import brand
 from billing.passages import queries as driven
 from billing.payments import queries as payments
+from billing.roadside.lists.validity import knew
 from config import http
 from config.clock import business_date
 from config.problems import Conflict, Invalid
@@ -82,6 +83,7 @@ def _page(
         vehicle_count=len(rows),
         additional=additional(one, [row for row in _additional(one) if lasts(row, now)]),
         settings=http.current_settings(),
+        knew=knew(session, one.id, now),
         events=events if every else events[: story.SHOWN],
         hidden=0 if every else max(len(events) - story.SHOWN, 0),
         today=today,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from functools import partial
 
-from sqlalchemy import delete, select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from accounts.chargers.models import Charger, ListPart, ListVersion
+from accounts.chargers.models import Charger
 from accounts.chargers.rules import types_of
 from billing.roadside.lists.cut import Cut, cut, latest
 from billing.roadside.lists.outbox import outbox_of
@@ -87,20 +87,19 @@ def send_due(ctx: JobContext) -> Result:
     return counts
 
 
+_FORGET = text("""
+    DELETE FROM list_parts AS p USING list_versions AS v
+    WHERE v.id = p.version_id AND v.made_at < :before AND v.state IN ('acknowledged', 'superseded') AND EXISTS (
+        SELECT FROM list_versions AS f WHERE f.charger_id = v.charger_id AND f.list_type = v.list_type
+            AND f.kind = 'full' AND f.state = 'acknowledged' AND (f.version > v.version OR v.kind <> 'full'))
+""")
+
+
 def _forget(sessions: SessionFactory) -> int:
-    """Forget the bytes of versions that nobody needs any more: answered, old, and before the last full list that was
+    """Forget the bytes of versions that nobody needs any more: answered and old, but not the newest full list that was
     acknowledged. That they were is kept."""
     with sessions.begin() as session:
         now = business_now(session)
         before = now - dt.timedelta(days=whole("status_list_keep_days", business_date(now)))
-        old = select(ListVersion.id).where(
-            ListVersion.made_at < before, ListVersion.state.in_(("acknowledged", "superseded"))
-        )
-        newest = (
-            select(ListVersion.id)
-            .where(ListVersion.kind == "full", ListVersion.state == "acknowledged")
-            .distinct(ListVersion.charger_id, ListVersion.list_type)
-            .order_by(ListVersion.charger_id, ListVersion.list_type, ListVersion.version.desc())
-        )
-        gone = session.execute(delete(ListPart).where(ListPart.version_id.in_(old), ListPart.version_id.not_in(newest)))
+        gone = session.execute(_FORGET, {"before": before})
         return int(gone.rowcount)  # type: ignore[attr-defined]  # a CursorResult

@@ -1,8 +1,8 @@
 """Send versions, send again what is not acknowledged, and say so.
 
 A version is a row before it is sent, so that one killed on the way sends the same bytes again. What is pulled is sent
-when it is there to be fetched; when it is not acknowledged in time there is nothing to do again, but the alarm is the
-same.
+when the charger has fetched it; when it is not acknowledged in time there is nothing to send again, but the alarm is
+the same.
 """
 
 from __future__ import annotations
@@ -79,10 +79,19 @@ def _tried(session: Session, version_id: int, error: str | None, now: dt.datetim
     if error is not None:
         log.warning("status_list.not_delivered", error=error, **about)
         return "failed"
-    row.sent_at, row.state = row.sent_at or now, "sent"
     if again:
         log.warning("status_list.not_acknowledged", made_at=row.made_at.isoformat(), **about)
-    return "sent" if charger.lists == "push" else "offered"
+    if charger.lists != "push":
+        return "offered"
+    row.sent_at, row.state = row.sent_at or now, "sent"
+    return "sent"
+
+
+def fetched(session: Session, version_id: int, now: dt.datetime) -> None:
+    """Write down that a charger has fetched a version, the first time."""
+    row, _ = _both(session, version_id, lock=True)
+    if row.state == "made":
+        row.sent_at, row.state = now, "sent"
 
 
 def _both(session: Session, version_id: int, *, lock: bool = False) -> tuple[ListVersion, Charger]:

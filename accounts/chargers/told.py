@@ -1,0 +1,48 @@
+"""When a charger was told of a change: SQL that matching, support, the API and the audit share.
+
+A charger that takes no status lists is told of a change when it counts (``effective_at``), though not before it is
+told anything at all (``told_from``). One that takes lists is told when it acknowledges the version that holds the
+change, or a later full list, whichever is first. What changed outside of the periods in which it took lists
+(``list_periods``) it was told at once, then as now.
+"""
+
+from __future__ import annotations
+
+from typing import LiteralString
+
+
+def told(list_type: LiteralString) -> LiteralString:
+    """Return a lateral subquery (version, at) for a row ``p`` of publications and a row ``c`` of chargers: no row as
+    long as the charger has not been told. ``version`` is null where it was told at once. ``list_type`` is SQL.
+
+    Each branch is one probe of an index, however many versions there are.
+    """
+    return f"""(
+        SELECT f.version, f.at FROM (
+            SELECT CAST(NULL AS integer) AS version, greatest(p.effective_at, c.told_from) AS at
+            WHERE NOT EXISTS (
+                SELECT FROM list_periods AS w WHERE w.charger_id = c.id AND w.since <= p.effective_at
+                    AND (w.until IS NULL OR w.until > p.effective_at))
+            UNION ALL
+            (SELECT v.version, v.acknowledged_at FROM list_versions AS v
+            WHERE v.charger_id = c.id AND v.list_type = {list_type} AND v.through_change >= p.position
+            ORDER BY v.through_change, v.version LIMIT 1)
+            UNION ALL
+            (SELECT v.version, v.acknowledged_at FROM list_versions AS v
+            WHERE v.charger_id = c.id AND v.list_type = {list_type} AND v.kind = 'full'
+                AND v.acknowledged_at IS NOT NULL AND v.through_change >= p.position
+            ORDER BY v.acknowledged_at, v.version LIMIT 1)
+        ) AS f WHERE f.at IS NOT NULL ORDER BY f.at, f.version NULLS FIRST LIMIT 1
+    )"""  # noqa: S608 - ours
+
+
+FIRST_TYPE: LiteralString = "CASE c.list_types WHEN 'plates' THEN 'plates' ELSE 'tags' END"
+"""The list a charger goes by when a tag is read, or when nothing is said of how: that of tags, if it takes it."""
+
+
+def list_type_of(by_plate: LiteralString) -> LiteralString:
+    """Return the SQL of the list that a passage is judged by: who takes both lists goes by the one of what was read.
+    ``by_plate`` is SQL: whether it was the plate."""
+    return (
+        f"CASE c.list_types WHEN 'both' THEN CASE WHEN {by_plate} THEN 'plates' ELSE 'tags' END ELSE c.list_types END"
+    )
