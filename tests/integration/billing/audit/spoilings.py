@@ -32,7 +32,7 @@ TAMPERED = {
     "passages_have_records": "DELETE FROM records WHERE amount_ore = 4000",
     "reversals_have_counters": "UPDATE passages SET amount_ore = -2499 WHERE amount_ore = -2500",
     "counters_have_reversals": "DELETE FROM reversals",
-    "moves_are_whole": "UPDATE passages SET amount_ore = 2499 WHERE id = (SELECT replaced_by FROM reversals)",
+    "moves_are_whole": "UPDATE passages SET amount_ore = 2499 WHERE id = (SELECT replaced_by FROM reversals WHERE cause = 'moved')",
     "claims_passages": "UPDATE passages SET claim_id = NULL WHERE amount_ore = 2345",
     "claims_settled": "UPDATE claims SET settled_ore = settled_ore - 1 WHERE amount_ore = 12345",
     "allocations_sources": "UPDATE allocations SET source_id = 4711 WHERE source = 'card'",
@@ -152,7 +152,7 @@ TAMPERED = {
 # More ways to break a rule that says several things.
 ALSO = (
     ("ledger_bank", "UPDATE payouts SET state = 'rejected' WHERE state = 'paid'"),
-    ("ledger_receivable", "UPDATE claims SET passages_ore = passages_ore - 1 WHERE version = 2"),
+    ("ledger_receivable", "UPDATE claims SET passages_ore = passages_ore + 1 WHERE version = 2"),
     ("transfers_allocations", "DELETE FROM transfers WHERE code = 'released'"),
     ("transfers_claims", "DELETE FROM transfers WHERE code = 'credit_claim'"),
     ("transfers_claims", "UPDATE claims SET joined_ore = joined_ore + 1 WHERE version = 2"),
@@ -319,7 +319,10 @@ ALSO = (
     ),
     ("documents_kid", "UPDATE documents SET kid = NULL WHERE total_ore = 8000"),
     ("documents_kid", "UPDATE documents SET kid = kid || '0' WHERE total_ore = 8000"),
-    ("documents_versions", "UPDATE documents SET kind = 'credit_note' WHERE total_ore = 8000"),
+    (
+        "documents_versions",
+        "UPDATE documents SET kind = 'credit_note', due_on = NULL, kid = NULL WHERE total_ore = 8000",
+    ),
     ("documents_passages", "UPDATE document_lines SET count = count + 1 WHERE gross_ore = 8000"),
     ("documents_passages", "UPDATE document_lines SET kind = 'ferry' WHERE gross_ore = 8000"),
     ("documents_passages", "UPDATE document_lines SET kind = 'toll' WHERE kind = 'card_fee'"),

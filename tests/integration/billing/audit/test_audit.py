@@ -24,6 +24,8 @@ from billing.roadside.lists.cut import cut
 from billing.roadside.lists.release import release
 from config.clock import move_clock
 from simulator.bank import BankPayment
+from tests.integration.billing.audit.credits import credits
+from tests.integration.billing.audit.settled import settle_with_charger
 from tests.integration.billing.audit.spoilings import ALSO, TAMPERED
 from tests.integration.billing.books import DAY, DUE, ISSUED, JANUARY, OURS, SELLER, Books, body, noon
 from tests.integration.conftest import Bearer
@@ -50,6 +52,7 @@ def furnish(books: Books) -> None:
     assert books.standing(unpaid.agreement) == "blocked"
     _card(books)
     _move(books)
+    credits(books, NOW)
     _registered(books)
     books.passages(books.agreement(), 4_000)
     external = books.passages(unpaid.agreement, 3_000)[0]
@@ -64,6 +67,7 @@ def furnish(books: Books) -> None:
         {"a": unpaid.agreement},
     )
     session.execute(text("DELETE FROM transfers WHERE code = 'passages' AND amount_ore = 3000"))
+    settle_with_charger(books)
     move_clock(session, NOW, running=False)
 
 
