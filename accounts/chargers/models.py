@@ -102,6 +102,23 @@ class Station(Base):
     longitude: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
 
 
+class ChargerOddity(Base):
+    """That an odd record of a charger is accepted, or not; where there is none it is as by default (oddities.py)."""
+
+    __tablename__ = "charger_oddities"
+    __table_args__ = (
+        PrimaryKeyConstraint("charger_id", "oddity"),
+        CheckConstraint(
+            "oddity IN ('too_old', 'unknown_station', 'tag_plate_mismatch', 'wrong_class', 'double_read')",
+            name="oddity",
+        ),
+    )
+
+    charger_id: Mapped[int] = mapped_column(ForeignKey("chargers.id"))
+    oddity: Mapped[Str]
+    accepted: Mapped[bool]
+
+
 class Publication(Base):
     """A change that chargers are to be told: of an agreement, of one registration on it, or of one of its tags. Stored
     once, whoever is told.

@@ -9,7 +9,7 @@ from typing import Any
 from flask.views import MethodView
 
 from accounts.access.guard import principal, require
-from accounts.vehicles import api_tags, queries
+from accounts.vehicles import api_tags, classes, queries
 from accounts.vehicles.blueprint import WHO, blp, held, note, when
 from accounts.vehicles.holder import Holder, family
 from accounts.vehicles.models import Registration
@@ -18,7 +18,7 @@ from accounts.vehicles.remove import Removals, remove
 from accounts.vehicles.schemas import NewVehicleSchema, RemovalSchema, RemoveSchema, VehicleSchema
 from config import http
 
-__all__ = ["api_tags", "blp"]
+__all__ = ["api_tags", "blp", "classes"]
 
 
 @blp.route("/agreements/<int:number>/vehicles")

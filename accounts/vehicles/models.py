@@ -120,6 +120,18 @@ class Mount(Period, Base):
     plate: Mapped[Str]
 
 
+class VehicleClass(Base):
+    """The class a vehicle is known to be of, by whom and since when: what chargers charge it as is held against it."""
+
+    __tablename__ = "vehicle_classes"
+
+    country: Mapped[Str] = mapped_column(primary_key=True)
+    plate: Mapped[Str] = mapped_column(primary_key=True)
+    vehicle_class: Mapped[Str]
+    actor: Mapped[Str]
+    at: Mapped[Instant]
+
+
 class Removal(Base):
     """That a registration was ended: from when, by whom, why; and whether billing has moved its passages yet.
 

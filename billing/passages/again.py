@@ -63,11 +63,12 @@ def decide_again(
     actor: str,
     now: dt.datetime,
     any_age: bool = False,
+    judged: bool = True,
 ) -> DecidedAgain:
     """Match refused and waiting records of a charger once more (at most some hundreds), book what is accepted now.
 
-    ``any_age``: also what is too old. What is accepted already, and what a correction has replaced, is left. The caller
-    commits. Raises StillChanging.
+    ``any_age``: also what is too old. Without ``judged``: also what the charger had been told not to take (see match).
+    What is accepted already, and what a correction has replaced, is left. The caller commits. Raises StillChanging.
     """
     ensure(session, now)
     connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
@@ -82,7 +83,7 @@ def decide_again(
         cursor.execute(_SQL["records"], {**params, "ids": ids}, prepare=False)
         cursor.execute(_SQL["corrections"], {**params, "ids": ids}, prepare=False)
         obu_to_pan(cursor)
-        _match_and_lock(session, cursor, charger, EVER if any_age else limits_at(now).oldest)
+        _match_and_lock(session, cursor, charger, EVER if any_age else limits_at(now).oldest, judged=judged)
         for name in ("decide", "amend", "update", "passages"):
             cursor.execute(_SQL[name], params, prepare=False)
         cursor.execute(_BOOK["balances"], params, prepare=False)
@@ -104,10 +105,12 @@ def give_up(session: Session, now: dt.datetime) -> int:
     return session.execute(text(_SQL["give_up"]), params).rowcount  # type: ignore[attr-defined,no-any-return]
 
 
-def _match_and_lock(session: Session, cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
+def _match_and_lock(
+    session: Session, cursor: Cursor[Any], charger: Charger, oldest: dt.datetime, *, judged: bool
+) -> None:
     for _ in range(_TRIES):
         cursor.execute("SAVEPOINT matching")
-        match(cursor, charger, oldest)
+        match(cursor, charger, oldest, judged=judged)
         correct.judge(cursor, charger.id)
         touched = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
         lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}", {})

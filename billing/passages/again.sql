@@ -72,7 +72,7 @@ WHERE r.charger_id = %(charger)s AND (r.code, coalesce(r.detail, '')) IS DISTINC
 WITH made AS (
     INSERT INTO amendments (charger_id, source_id, batch_id, position, was_code, was_detail, code, flags, detail,
         amount_ore, cause, reason, actor, at)
-    SELECT %(charger)s, d.source_id, d.batch_id, d.line, d.was_code, d.was_detail, d.code, d.flags & 263, d.detail,
+    SELECT %(charger)s, d.source_id, d.batch_id, d.line, d.was_code, d.was_detail, d.code, d.flags & 3847, d.detail,
         d.amount_ore, %(cause)s, %(reason)s, %(actor)s, %(now)s
     FROM decided AS d ORDER BY d.source_id COLLATE "C"
     RETURNING id, source_id

@@ -61,5 +61,5 @@ RETURNING b.agreement_id
 
 -- name: answers
 -- Those that are not simply accepted, with the flags that are ours.
-SELECT m.position, m.code, m.flags & 263, m.detail FROM matched AS m
-WHERE m.code <> 'accepted' OR m.flags & 263 <> 0
+SELECT m.position, m.code, m.flags & 3847, m.detail FROM matched AS m
+WHERE m.code <> 'accepted' OR m.flags & 3847 <> 0

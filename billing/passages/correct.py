@@ -83,6 +83,17 @@ def is_stale(cursor: Cursor[Any]) -> bool:
     return cursor.fetchone() == (True,)
 
 
+def without_lanes(cursor: Cursor[Any]) -> None:
+    """Leave corrections out of the search for second reads of one passing; before it."""
+    cursor.execute(_SQL["without_lanes"], prepare=False)
+
+
+def drop_refused(cursor: Cursor[Any]) -> None:
+    """Take nothing back that was refused after ``judge``, as a second read of one passing."""
+    cursor.execute(_SQL["drop_refused"], prepare=False)
+    cursor.execute(_SQL["nothing_taken_back"], prepare=False)
+
+
 def write_records(cursor: Cursor[Any], params: dict[str, Any]) -> None:
     """Write the records of cancellations; the first step of booking, before the other records'."""
     cursor.execute(_SQL["cancellations"], params, prepare=False)

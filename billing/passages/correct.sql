@@ -226,3 +226,12 @@ FROM correcting AS c
 JOIN records AS r ON r.charger_id = %(charger)s AND r.source_id = c.source_id
 LEFT JOIN batches AS b ON b.id = r.batch_id
 WHERE c.action = 'cancel' AND c.outcome = 'twice'
+
+-- name: without_lanes
+-- An adjustment is in the lane of what it adjusts.
+DELETE FROM lanes AS l USING correcting AS c WHERE c.position = l.position
+
+-- name: drop_refused
+-- An original of this chunk that was refused under the locks leaves nothing to take back.
+DELETE FROM reversing AS x USING matched AS m
+WHERE x.fresh AND m.passage_id = x.passage_id AND m.code NOT IN ('accepted', 'other_agreement')

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from billing.passages.rules import Cancel, Fault, Limits, Sent, encode, encode_correction
+from billing.passages.rules import Cancel, Fault, Limits, Sent, encode, encode_correction, encode_lane
 from config.clock import business_date
 from config.rates import whole
 
@@ -43,7 +43,7 @@ class Chunk:
     """Records ready for ``ingest.book_chunk``. ``answers`` has one per record in order, those of the sound ones
     saying ``accepted`` until the database knows better; ``amounts`` are their øre, ``raws`` their texts. ``block``
     holds the ``sound`` records that can become passages, ``corrections`` what cancels or adjusts others (``corrects``
-    of them); an adjustment is in both."""
+    of them); an adjustment is in both. ``lanes`` are those of the sound records that name one."""
 
     number: int
     answers: list[Answer]
@@ -54,6 +54,7 @@ class Chunk:
     has_obu_only: bool
     corrections: bytes = b""
     corrects: int = 0
+    lanes: bytes = b""
 
 
 def limits_at(now: dt.datetime) -> Limits:
@@ -72,6 +73,7 @@ def prepare(number: int, items: Sequence[Item], limits: Limits) -> Chunk:
     amounts: list[int] = []
     lines: list[str] = []
     corrections: list[str] = []
+    lanes: list[str] = []
     obu_only = False
     for item in items:
         sent = item.sent
@@ -84,7 +86,10 @@ def prepare(number: int, items: Sequence[Item], limits: Limits) -> Chunk:
             if sent.action != "new":
                 corrections.append(encode_correction(item.position, sent))
             if isinstance(sent, Sent) and sent.action != "cancel":
+                lane = None if sent.lane is None else encode_lane(item.position, sent.lane)
                 line, amount = _encode(item.position, sent, limits, corrections)
+                if lane is not None:
+                    lanes.append(lane)
                 lines.append(line)
                 obu_only = obu_only or (sent.pan is None and sent.obu_id is not None)
             answers.append(Answer(item.position, name, "accepted"))
@@ -101,6 +106,7 @@ def prepare(number: int, items: Sequence[Item], limits: Limits) -> Chunk:
         obu_only,
         "".join(corrections).encode(),
         len(corrections),
+        "".join(lanes).encode(),
     )
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
 from billing.ledger.book import book_query
-from billing.passages import correct
+from billing.passages import correct, odd
 from billing.passages.balances import lock_query
 from billing.passages.batches import Receiving, count_chunk, keep_answers
 from billing.passages.incoming import Answer, Chunk, limits_at
@@ -59,7 +59,7 @@ def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.date
     params = {"charger": batch.charger.id, "batch": batch.batch_id, "now": now}
     with connection.cursor() as cursor:
         seen = _take_in(cursor, chunk, params)
-        _match_and_lock(session, cursor, batch, bool(chunk.corrects))
+        _match_and_lock(session, cursor, batch, chunk)
         seen += _write_records(cursor, chunk, params, len(seen))
         cursor.execute(_SQL["passages"], params, prepare=False)
         cursor.execute(_SQL["balances"], params, prepare=False)
@@ -86,28 +86,44 @@ def _take_in(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any]) -> list[
         copy.write(chunk.block)
     if chunk.has_obu_only:
         obu_to_pan(cursor)
+    if chunk.lanes:
+        odd.take_in_lanes(cursor, chunk.lanes)
     if not chunk.corrects:
         return _known_beforehand(cursor, chunk, params)
     correct.make_tables(cursor)
     return _known(cursor, params) + correct.take_in(cursor, chunk.corrections, params)
 
 
-def _match_and_lock(session: Session, cursor: Cursor[Any], batch: Receiving, corrects: bool) -> None:
+def _match_and_lock(session: Session, cursor: Cursor[Any], batch: Receiving, chunk: Chunk) -> None:
     """Match, lock, look again. What changed in between is matched anew, the locks given back first: they
     belong to the savepoint, and new agreements may have lower ids than those held."""
-    oldest = limits_at(batch.received_at).oldest
+    charger = batch.charger
+    accepted = odd.agreed(cursor, charger.id)
+    odd.before_matching(cursor, charger.id, accepted)
+    oldest = odd.EVER if accepted["too_old"] else limits_at(batch.received_at).oldest
     touched = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
     for _ in range(_TRIES):
         cursor.execute("SAVEPOINT matching")
-        match(cursor, batch.charger, oldest)
-        if corrects:
-            correct.judge(cursor, batch.charger.id)
-        lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}" if corrects else touched, {})
-        if not is_stale(cursor, batch.charger) and not (corrects and correct.is_stale(cursor)):
+        match(cursor, charger, oldest)
+        odd.after_matching(cursor, charger.id, accepted)
+        if chunk.corrects:
+            correct.judge(cursor, charger.id)
+        lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}" if chunk.corrects else touched, {})
+        if not is_stale(cursor, charger) and not (chunk.corrects and correct.is_stale(cursor)):
+            if chunk.lanes:
+                _without_doubles(cursor, batch, accepted, bool(chunk.corrects))
             cursor.execute("RELEASE SAVEPOINT matching")
             return
         cursor.execute("ROLLBACK TO SAVEPOINT matching")
     raise StillChanging("vehicles of this batch are being changed all the time; send it again")
+
+
+def _without_doubles(cursor: Cursor[Any], batch: Receiving, accepted: odd.Accepted, corrects: bool) -> None:
+    if corrects:
+        correct.without_lanes(cursor)
+    odd.doubles(cursor, batch.charger.id, accepted, batch.received_at)
+    if corrects:
+        correct.drop_refused(cursor)
 
 
 def _write_records(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any], known: int) -> list[_Known]:

@@ -65,10 +65,11 @@ def obu_to_pan(cursor: Cursor[Any]) -> None:
     cursor.execute(_SQL["obu_to_pan"], prepare=False)
 
 
-def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
+def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime, *, judged: bool = True) -> None:
     """Fill ``matched`` from ``incoming``: a row per record with its answer, agreement and registration.
 
-    Passages from before ``oldest`` are ``too_old``. Nothing is prepared: a plan made for a chunk of one record
+    Passages from before ``oldest`` are ``too_old``. Without ``judged`` what the charger had been told of the agreement
+    refuses none: somebody of ours takes it all the same. Nothing is prepared: a plan made for a chunk of one record
     must not be kept for one of ten thousand.
     """
     latencies = figures()["status_list_latency_minutes"]
@@ -90,10 +91,11 @@ def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime) -> None:
         first = ("additional_instead_of_tag",) if ferry else ()
         for name in (*first, "plate_instead_of_tag", "after_removal", "not_started"):
             cursor.execute(_SQL[name], params, prepare=False)
-    cursor.execute(_SQL["published"], params, prepare=False)
+    if judged:
+        cursor.execute(_SQL["published"], params, prepare=False)
     if ferry:
         cursor.execute(_SQL["additional_unavailable"], params, prepare=False)
-        if cursor.rowcount:  # the tag agreements, which have not been looked at
+        if judged and cursor.rowcount:  # the tag agreements, which have not been looked at
             cursor.execute(_SQL["published"], params, prepare=False)
         cursor.execute(_SQL["additional_not_covering"], params, prepare=False)
     cursor.execute(_SQL["prefer_any"])

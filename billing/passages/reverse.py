@@ -26,12 +26,29 @@ COUNTERS = f"""
     INSERT INTO passages (id, booked_at, agreement_id, registration_id, reverses_id, country, plate, pan, list_ore,
         amount_ore, flags, external, owed, claim_id, {_SAME})
     SELECT v.counter_id, :now, p.agreement_id, p.registration_id, p.id, p.country, p.plate, p.pan, -p.list_ore,
-        -p.amount_ore, p.flags, p.external, coalesce(CAST(:owed AS boolean), p.owed), NULL, {_FROM}
+        -p.amount_ore, p.flags, p.external,
+        coalesce(CAST(:owed AS boolean), p.owed OR (p.reverses_id IS NULL AND NOT p.external)), NULL, {_FROM}
     FROM passages AS p
     JOIN reversals AS v ON v.passage_id = p.id
     WHERE p.id = ANY(CAST(:passages AS bigint[]))
 """  # noqa: S608 - ours
-"""The same for passages of any agreement and time. Params: passages, now, owed (null: as the passage was)."""
+"""The same for passages of any agreement and time. Params: passages, now, owed (null: as the passage was).
+
+A copy that a mass correction brought back after we had borne it is not owed itself, but what it copies still is: so the
+counter-row of any passage of our own takes something from the charger.
+"""
+
+BROUGHT_BACK = f"""
+    INSERT INTO passages (id, booked_at, agreement_id, registration_id, reverses_id, country, plate, pan, list_ore,
+        amount_ore, flags, external, owed, claim_id, {_SAME})
+    SELECT v.replaced_by, :now, p.agreement_id, p.registration_id, NULL, p.country, p.plate, p.pan, p.list_ore,
+        p.amount_ore, p.flags, false, :owed, NULL, {_FROM}
+    FROM passages AS p
+    JOIN reversals AS v ON v.passage_id = p.id
+    WHERE p.id = ANY(CAST(:passages AS bigint[])) AND p.booked_at BETWEEN :first AND :last
+"""  # noqa: S608 - ours
+"""A copy of a passage that was reversed, where it was. Params: passages, first and last (when they were booked), now,
+owed (whether the charger is owed it again)."""
 
 REPLACEMENTS = f"""
     INSERT INTO passages (id, booked_at, agreement_id, registration_id, reverses_id, country, plate, pan, list_ore,

@@ -22,7 +22,7 @@ from config.money import share
 
 
 class Flag(IntFlag):
-    """What is said of a passage, as bits. The first three and the last are ours, the others are the charger's."""
+    """What is said of a passage, as bits. Some are ours (``OURS``), the others are the charger's."""
 
     BY_PLATE = 1
     TAG_PLATE_MISMATCH = 2
@@ -33,6 +33,13 @@ class Flag(IntFlag):
     TAG_DISCOUNT = 64
     ZERO_EMISSION = 128
     ADDITIONAL_UNAVAILABLE = 256
+    WRONG_CLASS = 512
+    UNKNOWN_STATION = 1024
+    DOUBLE_READ = 2048
+
+
+OURS = Flag(1 | 2 | 4 | 256 | 512 | 1024 | 2048)
+"""Those that we say; 3847 in SQL."""
 
 
 FlagName = Literal["hour_rule", "hour_free", "monthly_cap", "tag_discount", "zero_emission"]
@@ -50,8 +57,12 @@ Code = Literal[
     "invalid_amount",
     "invalid_record",
     "unknown_station",
+    "tag_plate_mismatch",
+    "wrong_class",
+    "double_read",
 ]
-"""Every answer code. ``deferred_original_missing`` and ``superseded`` belong to corrections."""
+"""Every answer code. ``deferred_original_missing`` and ``superseded`` belong to corrections; the last three are said
+where it is agreed that such records are not accepted (oddities)."""
 
 SERVICES = ("toll", "ferry")
 HOME_COUNTRY = "NO"
@@ -109,6 +120,7 @@ class Sent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     original: Text64 | None = None
     version: Version | None = None
     issued_at: Annotated[dt.datetime, msgspec.Meta(tz=True)] | None = None
+    lane: Text20 | None = None
 
 
 class Cancel(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -233,6 +245,13 @@ def encode(position: int, sent: Sent, limits: Limits) -> tuple[str, int]:
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 """When a correction was issued that only has a version."""
+
+
+def encode_lane(position: int, lane: str) -> str:
+    """Return the lane of a record as a line for COPY. Raises Fault."""
+    if _CONTROL.search(lane):
+        raise Fault("invalid_record", "lane", "holds a control character")
+    return f"{position}\t{_quoted(lane)}\n"
 
 
 def _correction(sent: Sent | Cancel) -> tuple[str, str, str, str]:

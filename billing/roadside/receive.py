@@ -184,7 +184,10 @@ def _book_all(sessions: SessionFactory, row: Batch, batch: Receiving, stream: Bi
     try:
         if not batch.tally.done:
             stream.seek(0)
-            _number(sessions, batch, form.check(stream))
+            head = form.check(stream)
+            if head.originator not in (None, batch.charger.code):
+                raise BrokenFile(1, f"the file is {head.originator}'s, and came as {batch.charger.code}'s")
+            _number(sessions, batch, head)
         stream.seek(0)
         items = itertools.islice(form.parse(stream), batch.tally.done, None)
         first = batch.tally.done // row.chunk_size + 1

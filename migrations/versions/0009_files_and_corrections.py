@@ -38,6 +38,12 @@ def upgrade() -> None:
         postgresql_where="file_number IS NOT NULL AND state <> 'refused'",
     )
     op.create_index("ix_batches_receiving", "batches", ["id"], postgresql_where="state = 'receiving'")
+    _kept()
+    _corrections()
+    _amendments()
+
+
+def _kept() -> None:
     for table, key in (("batch_parts", "part"), ("batch_answers", "chunk")):
         op.create_table(
             table,
@@ -47,6 +53,9 @@ def upgrade() -> None:
             sa.PrimaryKeyConstraint("batch_id", key, name=op.f(f"pk_{table}")),
         )
         op.execute(f"ALTER TABLE {table} ALTER COLUMN content SET STORAGE EXTERNAL")  # it is compressed already
+
+
+def _corrections() -> None:
     op.create_table(
         "corrections",
         sa.Column("charger_id", sa.Integer(), nullable=False),
@@ -69,6 +78,9 @@ def upgrade() -> None:
     op.create_index(
         "ix_corrections_waiting", "corrections", ["charger_id", "original_id"], postgresql_where="state = 'waiting'"
     )
+
+
+def _amendments() -> None:
     op.create_table(
         "amendments",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -86,7 +98,9 @@ def upgrade() -> None:
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("actor", sa.Text(), nullable=False),
         sa.Column("at", _INSTANT, nullable=False),
-        sa.CheckConstraint("cause IN ('original_came', 'gave_up', 'contested', 'moved')", name=op.f("ck_amendments_cause")),
+        sa.CheckConstraint(
+            "cause IN ('original_came', 'gave_up', 'contested', 'moved')", name=op.f("ck_amendments_cause")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_amendments")),
     )
     op.create_index("ix_amendments_charger", "amendments", ["charger_id", "id"])

@@ -27,6 +27,9 @@ STATUS: dict[Code, Status] = {
     "invalid_amount": "rejected",
     "invalid_record": "rejected",
     "unknown_station": "rejected",
+    "tag_plate_mismatch": "rejected",
+    "wrong_class": "rejected",
+    "double_read": "rejected",
 }
 """``rejected``: we owe nothing for it. ``acceptedWithRemarks``: taken, and the code or flags say what to know; a
 duplicate or superseded one changes nothing of what was owed before it. ``accepted`` with flags is one with remarks."""

@@ -110,6 +110,7 @@ def _usage(sent: Sent) -> str:
         f"<vatIncluded>{'true' if sent.vat_included else 'false'}</vatIncluded></amount>"
         f"<vatRate>{kroner(sent.vat_rate)}</vatRate>"
         f"<usageDetail><service>{sent.service}</service><station>{escape(sent.station)}</station>"
+        + leaf("lane", sent.lane)
         + leaf("vehicleClass", sent.vehicle_class)
         + f"<time>{instant(sent.passed_at)}</time><listPrice>{kroner(sent.list_price)}</listPrice>"
         "<feeQualifier>standard</feeQualifier>"

@@ -111,8 +111,11 @@ def test_file_numbers(road: Road, agreement: int, sessions: SessionFactory, tmp_
 def test_originator_and_sender_are_both_kept(
     road: Road, agreement: int, sessions: SessionFactory, tmp_path: Path
 ) -> None:
-    ingest_file(sessions, numbered(tmp_path / "a.jsonl", 1, ["A"], originator="FJELLBOM"), "FJELL")
-    assert road.ask("SELECT file_number, sender, originator, records FROM batches") == [(1, "HUB", "FJELLBOM", 1)]
+    ingest_file(sessions, numbered(tmp_path / "a.jsonl", 1, ["A"], originator="FJELL"), "FJELL")
+    assert road.ask("SELECT file_number, sender, originator, records FROM batches") == [(1, "HUB", "FJELL", 1)]
+    with pytest.raises(Invalid, match="the file is FJORD's, and came as FJELL's"):
+        ingest_file(sessions, numbered(tmp_path / "b.jsonl", 2, ["B"], originator="FJORD"), "FJELL")
+    assert road.ask("SELECT count(*) FROM records") == [(1,)]
 
 
 def test_a_file_that_is_cut_off_is_refused_whole_and_comes_again(

@@ -43,6 +43,7 @@ def test_every_field_of_a_full_record() -> None:
         country="NO",
         plate="ÆØ 12345",
         vehicle_class="1",
+        lane="3",
         vat_included=False,
         flags=["tag_discount", "hour_rule"],
         version=3,

@@ -48,6 +48,7 @@ SENT = st.builds(
     country=st.none() | text(20),
     plate=st.none() | text(20),
     vehicle_class=st.none() | text(20),
+    lane=st.none() | text(20),
     vat_included=st.booleans(),
     flags=st.lists(
         st.sampled_from(["hour_rule", "hour_free", "monthly_cap", "tag_discount", "zero_emission"]), max_size=8
