@@ -21,9 +21,9 @@ from billing.roadside.files_schemas import (
     AnswerFileQuery,
     DecideAgainSchema,
     DecidedAgainSchema,
+    FileGapsSchema,
     FileSchema,
     FilesQuery,
-    FileGapsSchema,
     WaitingSchema,
 )
 from config import http
