@@ -6,7 +6,7 @@ operators see whether the machinery runs; leads see who looked at what. Whoever 
 a mail leaves a look-up in the trail; what is done leaves its own entry.
 """
 
-from web.support import agreement, books, change, desk, lists, mailbox, passages, payments, trail, vehicles
+from web.support import agreement, books, change, desk, lists, mailbox, passages, payments, settlement, trail, vehicles
 from web.support.blueprint import blp
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "mailbox",
     "passages",
     "payments",
+    "settlement",
     "trail",
     "vehicles",
 ]
