@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "migrate": "commands.database:migrate",
     "config": "commands.database:config_command",
     "ingest": "commands.intake:ingest",
+    "exchange": "commands.exchange:exchange",
     "answers": "commands.roadside:answers",
     "chargers": "commands.roadside:chargers",
     "bank": "commands.intake:bank",

@@ -70,6 +70,12 @@ TABLE: tuple[Setting, ...] = (
     Setting("BANK_INBOX", filled, "{var}/bank/in", "folder that is watched for the bank's files"),
     Setting("BANK_OUTBOX", filled, "{var}/bank/out", "folder that payment orders to the bank are put in"),
     Setting("BANK_BIC", values.bic, "", "BIC of our bank, in payment orders; empty: the bank knows itself"),
+    Setting("ROADSIDE_FOLDER", filled, "{var}/roadside", "folder of the chargers' files: CODE/in, CODE/out"),
+    Setting("ROADSIDE_KEYS", filled, "{var}/roadside-keys", "folder of keys and passwords for chargers' servers"),
+    Setting("EXCHANGE_TIMEOUT_SECONDS", number(1, 600), "30", "how long a charger's server may take for one step"),
+    Setting("EXCHANGE_SETTLE_SECONDS", number(0, 600), "2", "how long a charger's file must stay as it is to be whole"),
+    Setting("EXCHANGE_MAX_FILES", number(1, 10_000), "500", "files of a charger taken, and sent, in one look"),
+    Setting("EXCHANGE_ALARM_AFTER", number(1, 100), "5", "failed attempts with a charger until it alarms"),
     Setting("MAIL_URL", values.mail_target, "folder:{var}/mailbox",
             "folder:PATH, smtp://HOST, smtps://USER:PASSWORD@HOST or smtp+starttls://USER:PASSWORD@HOST:PORT", True),
     Setting("MAIL_FROM", values.email, "faktura@brikke.example", "sender of every e-mail", own=True),
@@ -119,6 +125,12 @@ class Settings:
     bank_inbox: Path
     bank_outbox: Path
     bank_bic: str
+    roadside_folder: Path
+    roadside_keys: Path
+    exchange_timeout_seconds: int
+    exchange_settle_seconds: int
+    exchange_max_files: int
+    exchange_alarm_after: int
     mail_url: MailTarget
     mail_from: str
     issuer_id: str
@@ -185,7 +197,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = No
             found[setting.attribute] = setting.read(value or setting.default.replace("{var}", str(var)))
         except ValueError as error:
             raise SettingsError(f"{setting.name} {error}") from None
-    for folder in ("bank_inbox", "bank_outbox", "token_key_file"):
+    for folder in ("bank_inbox", "bank_outbox", "roadside_folder", "roadside_keys", "token_key_file"):
         found[folder] = home / found[folder]
     found["var"] = var
     if found["mail_url"].folder:

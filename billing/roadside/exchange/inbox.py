@@ -1,0 +1,171 @@
+"""The watched folder of a charger: what lies in ``in`` is taken, answered, and moved to ``done`` or ``refused``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from billing.passages.models import Batch
+from billing.payments.inbox import whole_files
+from billing.roadside.exchange.models import Incoming
+from billing.roadside.exchange.outgoing import resend, send_answers, send_file
+from billing.roadside.exchange.pull import is_fetched
+from billing.roadside.exchange.route import HOOKS, ISO, Routed, not_yet, route
+from billing.roadside.exchange.rules import answer_name, usable_name
+from billing.roadside.exchange.world import Look, failed
+from billing.roadside.receive import Origin, Received, receive
+from config.clock import business_now, now_utc
+from config.problems import Conflict, Problem, TooLarge
+
+log = structlog.get_logger(__name__)
+
+IN, DONE, REFUSED = "in", "done", "refused"
+
+
+def take_all(look: Look) -> None:
+    """Take the files that lie in the inbox whole, by name, as many as one look takes."""
+    _forget_gone(look)
+    inbox = look.folder / IN
+    for path in whole_files(inbox, look.settings.exchange_settle_seconds)[: look.settings.exchange_max_files]:
+        if not usable_name(path.name):
+            log.warning("exchange.unusable_name", charger=look.charger.code, name=ascii(path.name)[:100])
+            look.counts["failed"] += 1
+            continue
+        row = _row(look, path)
+        if row.next_at is not None and row.next_at > now_utc():
+            continue
+        try:
+            if row.state == "coming":
+                row = _take(look, path, row)
+            if row.state == "taken":
+                _move(look, path, row)
+        except Exception as error:  # the file stays where it is, and its neighbours are not kept waiting
+            with look.sessions.begin() as session:
+                failed(look, session.get_one(Incoming, row.id), "take", error)
+
+
+def _forget_gone(look: Look) -> None:
+    """Close the rows of files that lie in the inbox no more: moved before we died, or taken away by somebody."""
+    with look.sessions.begin() as session:
+        query = select(Incoming).where(
+            Incoming.charger_id == look.charger.id, Incoming.way == "inbox", Incoming.state.in_(("coming", "taken"))
+        )
+        for row in session.scalars(query):
+            if not is_fetched(look.folder / IN / row.name, row.size, row.mtime_ns):
+                row.outcome = row.outcome or "gone"
+                row.state, row.next_at = "done", None
+
+
+def _row(look: Look, path: Path) -> Incoming:
+    """Return the row of a file in the inbox: of what was fetched from the server, if it is that, else its own."""
+    status = path.stat()
+    looks = {
+        "charger_id": look.charger.id, "name": path.name, "size": status.st_size, "mtime_ns": status.st_mtime_ns,
+    }  # fmt: skip
+    with look.sessions.begin() as session:
+        fetched = select(Incoming).filter_by(**looks, way="sftp").where(Incoming.state.in_(("coming", "taken")))
+        row = session.scalar(fetched)
+        if row is not None:
+            return row
+        own = looks | {"way": "inbox", "inode": status.st_ino}
+        session.execute(insert(Incoming).values(**own, seen_at=business_now(session)).on_conflict_do_nothing())
+        return session.scalars(select(Incoming).filter_by(**own).where(Incoming.state != "done")).one()
+
+
+def _take(look: Look, path: Path, row: Incoming) -> Incoming:
+    """Store what a file holds and have it answered; return its row, still ``coming`` when it must wait."""
+    try:
+        if row.size > look.settings.max_passage_file_bytes:
+            raise TooLarge(f"{row.name} is over {look.settings.max_passage_file_bytes} bytes (MAX_PASSAGE_FILE_BYTES).")
+        routed = route(path, look.exchange.form)
+        if routed.what != "records":
+            return _note(look, path, row, routed)
+        with path.open("rb") as stream:
+            origin = Origin(row.name, row.way)
+            received = receive(look.sessions, look.charger.code, stream, form=routed.form, origin=origin)
+    except Problem as problem:
+        if isinstance(problem, Conflict) and not_yet(problem):
+            look.counts["wait"] += 1
+            return row
+        return _refuse(look, row, problem)
+    return _booked(look, row, received)
+
+
+def _booked(look: Look, row: Incoming, received: Received) -> Incoming:
+    """Write down that a file of records is booked, and that its answers are to be sent: in one commit."""
+    with look.sessions.begin() as session:
+        now = business_now(session)
+        answer = send_answers(session, session.get_one(Batch, received.batch_id), now)
+        if again := answer.state == "sent":  # the same file by another name or time: answered with the same bytes
+            resend(session, answer.id, now=now)
+        kept = _taken(session, row, "records", "again" if again else "booked")
+        kept.batch_id = received.batch_id
+    look.counts["booked"] += not again
+    look.counts["again"] += again
+    return kept
+
+
+def _note(look: Look, path: Path, row: Incoming, routed: Routed) -> Incoming:
+    """Take what is not records, in one commit with its row."""
+    most = look.settings.max_body_bytes
+    if row.size > most:
+        raise TooLarge(f"{row.name} is over {most} bytes (MAX_BODY_BYTES).")
+    with look.sessions.begin() as session:
+        said = HOOKS[routed.what](session, look.charger, path.read_bytes(), business_now(session))
+        kept = _taken(session, row, routed.what, "noted")
+    log.info("exchange.noted", charger=look.charger.code, file=row.name, said=said)
+    look.counts["noted"] += 1
+    return kept
+
+
+def _refuse(look: Look, row: Incoming, problem: Problem) -> Incoming:
+    """Write down that a file is refused, and that its charger is to be told: in one commit."""
+    lines = [error["line"] for error in problem.errors if isinstance(error.get("line"), int)]
+    xml = row.name.lower().endswith(".xml") or look.exchange.form == ISO
+    with look.sessions.begin() as session:
+        kept = _taken(session, row, row.what, "refused")
+        kept.error, kept.line = problem.detail, lines[0] if lines else None
+        kept.batch_id = _refused_batch(session, look, row)
+        name = answer_name(row.name, ".refused.xml" if xml else ".refused.json")
+        now, form = business_now(session), ISO if xml else "json"
+        send_file(session, look.charger.id, "refusal", str(row.id), name, now, form=form)
+    log.warning("exchange.refused", charger=look.charger.code, file=row.name, reason=problem.detail)
+    look.counts["refused"] += 1
+    return kept
+
+
+def _refused_batch(session: Session, look: Look, row: Incoming) -> int | None:
+    """Return the batch that a refused file was kept as, if it came that far."""
+    query = select(Batch.id).where(
+        Batch.charger_id == look.charger.id, Batch.state == "refused", Batch.name == row.name, Batch.bytes == row.size
+    )
+    return session.scalar(query.order_by(Batch.id.desc()).limit(1))
+
+
+def _taken(session: Session, row: Incoming, what: str | None, outcome: str) -> Incoming:
+    kept = session.get_one(Incoming, row.id)
+    kept.state, kept.what, kept.outcome, kept.taken_at = "taken", what, outcome, business_now(session)
+    kept.attempts, kept.next_at, kept.error = 0, None, None
+    return kept
+
+
+def _move(look: Look, path: Path, row: Incoming) -> None:
+    """Move a file that is taken out of the inbox, never over another; one from a server is done when it is cleared
+    away there."""
+    refused = row.outcome == "refused"
+    folder = look.folder / (REFUSED if refused else DONE)
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / path.name
+    if target.exists():
+        target = folder / f"{path.stem}-{row.id}{path.suffix}"
+    if refused:
+        target.with_name(f"{target.name}.reason.txt").write_text(f"{row.error}\n", "utf-8")
+    os.rename(path, target)  # noqa: PTH104 - Path.rename is the same; this one says that nothing else happens
+    if row.way == "inbox":
+        with look.sessions.begin() as session:
+            session.get_one(Incoming, row.id).state = "done"
