@@ -22,7 +22,7 @@ from simulator.times import at
 FIRST = dt.date(2026, 1, 1)
 LAST = dt.date(2026, 3, 31)
 AGREEMENTS = 300
-IN_STORIES = 21
+IN_STORIES = 25
 
 
 def main() -> int:

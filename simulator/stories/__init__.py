@@ -3,11 +3,12 @@
 `ALL` is played by `make demo` in the middle of three hundred others, and by `tests/scenarios`, each on its own stage.
 """
 
-from simulator.stories import bank, cards, collection, roadside, vehicles
+from simulator.stories import bank, cards, collection, corrections, roadside, vehicles
 from simulator.tale import Story
 
 ALL: tuple[Story, ...] = (
     *roadside.STORIES,
+    *corrections.STORIES,
     *vehicles.STORIES,
     *cards.STORIES,
     *bank.STORIES,
