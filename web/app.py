@@ -31,6 +31,7 @@ ROOMS = (
     "billing.roadside.api",
     "billing.roadside.exchange.api",
     "billing.roadside.files_api",
+    "billing.roadside.complaints.api",
     "billing.roadside.lists.api",
     "billing.roadside.lists.validity_api",
     "billing.roadside.settlement.api",

@@ -37,9 +37,9 @@ class TagMismatch(Base):
 class MismatchPosition(Base):
     """How far passages have been looked through: one row.
 
-    ``passage_id``: all up to it have been. ``next_id``: those up to it were given out when transactions before
-    ``next_xid`` were the youngest; once they have all ended, all up to it are there to be seen. ``looked_at`` bounds
-    when the rest was booked.
+    ``passage_id``: all up to it have been. ``next_id``: ids up to it were drawn by transactions with numbers below
+    ``next_xid``; once they have all ended, all up to it are there to be seen. ``looked_at`` bounds when the rest was
+    booked.
     """
 
     __tablename__ = "mismatch_position"

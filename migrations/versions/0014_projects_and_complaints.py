@@ -50,22 +50,11 @@ def _messages() -> None:
         _id(),
         sa.Column("charger_id", sa.Integer(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         sa.Column("made_at", _INSTANT, nullable=False),
-        sa.Column("delivered_at", _INSTANT, nullable=True),
-        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
-        sa.Column("next_at", _INSTANT, nullable=True),
-        sa.Column("error", sa.Text(), nullable=True),
-        sa.CheckConstraint(
-            "(delivered_at IS NULL) = (next_at IS NOT NULL)", name=op.f("ck_complaint_messages_waiting")
-        ),
         sa.ForeignKeyConstraint(["charger_id"], ["chargers.id"], name=op.f("fk_complaint_messages_charger_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_complaint_messages")),
         sa.UniqueConstraint("charger_id", "number", name=op.f("uq_complaint_messages_charger_id_number")),
-    )
-    op.create_index(
-        "ix_complaint_messages_waiting", "complaint_messages", ["next_at"], postgresql_where="next_at IS NOT NULL"
     )
 
 

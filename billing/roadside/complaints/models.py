@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from billing.roadside.complaints.rules import KINDS, OUTCOMES
@@ -14,34 +14,24 @@ def _one_of(words: tuple[str, ...]) -> str:
 
 
 class ComplaintMessage(Base):
-    """A message of complaints to a charger, as a file: number 1, 2, 3 … of each. Its bytes are made once, so that what
-    is sent again is what was sent. ``delivered_at``: when it lay in the charger's outbox; until then ``next_at`` is
-    when it is tried (again), and ``error`` why it failed."""
+    """A message of complaints to a charger, as a file: number 1, 2, 3 … of each. Its bytes are made once; sending them,
+    and again, is the exchange's (billing.roadside.exchange)."""
 
     __tablename__ = "complaint_messages"
-    __table_args__ = (
-        UniqueConstraint("charger_id", "number"),
-        CheckConstraint("(delivered_at IS NULL) = (next_at IS NOT NULL)", name="waiting"),
-        Index("ix_complaint_messages_waiting", "next_at", postgresql_where="next_at IS NOT NULL"),
-    )
+    __table_args__ = (UniqueConstraint("charger_id", "number"),)
 
     id: Mapped[Id]
     charger_id: Mapped[int] = mapped_column(ForeignKey("chargers.id"))
     number: Mapped[int]
-    name: Mapped[Str]
     content: Mapped[bytes] = mapped_column(LargeBinary)
     made_at: Mapped[Instant]
-    delivered_at: Mapped[Instant | None]
-    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
-    next_at: Mapped[Instant | None]
-    error: Mapped[Str | None]
 
 
 class Complaint(Base):
     """That a customer disputes a passage. ``source_id`` is the charger's id of its record.
 
-    ``state``: made, sent (it went out as a file, or the charger has read it), answered. ``correction_id``: the record
-    by which the charger did what it had answered. ``made_by`` and ``answered_by`` are actors (``customer:1000001``).
+    ``state``: made, sent (it is in a file to the charger, or the charger has read it), answered. ``correction_id``: the
+    record by which the charger did what it had answered. ``made_by`` and ``answered_by`` are actors (``customer:7``).
     """
 
     __tablename__ = "complaints"

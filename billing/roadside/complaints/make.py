@@ -1,0 +1,60 @@
+"""Make a complaint: a customer, or somebody of ours for them, disputes a passage."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from billing.passages.models import Passage, Reversal
+from billing.roadside.complaints.models import Complaint
+from billing.roadside.complaints.rules import PROMISES, checked
+from config.jobs import ring
+from config.problems import Conflict, NotFound
+
+
+def dispute(
+    session: Session, agreement_id: int, passage_id: int, kind: str, text: str, *, actor: str, now: dt.datetime
+) -> tuple[Complaint, bool]:
+    """Dispute a passage of an agreement; return the complaint, and whether it is new: one that is open stays as it is.
+
+    The charger decides: what it has answered to before can be disputed again, unless it has promised a correction that
+    has not come yet. Raises Invalid by field; NotFound; Conflict for a counter-row, for what is settled elsewhere, and
+    for what was taken back.
+    """
+    said_kind, said_text = checked(kind, text)
+    passage = session.scalar(select(Passage).where(Passage.agreement_id == agreement_id, Passage.id == passage_id))
+    if passage is None:
+        raise NotFound("There is no such passage on this agreement.")
+    _check(session, passage)
+    values = {
+        "agreement_id": agreement_id, "passage_id": passage_id, "charger_id": passage.charger_id,
+        "source_id": passage.source_id, "kind": said_kind, "text": said_text, "made_at": now, "made_by": actor,
+    }  # fmt: skip
+    fresh = insert(Complaint).values(values)
+    only_one = fresh.on_conflict_do_nothing(index_elements=["passage_id"], index_where=Complaint.state != "answered")
+    made = session.scalar(only_one.returning(Complaint))
+    if made is not None:
+        ring(session, "complaints")
+        return made, True
+    query = select(Complaint).where(Complaint.passage_id == passage_id, Complaint.state != "answered")
+    known = session.scalar(query)
+    if known is None:  # answered at this moment
+        raise Conflict("Your last complaint of this passage has just been answered.", slug="just-answered")
+    return known, False
+
+
+def _check(session: Session, passage: Passage) -> None:
+    if passage.reverses_id is not None:
+        raise Conflict("This takes a passage back; there is nothing to dispute.", slug="counter-row")
+    if passage.external:
+        raise Conflict("This journey is settled by its operator; ask them.", slug="settled-elsewhere")
+    if session.get(Reversal, passage.id) is not None:
+        raise Conflict("This passage has been taken back.", slug="taken-back")
+    promised = select(Complaint.id).where(
+        Complaint.passage_id == passage.id, Complaint.outcome.in_(PROMISES), Complaint.correction_id.is_(None)
+    )
+    if session.scalar(promised) is not None:
+        raise Conflict("The operator has agreed, and its correction is on its way.", slug="being-corrected")
