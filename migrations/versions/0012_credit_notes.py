@@ -85,10 +85,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("passage_id", name=op.f("pk_joined")),
     )
     op.create_index("ix_joined_claim", "joined", ["claim_id"])
+    _orders()
     _payouts()
 
 
-def _payouts() -> None:
+def _orders() -> None:
     op.create_table(
         "payout_orders",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -104,6 +105,9 @@ def _payouts() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_payout_orders")),
         sa.UniqueConstraint("for_date", name=op.f("uq_payout_orders_for_date")),
     )
+
+
+def _payouts() -> None:
     op.create_table(
         "payouts",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
