@@ -41,7 +41,8 @@ _FORGOTTEN = """
     ORDER BY c.at, c.agreement_id
 """
 
-# And back (acknowledged_at is what was effective_at): who takes no lists was told at once; who does, when its version was acknowledged, or not yet.
+# And back (acknowledged_at is what was effective_at): who takes no lists was told at once; who does, when its version
+# was acknowledged, or not yet.
 _EACH = """
     INSERT INTO publications (charger_id, agreement_id, registration_id, status, reason, made_at, sent_at,
         acknowledged_at)
@@ -113,7 +114,7 @@ def _publications() -> None:
     )
 
 
-def _lists() -> None:
+def _periods() -> None:
     op.create_table(
         "list_periods",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -127,6 +128,9 @@ def _lists() -> None:
     op.create_index(
         "uq_list_periods_open", "list_periods", ["charger_id"], unique=True, postgresql_where="until IS NULL"
     )
+
+
+def _versions() -> None:
     op.create_table(
         "list_versions",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -166,6 +170,9 @@ def _lists() -> None:
             "charger_id", "list_type", "version", name=op.f("uq_list_versions_charger_id_list_type_version")
         ),
     )
+
+
+def _versions_indexes() -> None:
     op.create_index(
         "ix_list_versions_through", "list_versions", ["charger_id", "list_type", "through_change", "version"]
     )
@@ -176,6 +183,9 @@ def _lists() -> None:
         postgresql_where="kind = 'full' AND acknowledged_at IS NOT NULL",
     )
     op.create_index("ix_list_versions_waiting", "list_versions", ["next_at"], postgresql_where="next_at IS NOT NULL")
+
+
+def _parts() -> None:
     op.create_table(
         "list_parts",
         sa.Column("version_id", sa.BigInteger(), nullable=False),
@@ -194,7 +204,10 @@ def upgrade() -> None:
     """
     _chargers()
     _publications()
-    _lists()
+    _periods()
+    _versions()
+    _versions_indexes()
+    _parts()
     op.create_index(
         "ix_registrations_additional", "registrations", ["agreement_id", "scope"], postgresql_where="scope <> ''"
     )
