@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Coroutine, Iterable
-from contextlib import suppress
+import os
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -154,7 +155,7 @@ class Sftp:
             raise
         except ConnectionError as error:
             self.broken = True
-            raise ExchangeError(f"{what}: {error.strerror or type(error).__name__}") from None
+            raise ExchangeError(f"{what}: {_why(error)}") from None
 
     async def _connect(self, client: _Client) -> None:
         server = self.server
@@ -182,7 +183,7 @@ class Sftp:
             raise
         except OSError as error:  # refused, no such host, unreachable
             self.broken = True
-            raise ExchangeError(f"connect: {error.strerror or type(error).__name__}") from None
+            raise ExchangeError(f"connect: {_why(error)}") from None
         self._there = await self._connection.start_sftp_client()
 
     async def _listing(self, folder: str) -> list[RemoteFile]:
@@ -204,9 +205,23 @@ class Sftp:
             return None
         return _file(path.rpartition("/")[2], attributes)
 
+    @asynccontextmanager
+    async def _open(self, path: str, mode: str) -> AsyncIterator[asyncssh.SFTPClientFile]:
+        """Open a file there. One whose server is silent is not closed: that would wait for the server as well."""
+        file = await asyncio.wait_for(self._there.open(path, mode), self.timeout)
+        try:
+            yield file
+        except TimeoutError:
+            raise
+        except BaseException:
+            with suppress(asyncssh.Error, TimeoutError, OSError):
+                await asyncio.wait_for(file.close(), self.timeout)
+            raise
+        await asyncio.wait_for(file.close(), self.timeout)
+
     async def _fetch(self, path: str, out: BinaryIO, size: int) -> None:
         done = 0
-        async with self._there.open(path, "rb") as file:
+        async with self._open(path, "rb") as file:
             while piece := await asyncio.wait_for(file.read(PIECE), self.timeout):
                 done += len(piece)
                 if done > size:
@@ -231,7 +246,7 @@ class Sftp:
 
     async def _write(self, path: str, content: Iterable[bytes]) -> int:
         size = 0
-        async with self._there.open(path, "wb") as file:
+        async with self._open(path, "wb") as file:
             for piece in content:
                 await asyncio.wait_for(file.write(piece), self.timeout)
                 size += len(piece)
@@ -260,6 +275,10 @@ def _file(name: str, attributes: asyncssh.SFTPAttrs) -> RemoteFile | None:
     if not plain or attributes.size is None or attributes.mtime is None:
         return None
     return RemoteFile(name, attributes.size, int(attributes.mtime))
+
+
+def _why(error: OSError) -> str:
+    return os.strerror(error.errno) if error.errno is not None and error.errno > 0 else type(error).__name__
 
 
 def _plain(reason: str) -> str:
