@@ -33,6 +33,13 @@ TAMPERED = {
     "reversals_have_counters": "UPDATE passages SET amount_ore = -2499 WHERE amount_ore = -2500",
     "counters_have_reversals": "DELETE FROM reversals",
     "moves_are_whole": "UPDATE passages SET amount_ore = 2499 WHERE id = (SELECT replaced_by FROM reversals WHERE cause = 'moved')",
+    "mass_counts": "UPDATE mass_corrections SET skipped = skipped + 1 WHERE undoes_id IS NULL",
+    "mass_reversals": "UPDATE reversals SET reason = 'mass:4711' WHERE cause = 'mass'",
+    "mass_undone": "UPDATE mass_passages SET outcome = 'left' "
+    "WHERE mass_id = (SELECT id FROM mass_corrections WHERE undoes_id IS NOT NULL)",
+    "transfers_mass": "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'mass_undone' "
+    "OR code = 'mass_reversed'",
+    "backlogs_slices": "UPDATE backlogs SET taken_ore = taken_ore + 1",
     "claims_passages": "UPDATE passages SET claim_id = NULL WHERE amount_ore = 2345",
     "claims_settled": "UPDATE claims SET settled_ore = settled_ore - 1 WHERE amount_ore = 12345",
     "allocations_sources": "UPDATE allocations SET source_id = 4711 WHERE source = 'card'",
@@ -47,6 +54,11 @@ TAMPERED = {
     "transfers_batches": "UPDATE transfers SET part = 'other' WHERE code = 'passages' AND amount_ore = 8000",
     "transfers_reversals": "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'reversed'",
     "ledger_write_off": "UPDATE transfers SET debit = 'write_off' WHERE code = 'reversed'",
+    "corrections_records": "UPDATE corrections SET state = 'superseded' WHERE source_id = 'KC'",
+    "corrections_in_force": "UPDATE corrections SET version = 9, state = 'applied' WHERE source_id = 'KB'",
+    "corrections_causes": "UPDATE reversals SET reason = 'K3' WHERE reason = 'KC'",
+    "amendments_records": "UPDATE amendments SET code = 'superseded'",
+    "batches_kept": "DELETE FROM batch_answers WHERE batch_id = (SELECT max(batch_id) FROM batch_answers)",
     "batches_states": "UPDATE batches SET state = 'refused'",
     "batches_chargers": "UPDATE batches SET charger_id = (SELECT max(id) FROM chargers)",
     "batches_sums": "UPDATE batches SET sums = sums || '{\"too_old\": 100}'",
@@ -151,6 +163,42 @@ TAMPERED = {
 
 # More ways to break a rule that says several things.
 ALSO = (
+    ("corrections_in_force", "DELETE FROM reversals WHERE reason = 'KA'"),
+    ("corrections_records", "DELETE FROM records WHERE source_id = 'KB'"),
+    ("batches_counts", "UPDATE amendments SET was_code = 'too_old'"),
+    ("batches_kept", "DELETE FROM batch_parts"),
+    ("transfers_reversals", "DELETE FROM transfers WHERE code = 'uncredited'"),
+    ("transfers_reversals", "UPDATE transfers SET part = 'moved' WHERE part = 'cancelled'"),
+    ("batches_counts", "DELETE FROM amendments"),
+    ("mass_counts", "DELETE FROM mass_passages WHERE outcome = 'done'"),
+    ("mass_reversals", "UPDATE reversals SET cause = 'mass' WHERE cause = 'mass_credited'"),
+    ("mass_reversals", "UPDATE mass_passages SET amount_ore = amount_ore + 1 WHERE outcome = 'done'"),
+    ("mass_undone", "UPDATE reversals SET replaced_by = NULL WHERE cause = 'mass_credited'"),
+    ("transfers_mass", "UPDATE transfers SET part = part || 'x' WHERE code = 'mass_credited'"),
+    ("transfers_mass", "DELETE FROM transfers WHERE code = 'mass_uncredited'"),
+    ("transfers_mass", "UPDATE transfers SET ref = ref + 1000 WHERE code = 'mass_reversed'"),
+    ("transfers_mass", "UPDATE transfers SET debit_owner = debit_owner + 1 WHERE code = 'mass_reversed'"),
+    ("transfers_codes", "UPDATE transfers SET debit = 'payable', debit_owner = 1 WHERE code = 'mass_credited'"),
+    (
+        "ledger_write_off",
+        "UPDATE passages SET amount_ore = amount_ore + 1 WHERE id IN (SELECT replaced_by "
+        "FROM reversals WHERE cause = 'mass_credited')",
+    ),
+    (
+        "reversals_copies",
+        "UPDATE passages SET owed = true WHERE id IN (SELECT replaced_by FROM reversals WHERE cause = 'mass_credited')",
+    ),
+    (
+        "reversals_copies",
+        "UPDATE passages SET booked_at = booked_at + interval '1 second' "
+        "WHERE id IN (SELECT counter_id FROM reversals WHERE cause = 'mass')",
+    ),
+    (
+        "moves_are_whole",
+        "UPDATE passages SET amount_ore = amount_ore + 1 WHERE id IN (SELECT replaced_by "
+        "FROM reversals WHERE cause = 'mass_credited')",
+    ),
+    ("backlogs_slices", "UPDATE backlogs SET slices = 7"),
     ("ledger_bank", "UPDATE payouts SET state = 'rejected' WHERE state = 'paid'"),
     ("ledger_receivable", "UPDATE claims SET passages_ore = passages_ore + 1 WHERE version = 2"),
     ("transfers_allocations", "DELETE FROM transfers WHERE code = 'released'"),

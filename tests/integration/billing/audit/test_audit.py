@@ -24,7 +24,9 @@ from billing.roadside.lists.cut import cut
 from billing.roadside.lists.release import release
 from config.clock import move_clock
 from simulator.bank import BankPayment
+from tests.integration.billing.audit.corrected import corrections
 from tests.integration.billing.audit.credits import credits
+from tests.integration.billing.audit.masses import masses
 from tests.integration.billing.audit.settled import settle_with_charger
 from tests.integration.billing.audit.spoilings import ALSO, TAMPERED
 from tests.integration.billing.books import DAY, DUE, ISSUED, JANUARY, OURS, SELLER, Books, body, noon
@@ -53,6 +55,8 @@ def furnish(books: Books) -> None:
     _card(books)
     _move(books)
     credits(books, NOW)
+    corrections(books)
+    masses(books, NOW)
     _registered(books)
     books.passages(books.agreement(), 4_000)
     external = books.passages(unpaid.agreement, 3_000)[0]
