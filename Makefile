@@ -41,8 +41,8 @@ demo: $(APP) ## plays three months through the public faces and prints a report
 bench: $(APP) ## how fast, against what the database can do at best (ONLY=name for one; under 5 minutes)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-bench-large: $(APP) ## the same on a large database
-	@$(BIN)/python -m benchmarks --large $(if $(ONLY),--only $(ONLY)) $(ARGS)
+bench-large: $(APP) ## the same on a large database, some half an hour (SCALE=0.01 for a sample)
+	@$(BIN)/python -m benchmarks --large $(if $(ONLY),--only $(ONLY)) $(if $(SCALE),--scale $(SCALE)) $(ARGS)
 
 lint: $(DEV) ## ruff, format and mypy --strict over everything
 	@$(BIN)/ruff check .

@@ -1,108 +1,126 @@
-"""Passages in: from a file, the same file again, and over HTTP."""
+"""Passages in from a file, the same records in another file, and the same file again.
+
+What is measured runs in a process that does nothing else, as ``brikke ingest`` does; files are made, and the floor is
+run, in other processes.
+"""
 
 from __future__ import annotations
 
-import itertools
+import filecmp
+import shutil
+import time
 from pathlib import Path
 
 import psycopg
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
-from accounts.access import tokens
 from benchmarks import world
 from benchmarks.floor import ingest as floor
-from benchmarks.frame import Place, Result, peak_mb, timed
-from billing.passages.incoming import limits_at, prepare
-from billing.roadside.formats import FORMATS
+from benchmarks.frame import Place, Result, Wanted, apart, peak_mb, ratio, scalar, settle, timed, url_of
 from billing.roadside.ingest_file import ingest_file
-from billing.roadside.receive import CHUNK
-from config import logging
-from config.clock import now_utc
-from config.database import session_factory
-from config.settings import Settings, load
-from web.app import create_app
+from config.database import make_engine, session_factory
 
-VEHICLES, AGREEMENTS, RECORDS = 100_000, 60_000, 200_000
-OVER_HTTP, A_REQUEST = 60_000, 20_000
+VEHICLES, AGREEMENTS, RECORDS, REPLAYED = 100_000, 60_000, 1_000_000, 200_000
+MOST_MB = 300
 UNIT = "passages/s"
+BOOKED = "SELECT count(*) FROM passages"
 
 
-def _blocks(path: Path) -> list[bytes]:
-    """Return the file's records as the floor takes them: checked and ready for COPY, which is not timed."""
-    limits = limits_at(now_utc())
-    with path.open("rb") as stream:
-        items = FORMATS["jsonl"](stream)
-        chunks = iter(lambda: list(itertools.islice(items, CHUNK)), [])
-        return [prepare(number, some, limits).block for number, some in enumerate(chunks, 1)]
+def filled(place: Place, engine: Engine) -> None:
+    """Fill the world that these benchmarks share."""
+    world.fill(engine, vehicles=place.scaled(VEHICLES), agreements=place.scaled(AGREEMENTS))
 
 
-def _booked(engine: Engine) -> int:
-    with engine.connect() as connection:
-        return int(connection.execute(text("SELECT count(*) FROM passages")).scalar_one())
+def file_in(url: str, path: Path, answers: Path, code: str) -> tuple[float, float, float]:
+    """Ingest a file whose records are all answered ``code`` and write its answers, in this process; return records a
+    second, what this process has had of memory (MB), and seconds."""
+    engine = make_engine(url)
+    with timed() as seconds:
+        received = ingest_file(session_factory(engine), path, world.CHARGER, answers=answers)
+    peak = peak_mb()
+    tally = received.tally
+    assert set(tally.counts) == {code}, tally.counts
+    assert scalar(engine, "SELECT sum(done) FROM batches WHERE state = 'done'") >= tally.done
+    assert answers.stat().st_size
+    engine.dispose()
+    return tally.done / seconds(), peak, seconds()
 
 
-def _floor(place: Place, filled: Engine, path: Path) -> float:
-    with place.database("floor", like=filled) as engine:
-        blocks = _blocks(path)
-        url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        with psycopg.connect(url) as connection, timed() as seconds:
-            floor.book(connection, blocks)
-        assert _booked(engine) == RECORDS
-        return RECORDS / seconds()
+def warm() -> None:
+    """Have this process import what it will need; long enough for another to be started beside it."""
+    time.sleep(0.5)
+
+
+def _half(path: Path, lines: Path, half: int, count: int, vehicles: int) -> None:
+    """Write one half of the file (0 or 1), and the same for the floor."""
+    first, days = half * count, (10 - 5 * half, 5 - 5 * half)
+    world.write_file(path, count, vehicles=vehicles, seed=1 + half, first=1 + first, days=days)
+    floor.make_ready(path, lines, first)
+
+
+def _made(place: Place) -> tuple[Path, Path, list[Path]]:
+    """Make the file, one with its last records in opposite order, and the floor's lines; return them."""
+    halves, lines = ([place.folder / f"{name}{half}" for half in (0, 1)] for name in ("half", "lines"))
+    count, vehicles = place.scaled(RECORDS) // 2, place.scaled(VEHICLES)
+    with apart(2) as children:
+        made = [children.submit(_half, halves[n], lines[n], n, count, vehicles) for n in (0, 1)]
+        with place.kept("world", lambda engine: filled(place, engine)):  # meanwhile
+            for one in made:
+                one.result()
+    path, turned = place.folder / "passages.jsonl", place.folder / "turned.jsonl"
+    with path.open("wb") as out:
+        for half in halves:
+            with half.open("rb") as part:
+                shutil.copyfileobj(part, out)
+    with halves[1].open("rb") as part:
+        rows = part.readlines()
+    turned.write_bytes(b"".join(reversed(rows[-place.scaled(REPLAYED) :])))
+    for half in halves:
+        half.unlink()
+    return path, turned, lines
+
+
+def _floor(url: str, lines: list[Path]) -> float:
+    """Book the floor's lines; return seconds."""
+    with psycopg.connect(url) as connection, timed() as seconds:
+        floor.book(connection, floor.ready(lines))
+    return seconds()
 
 
 def ingest(place: Place) -> list[Result]:
-    """200,000 passages from a JSON Lines file through parse, match, records, passages, balances, ledger and the
-    due decision; then the same file again, every record a duplicate."""
-    path = world.write_file(place.folder / "passages.jsonl", RECORDS, vehicles=VEHICLES)
-    with place.database("world") as filled:
-        world.fill(filled, vehicles=VEHICLES, agreements=AGREEMENTS)
-        with place.database("ingest", like=filled) as engine:
-            sessions = session_factory(engine)
-            with timed() as seconds:
-                first = ingest_file(sessions, path, world.CHARGER)
-            assert first.tally.counts == {"accepted": RECORDS}, first.tally.counts
-            assert _booked(engine) == RECORDS
-            rate, peak = RECORDS / seconds(), peak_mb()
-            with timed() as seconds:
-                again = ingest_file(sessions, path, world.CHARGER)
-            assert again.tally.counts == {"duplicate": RECORDS}, again.tally.counts
-            replay = RECORDS / seconds()
-        least = _floor(place, filled, path)
+    """A million passages from a JSON Lines file to the answer file, through keeping it as received, parsing, matching,
+    records, passages, balances, ledger and the due decision; the last of them again in another order, every record a
+    duplicate; and the same file again, answered from what is kept."""
+    path, turned, lines = _made(place)
+    with place.kept("world", lambda engine: filled(place, engine)) as like:
+        with place.database("ingest", like=like) as engine:
+            url, answers = url_of(engine), place.folder / "answers.jsonl"
+            settle(engine)
+            with apart() as child:
+                rate, peak, _ = child.submit(file_in, url, path, answers, "accepted").result()
+            booked = scalar(engine, BOOKED)
+            with apart() as child:
+                replay, _, _ = child.submit(file_in, url, turned, place.folder / "turned", "duplicate").result()
+            once_more = place.folder / "again.jsonl"
+            with apart() as child:
+                again, _, took = child.submit(file_in, url, path, once_more, "accepted").result()
+            assert scalar(engine, BOOKED) == booked
+            assert filecmp.cmp(once_more, answers, shallow=False)
+        with place.database("floor", like=like) as engine:
+            settle(engine)
+            with apart() as child:
+                least = booked / child.submit(_floor, url_of(engine), lines).result()
+            assert scalar(engine, BOOKED) == booked
+    for one in (path, turned, *lines):
+        one.unlink()
+    wanted = (ratio(0.4), Wanted("rate", 12_000), Wanted("peak_mb", MOST_MB, most=True))
+    about = f"{booked:,} records; floor: COPY, matched INSERT … ON CONFLICT".replace(",", " ")
     return [
-        Result("ingest_file", rate, UNIT, least, rate / least, peak, "floor: COPY, matched INSERT … ON CONFLICT"),
-        Result("ingest_replay", replay, UNIT, rate, replay / rate, None, "floor: ingest_file"),
+        Result("ingest_file", rate, UNIT, least, rate / least, peak, about, wanted),
+        Result("ingest_replay", replay, UNIT, rate, replay / rate, None, "floor: ingest_file", (ratio(1.5),)),
+        Result("ingest_again", again, UNIT, rate, again / rate, None, f"{took:.1f} s; floor: ingest_file"),
     ]
 
 
-def ingest_http(place: Place) -> list[Result]:
-    """The same records in requests of 20,000 lines of JSON, through the whole application but the socket."""
-    settings = load({"BRIKKE_VAR": str(place.folder / "http"), "LOG_LEVEL": "WARNING"}, place.folder / ".env")
-    logging.configure(settings)
-    path = world.write_file(place.folder / "http.jsonl", OVER_HTTP, vehicles=VEHICLES)
-    lines = path.read_bytes().splitlines(keepends=True)
-    bodies = [b"".join(lines[start : start + A_REQUEST]) for start in range(0, OVER_HTTP, A_REQUEST)]
-    with place.database("world") as filled:
-        world.fill(filled, vehicles=VEHICLES, agreements=AGREEMENTS)
-        rate, peak = _over_http(place, filled, settings, bodies)
-        with place.database("file", like=filled) as engine, timed() as seconds:
-            ingest_file(session_factory(engine), path, world.CHARGER)
-            least = OVER_HTTP / seconds()
-    return [Result("ingest_http", rate, UNIT, least, rate / least, peak, "floor: ingest_file")]
-
-
-def _over_http(place: Place, filled: Engine, settings: Settings, bodies: list[bytes]) -> tuple[float, float]:
-    with place.database("http", like=filled) as engine:
-        client = create_app(settings, engine).test_client()
-        token = tokens.issue(settings, "charger", charger=world.CHARGER)
-        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
-        with timed() as seconds:
-            for body in bodies:
-                answer = client.post("/v1/passages", data=body, headers=headers)
-                assert answer.status_code == 200, answer.text[:500]
-                assert answer.data.count(b'"accepted"') == A_REQUEST
-        return OVER_HTTP / seconds(), peak_mb()
-
-
-BENCHES = {"ingest_file": ingest, "ingest_http": ingest_http}
-ALSO = {"ingest": "ingest_file", "ingest_replay": "ingest_file"}
+BENCHES = {"ingest_file": ingest}
+ALSO = {"ingest": "ingest_file", "ingest_replay": "ingest_file", "ingest_again": "ingest_file"}

@@ -39,12 +39,13 @@ _FLOOR = """
 def status_list(place: Place) -> list[Result]:
     """From the order to the last byte kept; the floor reads the same rows by one COPY and throws them away."""
     with place.database("lists") as engine:
-        world.fill(engine, vehicles=TAGS, agreements=AGREEMENTS)
+        tags, agreements = place.scaled(TAGS), place.scaled(AGREEMENTS, 300)
+        world.fill(engine, vehicles=tags, agreements=agreements)
         sessions = session_factory(engine)
         now = now_utc()
         with sessions.begin() as session:
             for statement in _CHANGES:
-                figures = {"day": world.FIRST_DAY, "now": now, "agreements": AGREEMENTS}
+                figures = {"day": world.FIRST_DAY, "now": now, "agreements": agreements}
                 session.execute(text(statement), {k: v for k, v in figures.items() if f":{k}" in statement})
             charger = session.get_one(Charger, 1)
             charger.lists = "push"
@@ -59,15 +60,15 @@ def status_list(place: Place) -> list[Result]:
         with psycopg.connect(url) as raw, timed() as seconds, raw.cursor().copy(_FLOOR) as copy:
             for _ in copy:
                 pass
-        floor = TAGS / seconds()
+        floor = tags / seconds()
         with timed() as seconds:
             made = cut_one(sessions, 1, "tags", "full")
         took, peak = seconds(), peak_mb()
         assert made is not None
-        assert made.rows == TAGS, made
+        assert made.rows == tags, made
         assert took < MOST_SECONDS, took
         assert peak < MOST_MB, peak
-        rate = TAGS / took
+        rate = tags / took
     note = f"{took:.0f} s, {made.size / 2**20:.0f} MB gzipped; floor: COPY of the same rows to nowhere"
     return [
         Result("status_list", rate, "rows/s", floor, rate / floor, peak, note),

@@ -66,20 +66,22 @@ def fill(engine: Engine, *, vehicles: int, agreements: int) -> None:
         connection.execute(text("CHECKPOINT"))
 
 
-def records(count: int, *, vehicles: int, seed: int = 1, first: int = 1) -> Iterator[dict[str, object]]:
-    """Yield records of the last ten days in order of time: nine of ten by tag, the others by plate.
+def records(
+    count: int, *, vehicles: int, seed: int = 1, first: int = 1, days: tuple[float, float] = (10, 0)
+) -> Iterator[dict[str, object]]:
+    """Yield records between so many days ago and so many, in order of time: nine of ten by tag, the others by plate.
 
     Drawn with one seed, so that every run books the same.
     """
     chance = random.Random(seed)
-    now = now_utc().replace(microsecond=0)
-    step = dt.timedelta(days=10) / count
+    since, until = (now_utc().replace(microsecond=0) - dt.timedelta(days=ago) for ago in days)
+    step = (until - since) / count
     for n in range(count):
         vehicle = chance.randint(1, vehicles)
         price = chance.choice((1700, 2300, 3100, 4600))
         record: dict[str, object] = {
             "id": f"FJ-{first + n:010d}",
-            "passed_at": (now - step * (count - n)).isoformat(),
+            "passed_at": (since + step * n).isoformat(),
             "station": f"S{chance.randint(1, STATIONS)}",
             "service": "toll",
             "list_price": price,
@@ -95,10 +97,12 @@ def records(count: int, *, vehicles: int, seed: int = 1, first: int = 1) -> Iter
         yield record
 
 
-def write_file(path: Path, count: int, *, vehicles: int) -> Path:
+def write_file(
+    path: Path, count: int, *, vehicles: int, seed: int = 1, first: int = 1, days: tuple[float, float] = (10, 0)
+) -> Path:
     """Write such records as JSON Lines."""
     encoder = msgspec.json.Encoder()
     with path.open("wb") as out:
-        for record in records(count, vehicles=vehicles):
+        for record in records(count, vehicles=vehicles, seed=seed, first=first, days=days):
             out.write(encoder.encode(record) + b"\n")
     return path

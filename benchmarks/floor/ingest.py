@@ -2,14 +2,20 @@
 
 It writes the rows that the product writes: records, passages, balances, a transfer a project. It takes its
 records ready for COPY, matches all of them at once by hash joins, which is the fastest way there is, and knows no
-chunks, flags, standing, duplicates, answers or locks.
+chunks, flags, standing, duplicates, answers, bytes kept as received, or locks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from psycopg import Connection
+
+from billing.passages.incoming import Item, limits_at, prepare
+from billing.roadside.formats import FORMATS
+from config.clock import now_utc
 
 COLUMNS = (
     "position, source_id, hash, passed_at, passed_offset, station, service, country, plate, pan, obu_id, "
@@ -71,6 +77,35 @@ _STEPS: Sequence[str] = (
     FROM g GROUP BY g.project
     """,
 )
+
+
+_PIECE = 1024 * 1024
+_AT_ONCE = 10_000
+
+
+def make_ready(path: Path, lines: Path, before: int = 0) -> None:
+    """Write a JSON Lines file's records as the floor takes them: checked and ready for COPY, which is not timed.
+
+    ``before`` is how many records stand in the files before this one.
+    """
+    limits = limits_at(now_utc())
+
+    def placed(item: Item) -> Item:
+        item.position += before
+        return item
+
+    with path.open("rb") as stream, lines.open("wb") as out:
+        items = map(placed, FORMATS["jsonl"].parse(stream))
+        for some in iter(lambda: list(itertools.islice(items, _AT_ONCE)), []):
+            out.write(prepare(1, some, limits).block)
+
+
+def ready(paths: Iterable[Path]) -> Iterator[bytes]:
+    """Yield such files a piece at a time."""
+    for path in paths:
+        with path.open("rb") as stream:
+            while piece := stream.read(_PIECE):
+                yield piece
 
 
 def book(connection: Connection[tuple[object, ...]], blocks: Iterable[bytes]) -> None:
