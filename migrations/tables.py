@@ -12,6 +12,8 @@ import billing.claims.models
 import billing.delivery.models
 import billing.invoices.models
 import billing.ledger.models
+import billing.passages.backlog.models
+import billing.passages.mass.models
 import billing.passages.mismatch_models
 import billing.passages.models
 import billing.payments.models
@@ -34,6 +36,8 @@ ROOMS = (
     accounts.vehicles.models,
     billing.ledger.models,
     billing.passages.models,
+    billing.passages.mass.models,
+    billing.passages.backlog.models,
     billing.passages.mismatch_models,
     billing.claims.models,
     billing.invoices.models,

@@ -28,7 +28,7 @@ RULES = (
     ),
     Rule(
         "balances_open_charges",
-        "a balance names the charge that is open, and waits for a week at the most",
+        "a balance names the charge that is open, and waits at most for a week, or for a backlog's next slice",
         """
         SELECT format('agreement %s: its balance names charge %s, open is %s; not before %s', agreement_id,
                       coalesce(b.open_charge_id::text, 'none'), coalesce(h.id::text, 'none'),
@@ -36,7 +36,8 @@ RULES = (
         FROM balances AS b
         FULL JOIN (SELECT id, agreement_id FROM charges WHERE state IN ('due', 'claimed')) AS h USING (agreement_id)
         WHERE b.open_charge_id IS DISTINCT FROM h.id
-           OR b.charge_not_before > greatest(:today, b.last_charged_on + CAST(:week AS int))
+           OR b.charge_not_before > greatest(:today, b.last_charged_on + CAST(:week AS int), (
+               SELECT max(k.last_on) + CAST(:week AS int) FROM backlogs AS k WHERE k.agreement_id = b.agreement_id))
         ORDER BY agreement_id
         """,
     ),

@@ -11,6 +11,8 @@ from billing.audit.rules import Rule
 _CODES = """
     VALUES ('passages', 'unbilled', 'payable'), ('reversed', 'payable', 'unbilled'),
            ('credited', 'write_off', 'unbilled'), ('uncredited', 'unbilled', 'write_off'),
+           ('mass_reversed', 'payable', 'unbilled'), ('mass_undone', 'unbilled', 'payable'),
+           ('mass_credited', 'write_off', 'unbilled'), ('mass_uncredited', 'unbilled', 'write_off'),
            ('claim', 'receivable', 'unbilled'),
            ('card_fee', 'receivable', 'card_fees'), ('card_payment', 'card_clearing', 'receivable'),
            ('payment', 'bank', 'suspense'), ('allocation', 'suspense', 'receivable'),
@@ -101,7 +103,7 @@ RULES = (
             FROM reversals AS v
             CROSS JOIN LATERAL (VALUES (v.counter_id), (v.replaced_by)) AS n (id)
             JOIN passages AS p ON p.id = n.id
-            WHERE NOT p.external AND p.amount_ore <> 0
+            WHERE NOT p.external AND p.amount_ore <> 0 AND v.cause NOT IN ('mass', 'mass_credited')
         ) AS d ON (d.code, d.ref, d.part) = (t.code, t.ref, t.part)
         WHERE (t.amount_ore, t.created_at, t.debit_owner + t.credit_owner) IS DISTINCT FROM (d.ore, d.at, d.charger)
         ORDER BY t.id, d.ref

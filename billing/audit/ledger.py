@@ -159,11 +159,14 @@ RULES = (
     ),
     total(
         "ledger_write_off",
-        "what is written off are the allocations of write-offs and the passages credited",
+        "what is written off are the allocations of write-offs and the passages credited, less what came back of those",
         "write_off",
         debit=True,
         detail="SELECT amount_ore FROM allocations WHERE source = 'write_off' UNION ALL "
-        "SELECT p.amount_ore FROM reversals AS v JOIN passages AS p ON p.id = v.passage_id WHERE v.cause = 'credited'",
+        "SELECT p.amount_ore FROM reversals AS v JOIN passages AS p ON p.id = v.passage_id "
+        "WHERE v.cause IN ('credited', 'uncredited', 'mass_credited') UNION ALL "
+        "SELECT -n.amount_ore FROM reversals AS v JOIN passages AS n ON n.id = v.replaced_by "
+        "WHERE v.cause = 'mass_credited'",
     ),
     each_transfer(
         "transfers_claims",

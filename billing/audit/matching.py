@@ -89,7 +89,11 @@ RULES = (
               IS DISTINCT FROM (p.batch_id, p.source_id, p.passed_at, p.station, p.project, p.service, p.vat_bp,
                                 CASE o.id WHEN v.counter_id THEN -p.list_ore ELSE p.list_ore END)
            OR (o.id = v.counter_id AND o.registration_id IS DISTINCT FROM p.registration_id)
-           OR o.booked_at <> v.at OR (v.cause = 'moved') <> (v.replaced_by IS NOT NULL)
+           OR (v.cause NOT IN ('mass', 'mass_credited')
+               AND (o.booked_at <> v.at OR (v.cause = 'moved') <> (v.replaced_by IS NOT NULL)))
+           OR (v.cause IN ('mass', 'mass_credited') AND CASE o.id WHEN v.counter_id THEN o.booked_at <> v.at
+               ELSE (o.agreement_id, o.registration_id, o.owed, o.booked_at >= v.at)
+                    IS DISTINCT FROM (p.agreement_id, p.registration_id, v.cause = 'mass', true) END)
         ORDER BY p.id
         """,
     ),

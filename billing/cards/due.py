@@ -5,12 +5,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
 from billing.cards.models import Charge
 from billing.cards.rules import is_due
+from billing.passages.backlog import slices as backlog
+from billing.passages.backlog.models import Backlog
 from billing.passages.balances import lock
 from billing.passages.models import Balance
 from config.clock import business_date, business_now
@@ -30,9 +32,11 @@ def decide(session: Session, agreement_ids: Sequence[int], *, now: dt.datetime, 
         return 0
     today = business_date(now)
     threshold_ore, week_days = whole("card_threshold_ore", today), whole("card_week_days", today)
+    slice_week = dt.timedelta(days=whole("backlog_week_days", today))
     candidates = session.execute(
-        select(Balance.agreement_id, Balance.unbilled_ore, Balance.last_charged_on)
+        select(Balance.agreement_id, Balance.unbilled_ore, Balance.last_charged_on, Backlog.last_on)
         .join(Agreement, Agreement.id == Balance.agreement_id)
+        .outerjoin(Backlog, and_(Backlog.agreement_id == Balance.agreement_id, Backlog.ended_at.is_(None)))
         .where(
             Balance.agreement_id == func.any(bindparam("ids", list(agreement_ids))),
             Balance.unbilled_ore >= threshold_ore,
@@ -51,6 +55,7 @@ def decide(session: Session, agreement_ids: Sequence[int], *, now: dt.datetime, 
             last_charged_on=row.last_charged_on,
             week_days=week_days,
             today=today,
+            slice_on=row.last_on + slice_week if row.last_on else None,
         )
         if decision.charge:
             due.append(row.agreement_id)
@@ -116,8 +121,15 @@ def week_over(session: Session, *, now: dt.datetime, after: int = 0) -> tuple[in
 
 
 def job_week_over(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
-    """Daily: charge those whose sum passed the threshold before their week was over, or by passages moved to them."""
+    """Daily: charge those whose sum passed the threshold before their week was over, or by passages moved to them.
+
+    Before that, backlogs that have come down to one slice end.
+    """
     del scheduled_for  # a day that was missed is judged by today, not by itself
+    ended = None
+    while ended != 0:
+        with ctx.sessions.begin() as session:
+            ended = backlog.end_reached(session, now=business_now(session), after=ended or 0)
     looked = due = after = 0
     while True:
         with ctx.sessions() as session:

@@ -30,20 +30,21 @@ def is_due(
     last_charged_on: dt.date | None,
     week_days: int,
     today: dt.date,
+    slice_on: dt.date | None = None,
 ) -> Due:
     """Decide whether a card is charged: sum at or over the threshold, nothing open, a week since the last success.
 
     Dates are Oslo dates; the week is over on the date ``week_days`` after the last successful charge. While a
-    charge is open nothing is due, and nothing is noted either: its end decides anew.
+    charge is open nothing is due, and nothing is noted either: its end decides anew. ``slice_on``: where a backlog is
+    billed in slices, the date before which its next is not, whether the last could be charged or not.
     """
     if open_charge or unbilled_ore < threshold_ore:
         return Due(charge=False)
-    if last_charged_on is None:
+    week_over = last_charged_on + dt.timedelta(days=week_days) if last_charged_on is not None else today
+    not_before = max(week_over, slice_on or week_over)
+    if today >= not_before:
         return Due(charge=True)
-    week_over = last_charged_on + dt.timedelta(days=week_days)
-    if today >= week_over:
-        return Due(charge=True)
-    return Due(charge=False, not_before=week_over)
+    return Due(charge=False, not_before=not_before)
 
 
 def fee(amount_ore: int, *, segment: str, fee_bp: int, fee_ore: int) -> int:

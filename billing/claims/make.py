@@ -8,16 +8,18 @@ part that is too small leaves no trace, and what is taken is held against what w
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.ledger.book import book_query
+from billing.passages.backlog import slices as backlog
+from billing.passages.backlog.slices import Slice
 from billing.passages.balances import lock
-from billing.passages.take import take
+from billing.passages.take import Taken, take, take_these
 from config.clock import business_date
 
 Kind = Literal["invoice", "card"]
@@ -40,7 +42,8 @@ class BalanceDiffers(Exception):
 _INSERT = """
     INSERT INTO claims (agreement_id, kind, run, part, cutoff_at, passages_ore, passages_count, due_on, made_at)
     SELECT b.agreement_id, :kind, :run, :part, :cutoff,
-           b.unbilled_ore - coalesce(late.ore, 0), b.unbilled_count - coalesce(late.count, 0), :due, :now
+           coalesce(s.ore, b.unbilled_ore - coalesce(late.ore, 0)),
+           coalesce(s.count, b.unbilled_count - coalesce(late.count, 0)), :due, :now
     FROM balances AS b
     LEFT JOIN (
         SELECT agreement_id, sum(amount_ore)::bigint AS ore, count(*) AS count
@@ -48,8 +51,12 @@ _INSERT = """
         WHERE booked_at > :cutoff AND agreement_id = ANY(:agreements) AND claim_id IS NULL AND NOT external
         GROUP BY agreement_id
     ) AS late ON late.agreement_id = b.agreement_id
+    LEFT JOIN unnest(
+        CAST(:sliced AS bigint[]), CAST(:slice_ores AS bigint[]), CAST(:slice_counts AS integer[]),
+        CAST(:slices_cut AS boolean[])
+    ) AS s (agreement_id, ore, count, cut) ON s.agreement_id = b.agreement_id
     WHERE b.agreement_id = ANY(:agreements)
-      AND b.unbilled_ore - coalesce(late.ore, 0) >= :minimum
+      AND coalesce(s.ore, b.unbilled_ore - coalesce(late.ore, 0)) >= CASE WHEN s.cut THEN 1 ELSE :minimum END
     ORDER BY b.agreement_id
     ON CONFLICT (agreement_id, run, part) DO NOTHING
     RETURNING id, agreement_id, passages_ore, passages_count
@@ -78,10 +85,13 @@ def make(
     A sum of nothing or less is never claimed, whatever the minimum. Unique by (agreement, run, part): a repeat
     makes nothing and returns nothing. ``due_on``: for a caller that issues the document in the same transaction,
     which would write it otherwise. Raises BalanceDiffers when what was taken is not what the balance said.
+
+    Of a backlog only its slices are claimed (billing.passages.backlog); one that was cut also under the minimum.
     """
     if not agreement_ids:
         return []
     lock(session, agreement_ids)
+    sliced = backlog.slices(session, agreement_ids, cutoff, kind, now)
     rows = session.execute(
         text(_INSERT),
         {
@@ -93,12 +103,13 @@ def make(
             "minimum": max(minimum_ore, 1),
             "due": due_on,
             "now": now,
+            **_promised(sliced),
         },
     )
     made = [MadeClaim(*row) for row in rows]
     if not made:
         return []
-    taken = take(session, {claim.agreement_id: claim.claim_id for claim in made}, cutoff)
+    taken = _take(session, made, sliced, cutoff, now)
     for claim in made:
         got = taken.get(claim.agreement_id)
         if got is None or (got.ore, got.count) != (claim.amount_ore, claim.count):
@@ -108,3 +119,26 @@ def make(
             )
     book_query(session, _BOOK, {"claims": [claim.claim_id for claim in made]}, booked_on=business_date(now), now=now)
     return made
+
+
+def _promised(sliced: Mapping[int, Slice]) -> dict[str, list[Any]]:
+    return {
+        "sliced": list(sliced),
+        "slice_ores": [one.ore for one in sliced.values()],
+        "slice_counts": [one.count for one in sliced.values()],
+        "slices_cut": [one.cut for one in sliced.values()],
+    }
+
+
+def _take(
+    session: Session, made: Sequence[MadeClaim], sliced: Mapping[int, Slice], cutoff: dt.datetime, now: dt.datetime
+) -> dict[int, Taken]:
+    """Take what the claims promise: all up to the cut-off, or the slice of a backlog."""
+    claims = {claim.agreement_id: claim.claim_id for claim in made}
+    taken = take(session, {one: claim for one, claim in claims.items() if one not in sliced}, cutoff)
+    in_slices = {one: claim for one, claim in claims.items() if one in sliced}
+    if in_slices:
+        of_slices = take_these(session, in_slices, {one: sliced[one].passages for one in in_slices}, cutoff)
+        backlog.taken(session, {one: got.ore for one, got in of_slices.items()}, now)
+        taken |= of_slices
+    return taken

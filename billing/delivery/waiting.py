@@ -147,6 +147,7 @@ def _taken(row: Row[Any], due: Sequence[Bill], sender: str) -> Taken:
         bill=bill,
         due=tuple(due),
         from_when=to_oslo(dt.datetime.fromisoformat(came)) if came else None,
+        facts=row.data.get("facts", {}),
     )
     rfc = row.rfc_message_id or message_id(row.id, row.queued_at, sender)
     return Taken(row.id, row.message_id, row.attempts + 1, rfc, row.template, row.document_id, row.email, told)

@@ -10,7 +10,7 @@ import datetime as dt
 import html
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,8 @@ class Sender:
 @dataclass(frozen=True)
 class Told:
     """What a letter is about. ``amount_ore`` is the sum of a receipt or credit note; ``from_when`` local time of a
-    closing; ``before`` the number of the document that this one credits or takes the place of."""
+    closing; ``before`` the number of the document that this one credits or takes the place of. ``facts``: what else the
+    words need; a name that ends with ``_ore`` is øre, with ``_on`` an ISO date."""
 
     name: str
     language: str
@@ -64,6 +65,7 @@ class Told:
     due: Sequence[Bill] = ()
     from_when: dt.datetime | None = None
     before: int | None = None
+    facts: Mapping[str, str | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,13 @@ def _values(told: Told, sender: Sender) -> dict[str, str]:
         values["before"] = str(told.before)
     if told.bill is not None:
         values["due_on"] = day(told.bill.due_on, told.language)
+    for name, value in told.facts.items():
+        if name.endswith("_ore"):
+            values[name.removesuffix("_ore")] = kroner(int(value), told.language)
+        elif name.endswith("_on"):
+            values[name.removesuffix("_on")] = day(dt.date.fromisoformat(str(value)), told.language)
+        else:
+            values[name] = str(value)
     if told.from_when is not None:
         at = "" if told.from_when.time() == dt.time() else f"{told.from_when: %H:%M}"
         said = {"nb": " kl.", "en": " at"}[told.language] + at if at else ""

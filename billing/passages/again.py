@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from accounts.chargers.models import Charger
 from billing.ledger.book import book_query
 from billing.passages import correct
+from billing.passages.backlog.notice import notice, old_before
 from billing.passages.balances import lock_query
 from billing.passages.incoming import limits_at
 from billing.passages.ingest import StillChanging
@@ -88,6 +89,8 @@ def decide_again(
             cursor.execute(_SQL[name], params, prepare=False)
         cursor.execute(_BOOK["balances"], params, prepare=False)
         touched = {row[0] for row in cursor.fetchall()}
+        cursor.execute(_BOOK["old"], {"old_before": old_before(now)}, prepare=False)
+        notice(session, [row[0] for row in cursor.fetchall()], now=now)
         _book_ledger(session, charger, now)
         touched |= set(correct.apply(session, cursor, params, now, actor=actor))
         cursor.execute("SELECT amendment_id, source_id, was_code, code, detail FROM decided ORDER BY amendment_id")

@@ -59,6 +59,10 @@ FROM (
 WHERE b.agreement_id = t.agreement_id
 RETURNING b.agreement_id
 
+-- name: old
+-- Whose passages are old: nobody's, as a rule, and then nothing more is asked (billing.passages.backlog).
+SELECT DISTINCT m.agreement_id FROM matched AS m WHERE m.passed_at < %(old_before)s AND m.code = 'accepted'
+
 -- name: answers
 -- Those that are not simply accepted, with the flags that are ours.
 SELECT m.position, m.code, m.flags & 3847, m.detail FROM matched AS m

@@ -144,12 +144,15 @@ WITH RECURSIVE begun AS (
     SELECT c.position, v.replaced_by FROM chain AS c JOIN reversals AS v ON v.passage_id = c.passage_id
     WHERE v.replaced_by IS NOT NULL
 ), ends AS (
-    SELECT c.position, CASE WHEN v.cause = 'credited' THEN v.counter_id ELSE c.passage_id END AS passage_id,
+    -- What we bore ourselves, one passage's (credited) or a station's (mass_credited), the charger is still owed.
+    SELECT c.position,
+        CASE WHEN v.cause IN ('credited', 'mass_credited') THEN v.counter_id ELSE c.passage_id END AS passage_id,
         v.passage_id IS NOT NULL AS credited
     FROM chain AS c
     LEFT JOIN reversals AS v ON v.passage_id = c.passage_id
     WHERE v.passage_id IS NULL OR (
-        v.cause = 'credited' AND NOT EXISTS (SELECT FROM reversals AS w WHERE w.passage_id = v.counter_id)
+        v.cause IN ('credited', 'mass_credited') AND v.replaced_by IS NULL
+        AND NOT EXISTS (SELECT FROM reversals AS w WHERE w.passage_id = v.counter_id)
     )
 )
 INSERT INTO reversing

@@ -23,7 +23,7 @@ def credit(
 
     Whether the passage is billed or not, the counter-row is unbilled and negative, and comes with the next
     claim. A passage credited before is a result. Raises NotFound; Invalid without a reason; Conflict for a
-    counter-row, an external journey, or a passage that was moved to another agreement.
+    counter-row, an external journey, or a passage that was moved or taken back otherwise.
     """
     if not reason.strip():
         wrong = {"field": "reason", "code": "missing", "message": "is needed"}
@@ -40,7 +40,9 @@ def credit(
     if known is not None:
         if known.cause == "credited":
             return known
-        raise Conflict("This passage was moved to the agreement that had the vehicle.", slug="passage-moved")
+        if known.cause == "moved":
+            raise Conflict("This passage was moved to the agreement that had the vehicle.", slug="passage-moved")
+        raise Conflict("This passage has been taken back already.", slug="taken-back")
     ensure(session, now)
     counter_id = session.execute(PASSAGE_IDS.next_value().select()).scalar_one()
     row = {"passage_id": passage_id, "counter_id": counter_id, "cause": "credited"}

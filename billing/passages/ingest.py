@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from billing.ledger.book import book_query
 from billing.passages import correct, odd
+from billing.passages.backlog.notice import notice, old_before
 from billing.passages.balances import lock_query
 from billing.passages.batches import Receiving, count_chunk, keep_answers
 from billing.passages.incoming import Answer, Chunk, limits_at
@@ -64,6 +65,8 @@ def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.date
         cursor.execute(_SQL["passages"], params, prepare=False)
         cursor.execute(_SQL["balances"], params, prepare=False)
         touched = {row[0] for row in cursor.fetchall()}
+        cursor.execute(_SQL["old"], {"old_before": old_before(now)}, prepare=False)
+        notice(session, [row[0] for row in cursor.fetchall()], now=now)
         _book_ledger(session, batch, chunk.number, now)
         cursor.execute(_SQL["answers"], prepare=False)
         found = cursor.fetchall()

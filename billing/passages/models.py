@@ -283,7 +283,8 @@ class Reversal(Base):
     cause: Mapped[Str]
     """moved (to the agreement that has the vehicle), credited (by support), cancelled or adjusted (by the charger;
     ``replaced_by`` is null: what comes in its place is a record of its own), uncredited (of a crediting's counter-row:
-    the charger took back what it had been left)."""
+    the charger took back what it had been left), mass or mass_credited (a mass correction, borne by the charger or by
+    us; ``replaced_by`` is then written, once, when that is undone)."""
     reason: Mapped[Str | None]
     actor: Mapped[Str]
     at: Mapped[Instant]

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from accounts.vehicles.models import Removal
 from billing.ledger.book import book_query
+from billing.passages.backlog.notice import notice
 from billing.passages.balances import lock
 from billing.passages.partitions import ensure
 from billing.passages.reverse import BALANCES, COUNTER_ROWS, REPLACEMENTS
@@ -143,6 +144,7 @@ def _book(session: Session, removal: Removal, targets: Sequence[_Target], now: d
     )
     fresh = [number for row in made for number in (row.counter_id, row.replaced_by)]
     session.execute(text(BALANCES), {"fresh": fresh, "now": now, "today": business_date(now)})
+    notice(session, sorted({one.agreement_id for one in targets if not one.external}), now=now)
     book_query(session, _LEDGER, {"fresh": fresh, "now": now}, booked_on=business_date(now), now=now)
 
 

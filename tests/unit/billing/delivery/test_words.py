@@ -44,7 +44,11 @@ def told(language: str = "nb", bill: Bill = BILL) -> Told:
         due=(bill, Bill(100_000_124, 5_000, "0010000010000012487", "15030012345", dt.date(2026, 1, 16))),
         from_when=dt.datetime(2026, 3, 1, 12, 30),
         before=100_000_122,
-    )
+        facts={
+            "count": 4, "stations": "Danmarksplass", "first_on": "2026-03-01", "last_on": "2026-03-02",
+            "slice_ore": 50_000, "weeks": 9,
+        },
+    )  # fmt: skip
 
 
 def _strings(node: ast.AST) -> Iterator[str]:
