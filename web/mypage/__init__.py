@@ -5,7 +5,19 @@ A page shows one agreement of the customer who is signed in; somebody else's doe
 POST, answered by a redirect when they worked and by the same page with its fields and mistakes (422) when not.
 """
 
-from web.mypage import become, card, contact, invoices, overview, passages, remove, vehicles
+from web.mypage import become, card, contact, dispute, invoices, overview, passages, payouts, remove, vehicles
 from web.mypage.blueprint import blp
 
-__all__ = ["become", "blp", "card", "contact", "invoices", "overview", "passages", "remove", "vehicles"]
+__all__ = [
+    "become",
+    "blp",
+    "card",
+    "contact",
+    "dispute",
+    "invoices",
+    "overview",
+    "passages",
+    "payouts",
+    "remove",
+    "vehicles",
+]

@@ -6,7 +6,23 @@ operators see whether the machinery runs; leads see who looked at what. Whoever 
 a mail leaves a look-up in the trail; what is done leaves its own entry.
 """
 
-from web.support import agreement, books, change, desk, lists, mailbox, passages, payments, settlement, trail, vehicles
+from web.support import (
+    agreement,
+    books,
+    change,
+    credits,
+    desk,
+    dispute,
+    lists,
+    mailbox,
+    mass,
+    passages,
+    payments,
+    roadside,
+    settlement,
+    trail,
+    vehicles,
+)
 from web.support.blueprint import blp
 
 __all__ = [
@@ -14,11 +30,15 @@ __all__ = [
     "blp",
     "books",
     "change",
+    "credits",
     "desk",
+    "dispute",
     "lists",
     "mailbox",
+    "mass",
     "passages",
     "payments",
+    "roadside",
     "settlement",
     "trail",
     "vehicles",

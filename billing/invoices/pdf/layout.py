@@ -160,6 +160,7 @@ def layout(view: DocumentView) -> dict[str, Any]:
             ]
             for row in view.vat
         ],
+        "passages_title": _passages_title(view),
         "passages": _passages(view),
         "passages_sum": _passages_sum(view),
         "chargers": [
@@ -188,6 +189,18 @@ def _turned(view: DocumentView) -> DocumentView:
         ),
         total_ore=-view.total_ore,
     )
+
+
+def _whole(view: DocumentView) -> bool:
+    """Whether this is a credit note that takes back another document whole."""
+    return any(reference.relation == "credits" for reference in view.references)
+
+
+def _passages_title(view: DocumentView) -> str:
+    """The heading over the passages; a sum below zero may have new ones in it, which are taken off."""
+    label, credit = words.LABELS[view.language], view.kind == "credit_note"
+    set_off = credit and not _whole(view) and any(row.kind == "passage" for row in view.passages)
+    return label["passages_set_off" if set_off else "passages_credit" if credit else "passages"]
 
 
 def _title(view: DocumentView) -> str:
@@ -237,8 +250,7 @@ def _box(view: DocumentView) -> dict[str, Any]:
     fields: list[list[str]] = []
     tone, headline, sum_ore, text = "open", label["to_pay"], view.payable_ore, ""
     if view.kind == "credit_note":
-        whole = any(reference.relation == "credits" for reference in view.references)
-        said = label["credited_whole_text" if whole else "credited_text"]
+        said = label["credited_whole_text" if _whole(view) else "credited_text"]
         tone, headline, sum_ore, text = "credit", label["credited"], view.total_ore, said
     elif view.paid:
         tone, headline, sum_ore, text = "paid", label["paid"], view.total_ore, label["settled"]

@@ -121,6 +121,10 @@ PAGES = {
     "/agreements/{number}/vehicles/{car}/remove": ("agent", "lead"),
     "/agreements/{number}/additional": ("agent", "lead"),
     "/agreements/{number}/close": ("agent", "lead"),
+    "/agreements/{number}/documents": ("agent", "lead", "accountant"),
+    "/agreements/{number}/documents/{document}/reissue": ("agent", "lead"),
+    "/agreements/{number}/payouts": ("agent", "lead", "accountant"),
+    "/payouts": ("agent", "lead", "accountant"),
     "/trail/agreement:{number}": ("lead",),
 }
 FORMS = {
@@ -131,6 +135,12 @@ FORMS = {
     "/agreements/{number}/close": ("agent", "lead"),
     "/agreements/{number}/deliveries/1/again": ("agent", "lead"),
     "/payments/1/assign": ("agent", "lead"),
+    "/agreements/{number}/documents/{document}/reissue": ("agent", "lead"),
+    "/agreements/{number}/payouts": ("agent", "lead"),
+    "/agreements/{number}/credit-note": ("agent", "lead"),
+    "/payouts/1/approve": ("lead",),
+    "/payouts/1/cancel": ("agent", "lead"),
+    "/payouts/1/outcome": ("accountant",),
     "/books/audit": ("accountant", "operator"),
 }
 ROLES = ("customer", "agent", "lead", "accountant", "operator")
@@ -138,7 +148,7 @@ ROLES = ("customer", "agent", "lead", "accountant", "operator")
 
 def address(desk: Desk, path: str) -> str:
     passage = desk.books.one("SELECT min(id) FROM passages")
-    return path.format(number=desk.number, passage=passage, car=desk.car.id)
+    return path.format(number=desk.number, passage=passage, car=desk.car.id, document=desk.invoice.number)
 
 
 def test_each_page_is_for_its_roles_in_both_languages(world: Desk) -> None:
