@@ -28,11 +28,11 @@ KINDS = {
     "answers": "billing.roadside.exchange.produce:answers",
     "refusal": "billing.roadside.exchange.produce:refusal",
     "amended_answers": "billing.roadside.exchange.amended:content",
-    "list": "billing.roadside.exchange.produce:status_list",
     "complaints": "billing.roadside.complaints.send:content",
+    "list": "billing.roadside.exchange.produce:status_list",
 }
 """Kind of file → module and name of its Producer. ``ref`` is the batch; the incoming file; the first amendment; the
-list's version row (for what is to be sent again by hand: the lists' own job sends them otherwise); the message."""
+message of complaints; the list's version row (for one sent by hand: the lists' own job sends them otherwise)."""
 
 
 def producer(kind: str) -> Producer:

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
 from accounts.chargers.rules import types_of
+from billing.roadside.exchange.transport import outbox_of
 from billing.roadside.lists.cut import Cut, cut, latest
-from billing.roadside.lists.outbox import outbox_of
 from billing.roadside.lists.release import release
 from billing.roadside.lists.rules import full_is_due
 from billing.roadside.lists.send import due, send
@@ -81,7 +81,7 @@ def send_due(ctx: JobContext) -> Result:
     with ctx.sessions() as session:
         waiting = due(session, business_now(session))
     for version_id in waiting:
-        outcome = send(ctx.sessions, version_id, partial(outbox_of, ctx.settings))
+        outcome = send(ctx.sessions, version_id, partial(outbox_of, ctx.sessions, ctx.settings))
         if outcome in counts:
             counts[outcome] = int(counts[outcome]) + 1
     return counts

@@ -1,4 +1,7 @@
-"""Where lists that are pushed go: a small port, and the folder that a transfer program empties."""
+"""Where lists that are pushed go: a small port, and the folder that a transfer program empties.
+
+Which it is for a charger its exchange says (billing.roadside.exchange.transport).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
-
-from config.settings import Settings
 
 
 class Outbox(Protocol):
@@ -33,8 +34,3 @@ class FolderOutbox:
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(self.folder / name)
-
-
-def outbox_of(settings: Settings, code: str) -> Outbox:
-    """Return where files for a charger go: ``{var}/roadside/CODE/out``."""
-    return FolderOutbox(settings.var / "roadside" / code / "out")

@@ -6,20 +6,25 @@ import json
 import os
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
 from accounts.chargers.models import ListVersion
 from billing.passages.models import Batch
+from billing.passages.rules import Sent
+from billing.roadside.complaints.models import Complaint
 from billing.roadside.exchange.models import Outgoing
 from billing.roadside.exchange.outgoing import resend, send_file
+from billing.roadside.formats.iso12855 import Header, Provider
+from billing.roadside.formats.iso12855.write import write_details
 from billing.roadside.ingest_file import ingest_file
 from billing.roadside.receive import receive
 from config.clock import business_now
 from config.database import SessionFactory
 from config.problems import NotFound
 from tests.integration.billing.passages.conftest import LATER, NOW, START
-from tests.integration.billing.roadside.exchange.conftest import OLD, Party, lines, write
+from tests.integration.billing.roadside.exchange.conftest import OLD, Party, lines, record, write
 
 
 def answers(content: bytes) -> list[tuple[str, str]]:
@@ -193,6 +198,19 @@ class TestOtherFiles:
             session.flush()
             return row.id
 
+    def test_records_of_iso_12855(self, party: Party) -> None:
+        header = Header(
+            Provider("NO", "FJELL"), Provider("NO", "FJELL"), Provider("NO", "BRIKKE"), 1, "BillingDetails", 1, NOW
+        )
+        sent = msgspec.convert(record("A"), Sent)
+        party.put("a.xml", b"".join(write_details([sent], header)))
+        assert party.look() == {"booked": 1, "sent": 1}
+        assert b"<claimId>A</claimId><status>acceptedWithRemarks</status>" in party.out("a.answers.xml")
+        assert party.ask("SELECT file_number, format FROM batches") == [(1, "iso12855")]
+        party.put("b.xml", b"".join(write_details([sent], header)) + b"\n")
+        assert party.look() == {"refused": 1, "sent": 1}  # another file under the number
+        assert b"file number 1 came before" in party.out("b.refused.xml")
+
     def test_an_acknowledgement_in_json(self, party: Party, listed: int) -> None:
         party.put("ack.json", b'{"acknowledge": "tags", "version": 1, "accepted": true}')
         assert party.look() == {"noted": 1}
@@ -228,10 +246,36 @@ class TestOtherFiles:
             ("C-1", 1, "charger:FJELL")
         ]
 
+    def test_a_claim_of_iso_12855(self, party: Party) -> None:
+        who = "<charger><countryCode>NO</countryCode><providerIdentifier>FJELL</providerIdentifier></charger>"
+        party.put("claim.xml", payment_claim(who))
+        assert party.look() == {"noted": 1}
+        assert party.ask("SELECT number, claimed_ore FROM charger_claims") == [("C-2", 100)]
+
     def test_a_claim_of_days_that_are_not_over_waits(self, party: Party) -> None:
         party.put("claim.json", claim("2026-03-02", "2026-03-02"))
         assert party.look() == {"wait": 1}
         assert party.names("in") == ["claim.json"]
+
+    def test_responses_to_complaints(self, party: Party) -> None:
+        party.put("a.jsonl", lines("A"))
+        party.look()
+        with party.sessions.begin() as session:
+            ((passage, agreement),) = party.ask("SELECT id, agreement_id FROM passages")
+            made = Complaint(
+                agreement_id=agreement, passage_id=passage, charger_id=party.road.toll.id, source_id="A",
+                kind="wrong_vehicle", text="", made_at=NOW, made_by="customer:1", state="sent", sent_at=NOW,
+            )  # fmt: skip
+            session.add(made)
+            session.flush()
+            number = made.id
+        party.put("r.xml", responses("FJELL", number + 1))
+        assert party.look() == {"refused": 1, "sent": 1}
+        party.put("r.xml", responses("FJELL", number), OLD + 1)
+        assert party.look() == {"noted": 1}
+        assert party.ask("SELECT outcome, response, answered_by FROM complaints") == [
+            ("rejected", "it was there", "charger:FJELL")
+        ]
 
     def test_an_object_that_is_nothing(self, party: Party) -> None:
         party.put("x.json", b'{"hello": 1}')
@@ -243,18 +287,45 @@ def claim(first: str, last: str) -> bytes:
     return json.dumps(said).encode()
 
 
-def ack(charger: str) -> bytes:
+def message(charger: str, kind: str, body: str) -> bytes:
+    """A message of ISO 12855 with one struct."""
+
     def who(name: str, identifier: str) -> str:
         return f"<{name}><countryCode>NO</countryCode><providerIdentifier>{identifier}</providerIdentifier></{name}>"
 
     return (
         '<?xml version="1.0" encoding="UTF-8"?><InfoExchange xmlns="urn:brikke:iso12855:1">'
         f"<apci>{who('originator', charger)}{who('sender', charger)}{who('recipient', 'BRIKKE')}"
-        "<messageIdentifier>1</messageIdentifier><relatedMessage>1</relatedMessage><type>Ack</type>"
-        "<numberOfStructs>1</numberOfStructs><date>20260302090000Z</date></apci>"
-        "<ack><relatedType>ExceptionList</relatedType><result>accepted</result><listType>tags</listType>"
-        "<listVersion>1</listVersion></ack></InfoExchange>"
+        f"<messageIdentifier>1</messageIdentifier><relatedMessage>1</relatedMessage><type>{kind}</type>"
+        f"<numberOfStructs>1</numberOfStructs><date>20260302090000Z</date></apci>{body}</InfoExchange>"
     ).encode()
+
+
+def ack(charger: str) -> bytes:
+    body = (
+        "<ack><relatedType>ExceptionList</relatedType><result>accepted</result><listType>tags</listType>"
+        "<listVersion>1</listVersion></ack>"
+    )
+    return message(charger, "Ack", body)
+
+
+def payment_claim(who: str) -> bytes:
+    body = (
+        f"<paymentClaim><claimId>C-2</claimId>{who}<period><from>2026-02-27</from><to>2026-02-28</to></period>"
+        "<currency>NOK</currency></paymentClaim><claimLine><claimId>A</claimId><count>1</count>"
+        "<amount>1.00</amount></claimLine>"
+    )
+    return message("FJELL", "PaymentClaim", body).replace(
+        b"<numberOfStructs>1</numberOfStructs>", b"<numberOfStructs>2</numberOfStructs>"
+    )
+
+
+def responses(charger: str, complaint: int) -> bytes:
+    body = (
+        f"<userComplaintResponse><complaintId>{complaint}</complaintId><outcome>rejected</outcome>"
+        "<text>it was there</text></userComplaintResponse>"
+    )
+    return message(charger, "UserComplaintResponse", body)
 
 
 def produce(_: SessionFactory, row: Outgoing) -> Iterator[bytes]:

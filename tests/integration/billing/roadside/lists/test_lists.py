@@ -248,7 +248,7 @@ def test_acknowledged_while_it_was_being_sent(world: World, monkeypatch: pytest.
         def deliver(self, name: str, content: object) -> None:
             world.ack("tags" if "tags" in name else "plates", 1)
 
-    monkeypatch.setattr(jobs, "outbox_of", lambda settings, code: Quick())
+    monkeypatch.setattr(jobs, "outbox_of", lambda sessions, settings, code: Quick())
     world.minute(full=True)
     assert world.versions() == [(1, "full", "acknowledged")]
     world.prove()
