@@ -25,6 +25,7 @@ class Figures:
     standings: Counter[str] = field(default_factory=Counter)
     documents: Counter[str] = field(default_factory=Counter)
     billed_ore: int = 0
+    credited_ore: int = 0
     receipts_ore: int = 0
     open_ore: int = 0
     claimed_ore: int = 0
@@ -75,9 +76,13 @@ def _add(figures: Figures, agreement: Json, documents: Sequence[Json], charges: 
     figures.agreements += 1
     figures.standings[agreement["standing"]] += 1
     for document in documents:
+        figures.open_ore += document["open_ore"]
+        if document["kind"] == "credit_note":
+            figures.documents["credit notes"] += 1
+            figures.credited_ore -= document["total_ore"]
+            continue
         receipt = document["due_on"] is None
         figures.documents["receipts" if receipt else "invoices"] += 1
-        figures.open_ore += document["open_ore"]
         if receipt:
             figures.receipts_ore += document["total_ore"]
         else:
@@ -132,6 +137,7 @@ def _road(stage: Stage) -> list[tuple[str, str]]:
 def _money(stage: Stage, figures: Figures) -> list[tuple[str, str]]:
     return [
         (f"invoiced ({figures.documents['invoices']:,} invoices)", kroner(figures.billed_ore)),
+        (f"credited ({figures.documents['credit notes']:,} credit notes)", kroner(figures.credited_ore)),
         (f"on card receipts ({figures.documents['receipts']:,})", kroner(figures.receipts_ore)),
         (f"paid by card ({figures.card_payments:,} payments)", kroner(figures.card_ore)),
         (f"paid by bank ({stage.bank.sent['payments']:,} payments in {stage.bank.sent['files']} files)",
