@@ -202,6 +202,11 @@ def scalar(engine: Engine, query: str) -> Any:
         return connection.execute(text(query)).scalar_one()
 
 
+def spaced(number: int) -> str:
+    """Return a whole number as one reads it: 1 000 000."""
+    return f"{number:_}".replace("_", " ")
+
+
 @contextmanager
 def timed() -> Iterator[Callable[[], float]]:
     """Give a function that says how many seconds the block took (so far, or in all when it has ended)."""

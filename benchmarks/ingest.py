@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 
 from benchmarks import world
 from benchmarks.floor import ingest as floor
-from benchmarks.frame import Place, Result, Wanted, apart, peak_mb, ratio, scalar, settle, timed, url_of
+from benchmarks.frame import Place, Result, Wanted, apart, peak_mb, ratio, scalar, settle, spaced, timed, url_of
 from billing.roadside.ingest_file import ingest_file
 from config.database import make_engine, session_factory
 
@@ -114,7 +114,7 @@ def ingest(place: Place) -> list[Result]:
     for one in (path, turned, *lines):
         one.unlink()
     wanted = (ratio(0.4), Wanted("rate", 12_000), Wanted("peak_mb", MOST_MB, most=True))
-    about = f"{booked:,} records; floor: COPY, matched INSERT … ON CONFLICT".replace(",", " ")
+    about = f"{spaced(booked)} records; floor: COPY, matched INSERT … ON CONFLICT"
     return [
         Result("ingest_file", rate, UNIT, least, rate / least, peak, about, wanted),
         Result("ingest_replay", replay, UNIT, rate, replay / rate, None, "floor: ingest_file", (ratio(1.5),)),
