@@ -21,6 +21,8 @@ from config.jobs import JobContext
 from config.rates import whole
 
 CHUNK = 1_000
+SHOWN = dt.timedelta(days=90)
+"""So long pages show that a tag was read elsewhere."""
 _MARGIN = dt.timedelta(days=2)
 """Passages are booked at the business time their chunk began at, which may be a while before it is committed."""
 

@@ -39,7 +39,8 @@ def days(agreement_id: int, first: dt.date | None, last: dt.date | None, plate: 
 class Listed:
     """A passage or counter-row as a list shows it. ``passed_at`` carries the sender's offset; øre with VAT.
 
-    ``charger`` and ``station`` are codes, each with its name. ``claim_id`` is null as long as it is not billed;
+    ``charger`` and ``station`` are codes, each with its name; ``source_id`` is the charger's id of its record.
+    ``claim_id`` is null as long as it is not billed;
     ``external`` journeys are settled elsewhere, under ``external_ref``, and never are. ``taken_back``: why this one
     was reversed (moved, credited; or None); ``counter_cause`` and ``counter_reason``: why this counter-row was made.
     """
@@ -49,6 +50,7 @@ class Listed:
     booked_at: dt.datetime
     charger: str
     charger_name: str
+    source_id: str
     station: str
     station_name: str
     service: str
@@ -119,6 +121,7 @@ def _rows() -> Select[*tuple[Any, ...]]:
             Passage.booked_at,
             Charger.code.label("charger"),
             Charger.name.label("charger_name"),
+            Passage.source_id,
             Passage.station,
             func.coalesce(Station.name, Passage.station).label("station_name"),
             Passage.service,

@@ -73,7 +73,11 @@ def fate(row: Listed) -> list[str]:
         )
     if row.reverses_id is not None:
         said.append(_counter(row.counter_cause, row.counter_reason))
-    if row.taken_back == "moved":
+    if row.taken_back in ("mass", "mass_credited"):
+        said.append(
+            t("Rettet for alle som passerte; se tilbakeføringen", "Corrected for all who passed; see the reversal")
+        )
+    elif row.taken_back == "moved":
         said.append(
             t(
                 "Flyttet til den som har kjøretøyet; se tilbakeføringen",
@@ -82,6 +86,12 @@ def fate(row: Listed) -> list[str]:
         )
     elif row.taken_back == "credited":
         said.append(t("Kreditert; se tilbakeføringen", "Credited; see the reversal"))
+    elif row.taken_back == "cancelled":
+        said.append(
+            t("Trukket tilbake av operatøren; se tilbakeføringen", "Withdrawn by the operator; see the reversal")
+        )
+    elif row.taken_back == "adjusted":
+        said.append(t("Rettet av operatøren; se tilbakeføringen", "Corrected by the operator; see the reversal"))
     if (row.booked_at - row.passed_at) > dt.timedelta(days=14):
         said.append(
             t("Kom sent fra operatøren: {when}", "Came late from the operator: {when}", when=day(row.booked_at))
@@ -94,6 +104,8 @@ def _counter(cause: str | None, reason: str | None) -> str:
         text = t(
             "Tilbakeført: kjøretøyet var ikke lenger ditt", "Reversed: the vehicle was no longer on your agreement"
         )
+    elif cause in ("mass", "mass_credited"):
+        text = t("Tilbakeført: noe var feil ved stasjonen", "Reversed: something was wrong at the station")
     elif cause == "credited":
         text = t("Tilbakeført: kreditert av kundeservice", "Reversed: credited by customer service")
     else:

@@ -9,10 +9,12 @@ from flask import render_template, request
 
 from billing.invoices import listed
 from billing.passages import queries
+from billing.roadside.complaints import queries as complaints
 from config import http
 from config.clock import business_date
 from web.mypage import explain, forms
 from web.mypage.blueprint import blp, customers_only, own
+from web.mypage.dispute import can_dispute, dispute_word
 from web.words import t
 
 PAGE = 100
@@ -75,6 +77,9 @@ def passages(number: int) -> str:
         sums=queries.sums(session, within),
         rows=[(row, explain.fate(row), explain.flags(row.flags)) for row in page.items],
         invoices=listed.numbers(session, sorted({row.claim_id for row in page.items if row.claim_id})),
+        disputes=complaints.of_passages(session, [row.id for row in page.items], http.request_now()),
+        can_dispute=can_dispute,
+        dispute_word=dispute_word,
         next=page.next,
         after=request.args.get("after"),
     )

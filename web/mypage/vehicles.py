@@ -18,6 +18,8 @@ from accounts.vehicles import queries, rules
 from accounts.vehicles.models import Registration
 from accounts.vehicles.queries import TagStory
 from accounts.vehicles.register import register
+from billing.passages import mismatch
+from billing.passages.mismatch_models import TagMismatch
 from config import http
 from config.checks import Wrong
 from config.clock import business_date
@@ -81,6 +83,25 @@ def tags_in(stories: Sequence[TagStory], row: Registration, now: dt.datetime) ->
     ]
 
 
+def read_elsewhere(
+    agreement: Agreement, stories: Sequence[TagStory], now: dt.datetime
+) -> list[tuple[str, TagMismatch]]:
+    """Return the tags (printed numbers) that were lately read in a vehicle they are still not mounted in."""
+    tags = {story.tag.pan: story for story in stories}
+    found: dict[str, TagMismatch] = {}
+    for one in mismatch.of_agreement(http.current_session(), agreement.id, now - mismatch.SHOWN):
+        found.setdefault(one.pan, one)
+    return [
+        (tags[pan].tag.printed_number, one)
+        for pan, one in found.items()
+        if pan in tags
+        and not any(
+            mount.plate == one.read_plate and mount.country == one.read_country and mount.valid_to is None
+            for mount in tags[pan].mounts
+        )
+    ]
+
+
 @blp.get("/<int:number>/vehicles")
 @customers_only
 def vehicles(number: int) -> Page:
@@ -103,6 +124,7 @@ def _page(agreement: Agreement, values: Mapping[str, str], errors: Mapping[str, 
         current=[Vehicle(row, tags_in(stories, row, now)) for row in rows if lasts(row, now)],
         past=[row for row in rows if not lasts(row, now) and row.valid_to != row.valid_from],
         tags=stories,
+        mismatches=read_elsewhere(agreement, stories, now),
         additional=additional(agreement, [row for row in others if lasts(row, now)]),
         values=values,
         errors=errors,

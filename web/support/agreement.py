@@ -24,14 +24,18 @@ from billing.delivery.desk import Told
 from billing.invoices import listed
 from billing.invoices.render import pdf
 from billing.invoices.words import brand
+from billing.passages import mismatch
 from billing.passages import queries as driven
+from billing.passages.backlog import queries as backlog
 from billing.payments import queries as payments
+from billing.roadside.complaints import queries as complaints
 from billing.roadside.lists.validity import knew
 from config import http
 from config.clock import business_date
 from config.problems import Conflict, Invalid
 from web import words
 from web.mypage import explain, forms
+from web.mypage.dispute import dispute_word, kind_word
 from web.mypage.overview import next_billing, owed
 from web.mypage.vehicles import Vehicle, additional, lasts, tags_in
 from web.support import advice, story
@@ -40,6 +44,7 @@ from web.support.words import contacts
 
 RECENT_MAIL = 20
 FEW_VEHICLES = 8
+FEW_DISPUTES = 5
 
 
 @blp.get("/agreements/<int:number>")
@@ -74,6 +79,7 @@ def _page(
         advice=advice.advise(facts),
         owed=money,
         coming=next_billing(one, balance, card, today),
+        backlog=backlog.lasting(session, one.id),
         card=card,
         brand=brand,
         last_charge=last,
@@ -86,6 +92,10 @@ def _page(
         knew=knew(session, one.id, now),
         events=events if every else events[: story.SHOWN],
         hidden=0 if every else max(len(events) - story.SHOWN, 0),
+        disputes=complaints.of_agreement(session, one.id, now, after=None, limit=FEW_DISPUTES).items,
+        dispute_word=dispute_word,
+        kind_word=kind_word,
+        mismatches=mismatch.of_agreement(session, one.id, now - mismatch.SHOWN, FEW_DISPUTES),
         today=today,
         now=now,
         contacts=contacts(),

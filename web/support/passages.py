@@ -14,12 +14,14 @@ from accounts.vehicles.rules import normalise_plate
 from billing.invoices import listed
 from billing.passages import queries
 from billing.passages.credit import credit
+from billing.roadside.complaints import queries as complaints
 from config import http
 from config.checks import Wrong
 from config.clock import business_date
 from config.problems import Conflict, Invalid
 from web import words
 from web.mypage import explain, forms
+from web.mypage.dispute import can_dispute, dispute_word
 from web.mypage.passages import chosen
 from web.support.blueprint import Page, acted_on, actors, blp, looked_at, readers, subject
 
@@ -45,6 +47,9 @@ def passages(number: int) -> Page:
         sums=queries.sums(session, within),
         rows=[(row, explain.fate(row), explain.flags(row.flags)) for row in page.items],
         invoices=listed.numbers(session, sorted({row.claim_id for row in page.items if row.claim_id})),
+        disputes=complaints.of_passages(session, [row.id for row in page.items], http.request_now()),
+        can_dispute=can_dispute,
+        dispute_word=dispute_word,
         next=page.next,
         after=request.args.get("after"),
     )

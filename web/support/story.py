@@ -18,10 +18,16 @@ from billing.claims.story import Settled, credit_entries, settled
 from billing.delivery import desk as delivery
 from billing.delivery.desk import Told
 from billing.invoices import listed
+from billing.passages.backlog import queries as backlog
+from billing.passages.backlog.models import Backlog
+from billing.passages.mass import queries as mass
 from billing.passages.story import TakenBack, taken_back
 from billing.payments import queries as payments
+from billing.roadside.complaints import queries as complaints
+from billing.roadside.complaints.queries import Shown
 from config import http
 from web.mypage import explain
+from web.mypage.dispute import dispute_word, kind_word
 from web.support.words import actor, contact_word, delivery_sentence, why_in_suspense
 from web.words import clock, day, kroner, plate, t
 
@@ -53,6 +59,7 @@ def story_of(agreement: Agreement, standing: Story, now: dt.datetime) -> list[Ev
     charges = charges_of(session, agreement.id, after=None, limit=EACH).items
     numbers = listed.numbers(session, [one.charge.claim_id for one in charges if one.charge.claim_id])
     money = settled(session, agreement.id, EACH)
+    disputes = complaints.of_agreement(session, agreement.id, now, after=None, limit=EACH).items
     events = [
         *_standings(standing),
         *(_document(row, agreement.number) for row in documents),
@@ -63,6 +70,9 @@ def story_of(agreement: Agreement, standing: Story, now: dt.datetime) -> list[Ev
         *(event for one in charges for event in _charge(one, numbers, now)),
         *(_removal(one) for one in removals(session, [agreement.id], EACH)),
         *_taken_back(taken_back(session, agreement.id, EACH)),
+        *(_mass(one) for one in mass.of_agreement(session, agreement.id, EACH)),
+        *_backlogs(backlog.history(session, agreement.id, EACH)),
+        *(event for one in disputes for event in _disputed(one, agreement.number)),
     ]
     return sorted(events, key=lambda event: event.at, reverse=True)
 
@@ -220,12 +230,50 @@ def _removal(one: Taken) -> Event:
     return Event(row.requested_at, "vehicle", text, "", lines)
 
 
+_BY_CHARGER = ("cancelled", "adjusted", "uncredited")
+
+
+def _corrected(row: TakenBack) -> Event:
+    """Say what a charger's correction did; its reason is the correction's record."""
+    values = {"where": row.station, "when": day(row.passed_at), "sum": kroner(abs(row.amount_ore))}
+    if row.cause == "cancelled":
+        text = t("Operatøren trakk tilbake en passering: {where} {when}, {sum}.",
+                 "The operator withdrew a passage: {where} {when}, {sum}.", **values)  # fmt: skip
+    elif row.cause == "adjusted":
+        text = t("Operatøren rettet en passering: {where} {when}, {sum} falt bort.",
+                 "The operator corrected a passage: {where} {when}, {sum} fell away.", **values)  # fmt: skip
+    else:
+        text = t("Kreditering avløst av operatørens rettelse: {where} {when}, {sum}.",
+                 "A crediting gave way to the operator's correction: {where} {when}, {sum}.", **values)  # fmt: skip
+    record = t("Rettelse {id}", "Correction {id}", id=row.reason) if row.reason else ""
+    return Event(row.at, "vehicle", text, "", [record] if record else [])
+
+
+def _disputed(one: Shown, number: int) -> list[Event]:
+    """A dispute, and its answer."""
+    link = url_for("support.dispute_form", number=number, passage_id=one.passage)
+    text = t(
+        "Innsigelse mot en passering: {what}.", "A passage was disputed: {what}.", what=kind_word(one.kind).lower()
+    )
+    events = [Event(one.made_at, "vehicle", text, "", [f"«{one.text}»"] if one.text else [], link, t("se", "see"))]
+    if one.answered_at is not None:
+        word = dispute_word(one)
+        said = f"{one.charger_name}: {word[0]}."
+        events.append(Event(one.answered_at, "vehicle", said, word[1], [f"«{one.response}»"] if one.response else []))
+    return events
+
+
 def _taken_back(rows: Sequence[TakenBack]) -> list[Event]:
     """Credited passages one by one; those that were moved at once, as one event."""
     events, moved = [], dict[dt.datetime, list[TakenBack]]()
     for row in rows:
+        if row.cause in ("mass", "mass_credited"):
+            continue  # told of by the mass correction
         if row.cause == "moved":
             moved.setdefault(row.at, []).append(row)
+            continue
+        if row.cause in _BY_CHARGER:
+            events.append(_corrected(row))
             continue
         text = t(
             "Passering kreditert av {who}: {where} {when}, {sum}.", "Passage credited by {who}: {where} {when}, {sum}.",
@@ -239,4 +287,32 @@ def _taken_back(rows: Sequence[TakenBack]) -> list[Event]:
             count=len(group), sum=kroner(sum(one.amount_ore for one in group)),
         )  # fmt: skip
         events.append(Event(at, "vehicle", text))
+    return events
+
+
+def _mass(one: mass.Touched) -> Event:
+    sum_, who = kroner(one.sum_ore), actor(one.actor)
+    if one.undoing:
+        text = t("Masserettelse gjort om av {who}: {count} passeringer på {sum} er tilbake.",
+                 "Mass correction undone by {who}: {count} passages of {sum} are back.",
+                 who=who, count=one.count, sum=sum_)  # fmt: skip
+    else:
+        text = t("{count} passeringer på {sum} rettet for alle ved stasjonen, av {who}.",
+                 "{count} passages of {sum} corrected for all at the station, by {who}.",
+                 who=who, count=one.count, sum=sum_)  # fmt: skip
+    link = url_for("support.mass_one", number=one.mass_id)
+    return Event(one.at, "vehicle", text, "", [f"«{one.reason}»"], link, t("masserettelsen", "the mass correction"))
+
+
+def _backlogs(rows: Sequence[Backlog]) -> list[Event]:
+    events = []
+    for row in rows:
+        if row.ended_at is not None:
+            text = t("De eldre passeringene er fakturert; resten faktureres som vanlig.",
+                     "The older passages are billed; the rest is billed as usual.")  # fmt: skip
+            events.append(Event(row.ended_at, "money", text))
+        text = t("{old} i eldre passeringer kom på én gang: faktureres i deler, høyst {slice} i uken.",
+                 "{old} of older passages arrived at once: billed in parts, at most {slice} a week.",
+                 old=kroner(row.old_ore), slice=kroner(row.slice_ore))  # fmt: skip
+        events.append(Event(row.noticed_at, "money", text))
     return events
