@@ -41,6 +41,7 @@ def upgrade() -> None:
     _settlements()
     _orders()
     _claims()
+    _differences()
     op.create_table(
         "reconciliations",
         sa.Column("charger_id", sa.Integer(), nullable=False),
@@ -202,6 +203,9 @@ def _claims() -> None:
         ["source_id"],
         postgresql_where="source_id IS NOT NULL",
     )
+
+
+def _differences() -> None:
     name = "charger_claim_differences"
     op.create_table(
         name,

@@ -50,17 +50,20 @@ def wait_until_closed(session: Session, last: dt.date, *, now: dt.datetime, pati
         raise Conflict(f"{last} is not over long enough: records of it may still be arriving.", slug="period-open")
     before = _before(session, end)
     deadline = time.monotonic() + patience
-    while session.execute(_UNDER_WAY, {"before": before}).scalar_one():
+    while True:
+        session.execute(text("SELECT pg_stat_clear_snapshot()"))  # else a transaction sees what it saw the first time
+        if not session.execute(_UNDER_WAY, {"before": before}).scalar_one():
+            return
         if time.monotonic() > deadline:
             detail = f"Something that began before {last} ended is still being booked; try again in a while."
             raise Conflict(detail, slug="still-arriving")
         time.sleep(_PAUSE)
-        session.execute(text("SELECT pg_stat_clear_snapshot()"))
 
 
 def _before(session: Session, end: dt.datetime) -> dt.datetime:
     """Return the real instant from which a transaction that begins reads a business time after ``end``."""
-    ours: dt.datetime = session.execute(text("SELECT transaction_timestamp()")).scalar_one()
+    began = text("SELECT xact_start FROM pg_stat_activity WHERE pid = pg_backend_pid()")
+    ours: dt.datetime = session.execute(began).scalar_one()
     clock = session.execute(text("SELECT business_at, real_at, running FROM business_clock")).one_or_none()
     if clock is None:
         reached = end
