@@ -64,6 +64,7 @@ RULES = (
                       coalesce('then ' || a.next, 'the record says ' || coalesce(r.code, 'nothing')))
         FROM (
             SELECT *, lead(was_code) OVER (PARTITION BY charger_id, source_id ORDER BY id) AS next FROM amendments
+            WHERE cause <> 'moved' -- the record stays accepted, though the charger is owed nothing for it any more
         ) AS a LEFT JOIN records AS r USING (charger_id, source_id)
         WHERE coalesce(a.next, r.code) IS DISTINCT FROM a.code ORDER BY a.id
         """,

@@ -80,7 +80,8 @@ RULES = (
             SELECT p.batch_id, count(*) AS n, sum(p.amount_ore) AS ore
             FROM passages AS p LEFT JOIN reversals AS v ON v.replaced_by = p.id
             WHERE p.reverses_id IS NULL AND v.passage_id IS NULL AND NOT EXISTS (
-                SELECT FROM amendments AS a WHERE a.charger_id = p.charger_id AND a.source_id = p.source_id
+                SELECT FROM amendments AS a
+                WHERE a.charger_id = p.charger_id AND a.source_id = p.source_id AND a.cause <> 'moved'
             ) GROUP BY 1
         ) AS p ON p.batch_id = b.id
         WHERE coalesce(b.n, 0) <> coalesce(p.n, 0) OR coalesce(b.ore, 0) <> coalesce(p.ore, 0)

@@ -70,6 +70,18 @@ _LEDGER = """
 """
 
 
+# The charger is owed less than it was told: what it was answered is amended. The record stays what it was.
+_AMEND = text("""
+    INSERT INTO amendments (charger_id, source_id, batch_id, position, was_code, was_detail, code, flags, amount_ore,
+        cause, reason, actor, at)
+    SELECT r.charger_id, r.source_id, r.batch_id, r.position, r.code, r.detail, 'other_agreement', 0, r.amount_ore,
+        'moved', :reason, :actor, :now
+    FROM passages AS p JOIN records AS r ON r.charger_id = p.charger_id AND r.source_id = p.source_id
+    WHERE p.id = ANY(CAST(:passages AS bigint[])) AND p.agreement_id = :agreement AND p.booked_at >= :since
+    ORDER BY r.charger_id, r.source_id
+""")
+
+
 @dataclass(frozen=True)
 class _Target:
     passage_id: int
@@ -142,6 +154,9 @@ def _book(session: Session, removal: Removal, targets: Sequence[_Target], now: d
             "externals": [one.external for one in targets],
         },
     )
+    elsewhere = [one.passage_id for one in targets if one.external]
+    if elsewhere:
+        session.execute(_AMEND, {**rows, "passages": elsewhere, "reason": removal.reason, "actor": ACTOR})
     fresh = [number for row in made for number in (row.counter_id, row.replaced_by)]
     session.execute(text(BALANCES), {"fresh": fresh, "now": now, "today": business_date(now)})
     notice(session, sorted({one.agreement_id for one in targets if not one.external}), now=now)

@@ -218,6 +218,8 @@ class TestAdditional:
         assert run(road, sessions, settings) == {"removals": 1, "moved": 1}
         assert where(road) == {holder: 101}
         rows = "SELECT amount_ore, external, owed, reverses_id IS NOT NULL FROM passages WHERE source_id = 'since' "
+        amended = "SELECT source_id, was_code, code, cause FROM amendments"
+        assert road.ask(amended) == [("since", "accepted", "other_agreement", "moved")]
         assert road.ask(rows + "ORDER BY amount_ore, external") == [
             (-10, False, True, True), (10, False, True, False), (10, True, False, False),
         ]  # fmt: skip
