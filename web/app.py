@@ -24,6 +24,7 @@ ROOMS = (
     "accounts.chargers.api",
     "accounts.chargers.oddities_api",
     "billing.passages.api",
+    "billing.passages.mass.api",
     "billing.invoices.api",
     "billing.cards.api",
     "billing.payments.api",

@@ -111,6 +111,7 @@ def _mass() -> None:
         _of("mass_passages", "agreement_id", "agreements"),
         sa.PrimaryKeyConstraint("mass_id", "passage_id", name=op.f("pk_mass_passages")),
     )
+    op.create_index("ix_mass_passages_agreement", "mass_passages", ["agreement_id", "mass_id"])
 
 
 def downgrade() -> None:

@@ -19,6 +19,7 @@ from billing.claims import credit
 from billing.claims.queries import OpenClaim, open_claims
 from billing.claims.rules import is_overdue
 from billing.passages import queries as driven
+from billing.passages.backlog import queries as backlog
 from billing.passages.models import Balance
 from config import http
 from config.clock import business_date
@@ -136,6 +137,7 @@ def overview(number: int) -> str:
         today=today,
         owed=owed(agreement, balance),
         coming=next_billing(agreement, balance, card, today),
+        backlog=backlog.lasting(session, agreement.id),
         block=story.active_block,
         fine_ore=whole("fine_no_valid_agreement_ore", today),
         card=card,

@@ -78,6 +78,7 @@ class MassPassage(Base):
     __table_args__ = (
         PrimaryKeyConstraint("mass_id", "passage_id"),
         CheckConstraint("outcome IN ('done', 'left')", name="outcome"),
+        Index("ix_mass_passages_agreement", "agreement_id", "mass_id"),
     )
 
     mass_id: Mapped[int] = mapped_column(ForeignKey("mass_corrections.id"))

@@ -114,6 +114,7 @@ PAGES = {
     "/deliveries": ("agent", "lead"),
     "/mailbox": ("agent", "lead"),
     "/payments": ("agent", "lead", "accountant"),
+    "/mass": ("agent", "lead", "accountant", "operator"),
     "/books": ("agent", "lead", "accountant", "operator"),
     "/agreements/{number}": ("agent", "lead", "accountant"),
     "/agreements/{number}/passages": ("agent", "lead", "accountant"),
@@ -141,6 +142,9 @@ FORMS = {
     "/payouts/1/approve": ("lead",),
     "/payouts/1/cancel": ("agent", "lead"),
     "/payouts/1/outcome": ("accountant",),
+    "/mass": ("lead", "operator"),
+    "/mass/1/confirm": ("lead", "operator"),
+    "/mass/1/undo": ("lead", "operator"),
     "/books/audit": ("accountant", "operator"),
 }
 ROLES = ("customer", "agent", "lead", "accountant", "operator")
