@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from accounts.access.principal import Principal
 from billing.audit.audit import RULES
@@ -313,6 +316,50 @@ def test_a_copy_of_a_vehicle_removed_meanwhile_is_moved(road: Road, two: tuple[i
     road.session.expire_all()
     assert move(road.session, removal, now=NOW + 4 * DAY) == 2
     assert sums(road) == {two[1]: 1230, buyer: 1230}
+    agrees(road)
+
+
+@pytest.mark.parametrize("bearer", ["charger", "us"])
+@pytest.mark.parametrize("undoing", [False, True])
+def test_cancellations_at_the_same_time(road: Road, two: tuple[int, int], bearer: str, undoing: bool) -> None:
+    """Chunks of one passage beside cancellations of each: whoever comes first, nothing is taken back twice."""
+    row = shown(road, bearer=bearer)
+    confirm(road.session, row.id, row.digest, actor="a", now=NOW + HOUR)
+    if undoing:
+        through(road, row, NOW + HOUR)
+        row = undo(road.session, row.id, reason="right", actor="a", now=NOW + DAY)
+    number, failed = row.id, list[BaseException]()
+    road.session.commit()
+    engine, toll, ferry = road.session.get_bind(), road.toll, road.ferry
+    road.session.expunge_all()
+
+    def carry_out() -> None:
+        with Session(engine) as session:
+            while carry_out_chunk(session, number, now=NOW + 2 * DAY, limit=1):
+                session.commit()
+            session.commit()
+
+    def cancel() -> None:
+        with Session(engine) as session:
+            other = Road(session, toll, ferry)
+            for original in ("2-b", "1-a", "2-a", "1-b"):
+                word: Any = Cancel(id=f"X-{original}", action="cancel", original=original, version=1)
+                other.send([word], now=NOW + 2 * DAY)
+                session.commit()
+
+    def beside(what: Callable[[], None]) -> None:
+        try:
+            what()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=beside, args=(what,)) for what in (carry_out, cancel)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
+    assert (sums(road), owed(road)) == (dict.fromkeys(two, 30), 60)
     agrees(road)
 
 
