@@ -1,6 +1,9 @@
-"""Whatever happens in whatever order, the books stay whole: invoices, payments, reversals, credit, blocks."""
+"""Whatever happens in whatever order, the books stay whole: invoices, payments, reversals, credit, credit notes,
+payouts, blocks."""
 
 from __future__ import annotations
+
+import datetime as dt
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -10,10 +13,15 @@ from sqlalchemy.orm import Session
 
 from billing.collection.overdue import find_reach, step
 from billing.collection.reopen import reopen
+from billing.invoices.below_zero import credit_now
+from billing.invoices.reissue import reissue
+from billing.passages.credit import credit
+from billing.payments import payout_orders, payouts
 from billing.payments.assign import assign
+from billing.payments.pain001 import Debtor
 from config.problems import Conflict
 from simulator.bank import BankPayment
-from tests.integration.billing.books import DAY, ISSUED, OURS, Books, Invoice, noon
+from tests.integration.billing.books import DAY, ISSUED, OURS, SELLER, Books, Invoice, noon
 
 
 class Machine(RuleBasedStateMachine):
@@ -30,6 +38,7 @@ class Machine(RuleBasedStateMachine):
         self.paid: list[BankPayment] = []
         self.files: list[bytes] = []
         self.received_ore = 0
+        self.credits = 0
 
     def teardown(self) -> None:
         self.session.rollback()
@@ -114,6 +123,65 @@ class Machine(RuleBasedStateMachine):
             assert done.standing == "open"
             assert due <= credit
         assert refused is None or refused.type == "/problems/not-blocked" or due > 0
+
+    @rule(data=st.data())
+    def a_passage_is_credited(self, data: st.DataObject) -> None:
+        free = self.session.execute(
+            text(
+                "SELECT agreement_id, id FROM passages AS p WHERE reverses_id IS NULL AND amount_ore > 0 "
+                "AND NOT EXISTS (SELECT FROM reversals AS v WHERE v.passage_id = p.id) ORDER BY id"
+            )
+        ).all()
+        if free:
+            agreement, passage = data.draw(st.sampled_from(list(free)))
+            credit(self.session, agreement, passage, reason="wrong", actor="agent:test", now=noon(self.day))
+
+    @rule(data=st.data())
+    def an_invoice_is_issued_anew(self, data: st.DataObject) -> None:
+        numbers = self.session.scalars(
+            text("SELECT number FROM documents WHERE kind = 'invoice' ORDER BY number")
+        ).all()
+        if not numbers:
+            return
+        number = data.draw(st.sampled_from(list(numbers)))
+        done = reissue(self.session, number, reason="asked for", seller=SELLER, now=noon(self.day), actor="agent:test")
+        assert done.credited == number
+
+    @rule(which=st.integers(0, 1))
+    def what_is_below_zero_is_credited(self, which: int) -> None:
+        # Of two in one instant the second would be the same run's: no day has two.
+        agreement, at = self.agreements[which], noon(self.day) + dt.timedelta(seconds=self.credits)
+        self.credits += 1
+        credit_now(self.session, agreement, reason="asked for", seller=SELLER, now=at, actor="agent:test")
+
+    @rule(which=st.integers(0, 1), share=st.sampled_from([30, 100, 130]))
+    def a_payout_is_asked_for(self, which: int, share: int) -> None:
+        agreement = self.agreements[which]
+        asked, there = max(self.books.credit(agreement) * share // 100, 1), self.books.credit(agreement)
+        try:
+            row = payouts.request(
+                self.session, agreement, amount_ore=asked, account=OURS, reason="x", actor="agent:test",
+                now=noon(self.day),
+            )  # fmt: skip
+        except Conflict:
+            assert asked > there or self.books.credit(agreement) < asked
+        else:
+            assert row.amount_ore == asked <= there
+
+    @rule(data=st.data(), end=st.sampled_from(["order", "cancel", "paid", "rejected"]))
+    def a_payout_goes_on(self, data: st.DataObject, end: str) -> None:
+        state = "ordered" if end in ("paid", "rejected") else "approved"
+        ids = self.session.scalars(text("SELECT id FROM payouts WHERE state = :s ORDER BY id"), {"s": state}).all()
+        if end == "order":
+            payout_orders.order(self.session, debtor=Debtor("Brikke", OURS), now=noon(self.day))
+        elif ids:
+            payout, now = data.draw(st.sampled_from(list(ids))), noon(self.day)
+            if end == "cancel":
+                payouts.cancel(self.session, payout, actor="agent:test", now=now)
+            elif end == "paid":
+                payouts.paid(self.session, payout, reference="B1", actor="accountant:test", now=now)
+            else:
+                payouts.rejected(self.session, payout, why="closed", actor="accountant:test", now=now)
 
     def _overdue(self, agreement: int) -> int:
         return self.books.one(
