@@ -25,6 +25,7 @@ from config.problems import Conflict, Problem, TooLarge
 log = structlog.get_logger(__name__)
 
 IN, DONE, REFUSED = "in", "done", "refused"
+LONGEST_REASON = 1000
 
 
 def take_all(look: Look) -> None:
@@ -129,7 +130,7 @@ def _refuse(look: Look, row: Incoming, problem: Problem) -> Incoming:
     xml = row.name.lower().endswith(".xml") or look.exchange.form == ISO
     with look.sessions.begin() as session:
         kept = _taken(session, row, row.what, "refused")
-        kept.error, kept.line = problem.detail, lines[0] if lines else None
+        kept.error, kept.line = problem.detail[:LONGEST_REASON], lines[0] if lines else None
         kept.batch_id = _refused_batch(session, look, row)
         name = answer_name(row.name, ".refused.xml" if xml else ".refused.json")
         now, form = business_now(session), ISO if xml else "json"

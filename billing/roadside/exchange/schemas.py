@@ -53,9 +53,11 @@ class ExchangeSchema(http.Schema):
         allow_none=True,
     )
     attempts = http.whole("Attempts that failed since it was last reached.", 0, dump_only=True)
-    next_at = http.instant("When it is tried again.", dump_only=True)
-    error = http.text("Why the last attempt failed.", "connect: Connection refused", dump_only=True)
-    reached_at = http.instant("When it was last reached.", dump_only=True)
+    next_at = http.instant("When it is tried again.", dump_only=True, allow_none=True)
+    error = http.text(
+        "Why the last attempt failed.", "connect: Connection refused", max_length=2000, dump_only=True, allow_none=True
+    )
+    reached_at = http.instant("When it was last reached.", dump_only=True, allow_none=True)
     waiting = http.whole("Files that wait to be sent.", 0, dump_only=True)
     failed = http.whole("Files that failed so often that somebody must look; they are tried still.", 0, dump_only=True)
 
@@ -84,7 +86,9 @@ class IncomingSchema(http.Schema):
     outcome = http.text("booked, again, noted, refused or gone.", "booked", allow_none=True)
     batch_id = http.whole("The batch it is.", 12, allow_none=True)
     line = http.whole("The line it was refused at.", 3, allow_none=True)
-    error = http.text("Why it was refused, or could not be taken yet.", "the file is cut off", allow_none=True)
+    error = http.text(
+        "Why it was refused, or could not be taken yet.", "the file is cut off", max_length=2000, allow_none=True
+    )
     attempts = http.whole("Attempts that failed.", 0)
     next_at = http.instant("When it is tried again.", allow_none=True)
     seen_at = http.instant("When it was first seen.")
@@ -101,7 +105,7 @@ class OutgoingSchema(http.Schema):
     state = http.choice("waiting, sent, failed (tried so often that it alarms; it is tried still).", OUT_STATES)
     attempts = http.whole("Attempts that failed.", 0)
     next_at = http.instant("When it is tried.", allow_none=True)
-    error = http.text("Why the last attempt failed.", "put x: No space left", allow_none=True)
+    error = http.text("Why the last attempt failed.", "put x: No space left", max_length=2000, allow_none=True)
     made_at = http.instant("When it was to be sent first.")
     sent_at = http.instant("When it was delivered last.", allow_none=True)
     sends = http.whole("How often it was delivered.", 1)

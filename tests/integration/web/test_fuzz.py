@@ -20,10 +20,12 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
 from accounts.customers.sign_up import sign_up
+from billing.roadside.exchange.keep import ExchangeGiven, keep_exchange
 from config.clock import move_clock
 from tests.integration.conftest import Bearer
 
@@ -63,6 +65,8 @@ def world(session: Session) -> dict[str, Any]:
     """A customer with an agreement, and a charger: values for paths, and scopes for tokens."""
     move_clock(session, NOW, running=True)
     session.add(Charger(code="FJELL", name="Fjellveien AS", kind="toll"))
+    session.flush()
+    keep_exchange(session, session.scalars(select(Charger)).one(), ExchangeGiven("folder"))
     made = sign_up(session, "private", KARI, now=NOW, actor="test")
     session.commit()
     return {
