@@ -17,6 +17,8 @@ _REFERENCES = (
     ("records", "batch_id", "source_id", "batches"),
     ("batch_faults", "batch_id", "position", "batches"),
     ("balances", "agreement_id", "agreement_id", "agreements"),
+    ("charger_claim_lines", "claim_id", "line", "charger_claims"),
+    ("charger_claim_differences", "claim_id", "number", "charger_claims"),
     ("balances", "open_charge_id", "agreement_id", "charges"),
     ("allocations", "agreement_id", "id", "agreements"),
     ("document_lines", "document_id", "line", "documents"),

@@ -194,7 +194,6 @@ def _claims() -> None:
         sa.Column("project", sa.Text(), nullable=True),
         *_ore("count", "amount_ore"),
         _must("charger_claim_lines", "about", "(source_id IS NULL) <> (project IS NULL)"),
-        _of("charger_claim_lines", "claim_id", "charger_claims"),
         sa.PrimaryKeyConstraint("claim_id", "line", name=op.f("pk_charger_claim_lines")),
     )
     op.create_index(
@@ -225,7 +224,6 @@ def _differences() -> None:
             "'other_period', 'claimed_twice')",
         ),
         _must(name, "about", "(source_id IS NULL) <> (project IS NULL)"),
-        _of(name, "claim_id", "charger_claims"),
         sa.PrimaryKeyConstraint("claim_id", "number", name=op.f("pk_charger_claim_differences")),
     )
 

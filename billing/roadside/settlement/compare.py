@@ -36,7 +36,7 @@ _OURS_PROJECTS = f"""
 _RECORDS = """
     WITH numbered AS (
         SELECT l.line, l.source_id, l.amount_ore, first_value(l.line) OVER w AS first_line
-        FROM claimed AS l WINDOW w AS (PARTITION BY l.source_id ORDER BY l.line)
+        FROM claimed AS l WINDOW w AS (PARTITION BY l.source_id COLLATE "C" ORDER BY l.line)
     ), theirs AS (
         SELECT coalesce(k.original_id, n.source_id) AS name, min(n.line) AS line, sum(n.amount_ore)::bigint AS ore
         FROM numbered AS n
@@ -108,6 +108,7 @@ def compare(session: Session, row: ChargerClaim, begins: dt.datetime, ends: dt.d
     """Write what differs between the temporary table ``claimed`` and what arrived from ``begins`` until ``ends``, and
     what ours comes to."""
     session.execute(text("DROP TABLE IF EXISTS ours"))
+    session.execute(text("SELECT set_config('work_mem', '64MB', true)"))  # for this transaction: a million lines hashed
     params = {"claim": row.id, "charger": row.charger_id}
     if row.form == "records":
         session.execute(text(_OURS_RECORDS), {**params, "begins": begins, "ends": ends})

@@ -48,7 +48,7 @@ def test_what_agrees_has_no_difference(world: World) -> None:
     assert accounted(world, checked)
 
 
-def test_every_kind_of_difference(world: World) -> None:
+def test_what_is_not_owed_is_named(world: World) -> None:
     for name in ("same", "dearer", "unclaimed", "twice"):
         world.drive(name, 1_000)
     world.drive("taken-back", 4_000, station="S2")
@@ -217,6 +217,13 @@ def test_what_is_no_claim_is_refused_whole(world: World, lines: list[ClaimLine],
         world.claim(lines)
     assert caught.value.errors[0]["field"] == message
     assert world.road.ask("SELECT count(*) FROM charger_claims") == [(0,)]
+
+
+def test_names_are_kept_as_they_are(world: World) -> None:
+    names = ["\\N", "a\\tb", "Æ 'x' \"y\"", "\\.", "A\\"]
+    checked = world.claim([record(name, 1) for name in names])
+    assert [row[2] for row in differences(world, checked)] == names
+    assert checked.kinds == {"missing_here": 5}
 
 
 def test_a_sum_that_is_not_the_lines(world: World) -> None:
