@@ -1,0 +1,78 @@
+"""A card's receipt is credited and issued anew: what the card paid too much is credit, its fee stays."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import text
+
+from billing.invoices.reissue import Reissued, reissue
+from billing.invoices.view import view_of
+from billing.passages.credit import credit
+from tests.integration.billing.books import SELLER, Books
+from tests.integration.billing.cards.test_late_money import NOW, Payer
+
+LATER = NOW + dt.timedelta(hours=2)
+
+
+def anew(books: Books, number: int, now: dt.datetime) -> Reissued:
+    return reissue(books.session, number, reason="wrong class", seller=SELLER, now=now, actor="agent:kari")
+
+
+def take_back(books: Books, agreement: int, ore: int, now: dt.datetime) -> None:
+    passage = books.one(
+        "SELECT id FROM passages WHERE agreement_id = :a AND amount_ore = :ore AND reverses_id IS NULL",
+        a=agreement,
+        ore=ore,
+    )
+    credit(books.session, agreement, passage, reason="wrong class", actor="agent:kari", now=now)
+
+
+def test_a_receipt_is_credited_and_the_money_is_the_customers(books: Books) -> None:
+    payer = Payer(books, "commercial")
+    charge = payer.charge(18_000, 5_000)
+    assert payer.paid(payer.attempt(charge)) == "succeeded"
+    old = books.one("SELECT number FROM documents WHERE claim_id = :c", c=charge.claim_id)
+    take_back(books, payer.agreement, 5_000, LATER)
+    done = anew(books, old, LATER)
+    fee = 510  # 2 % of 230 kroner and 50 øre: what the provider took for the payment is not given back
+    assert (done.credited_ore, done.total_ore) == (-23_000 - fee, 18_000 + fee)
+    assert books.credit(payer.agreement) == 5_000
+    assert payer.account("card_fees") == -fee
+    assert books.told(payer.agreement)[-2:] == ["credit_note", "receipt_reissued"]
+    row = books.session.execute(
+        text("SELECT id, kid, due_on, paid_by ->> 'last4' AS last4 FROM documents WHERE number = :n"),
+        {"n": done.invoice},
+    ).one()
+    assert (row.kid, row.due_on, row.last4) == (None, None, "4242")
+    shown = view_of(books.session, row.id)
+    assert (shown.paid_ore, shown.payable_ore, shown.paid) == (18_000 + fee, 0, True)
+    books.prove(LATER)
+
+
+def test_a_charge_that_went_on_an_invoice_is_issued_anew_with_a_kid(books: Books) -> None:
+    payer = Payer(books, "commercial")
+    charge = payer.charge(18_000, 5_000)
+    attempt = payer.attempt(charge)
+    payer.nothing(attempt)
+    payer.give_up(charge)
+    old = books.one("SELECT number FROM documents WHERE claim_id = :c", c=charge.claim_id)
+    take_back(books, payer.agreement, 5_000, LATER)
+    done = anew(books, old, LATER)
+    assert done.total_ore == 18_000
+    assert books.value("SELECT kid IS NOT NULL FROM documents WHERE number = :n", n=done.invoice) is True
+    books.prove(LATER)
+    # The card turns out to have paid the first sum: all of it is the customer's, and pays what is left.
+    assert payer.paid(attempt, now=LATER) == "succeeded"
+    books.prove(LATER)
+
+
+def test_without_its_passages_the_fee_is_left(books: Books) -> None:
+    payer = Payer(books, "commercial")
+    charge = payer.charge(20_000)
+    assert payer.paid(payer.attempt(charge)) == "succeeded"
+    old = books.one("SELECT number FROM documents WHERE claim_id = :c", c=charge.claim_id)
+    take_back(books, payer.agreement, 20_000, LATER)
+    assert anew(books, old, LATER).total_ore == 450
+    assert books.credit(payer.agreement) == 20_000
+    books.prove(LATER)
