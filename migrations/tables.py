@@ -14,6 +14,7 @@ import billing.invoices.models
 import billing.ledger.models
 import billing.passages.backlog.models
 import billing.passages.mass.models
+import billing.passages.held
 import billing.passages.mismatch_models
 import billing.passages.models
 import billing.payments.models
@@ -39,6 +40,7 @@ ROOMS = (
     billing.passages.mass.models,
     billing.passages.backlog.models,
     billing.passages.mismatch_models,
+    billing.passages.held,
     billing.claims.models,
     billing.invoices.models,
     billing.cards.models,

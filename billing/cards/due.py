@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from accounts.agreements.models import Agreement
 from billing.cards.models import Charge
 from billing.cards.rules import is_due
+from billing.passages import held
 from billing.passages.backlog import slices as backlog
 from billing.passages.backlog.models import Backlog
 from billing.passages.balances import lock
@@ -47,9 +48,10 @@ def decide(session: Session, agreement_ids: Sequence[int], *, now: dt.datetime, 
         )
     ).all()
     due, waits = [], []
+    disputed = held.sums(session, [row.agreement_id for row in candidates]) if candidates else {}
     for row in candidates:
         decision = is_due(
-            unbilled_ore=row.unbilled_ore,
+            unbilled_ore=row.unbilled_ore - disputed.get(row.agreement_id, 0),
             threshold_ore=threshold_ore,
             open_charge=False,
             last_charged_on=row.last_charged_on,
@@ -62,16 +64,20 @@ def decide(session: Session, agreement_ids: Sequence[int], *, now: dt.datetime, 
         elif decision.not_before:
             waits.append({"of": row.agreement_id, "date": decision.not_before})
     if waits:
-        table = Balance.__table__
-        session.connection().execute(
-            update(table)  # type: ignore[arg-type]
-            .where(table.c.agreement_id == bindparam("of"))
-            .values(charge_not_before=bindparam("date")),
-            waits,
-        )
+        _wait(session, waits)
     if due:
         _open(session, due, cause=cause, now=now)
     return len(due)
+
+
+def _wait(session: Session, waits: Sequence[dict[str, object]]) -> None:
+    table = Balance.__table__
+    session.connection().execute(
+        update(table)  # type: ignore[arg-type]
+        .where(table.c.agreement_id == bindparam("of"))
+        .values(charge_not_before=bindparam("date")),
+        waits,
+    )
 
 
 def _open(session: Session, agreement_ids: Sequence[int], *, cause: str, now: dt.datetime) -> None:

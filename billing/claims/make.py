@@ -16,6 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.ledger.book import book_query
+from billing.passages import held
 from billing.passages.backlog import slices as backlog
 from billing.passages.backlog.slices import Slice
 from billing.passages.balances import lock
@@ -86,12 +87,13 @@ def make(
     makes nothing and returns nothing. ``due_on``: for a caller that issues the document in the same transaction,
     which would write it otherwise. Raises BalanceDiffers when what was taken is not what the balance said.
 
-    Of a backlog only its slices are claimed (billing.passages.backlog); one that was cut also under the minimum.
+    Of a backlog only its slices are claimed (billing.passages.backlog); one that was cut also under the minimum. What
+    is held back because it is disputed is left out (billing.passages.held).
     """
     if not agreement_ids:
         return []
     lock(session, agreement_ids)
-    sliced = backlog.slices(session, agreement_ids, cutoff, kind, now)
+    sliced = held.leave_out(session, agreement_ids, backlog.slices(session, agreement_ids, cutoff, kind, now), cutoff)
     rows = session.execute(
         text(_INSERT),
         {

@@ -26,7 +26,10 @@ from config.http_pages import Page, paged
 from config.problems import Conflict, NotFound
 from config.rates import whole
 
-REFUSED = ("conflict", "unknown_vehicle", "not_valid", "too_old", "invalid_amount", "invalid_record", "unknown_station")
+REFUSED = (
+    "conflict", "unknown_vehicle", "not_valid", "too_old", "invalid_amount", "invalid_record", "unknown_station",
+    "tag_plate_mismatch", "wrong_class", "double_read",
+)  # fmt: skip
 """Answers by which a charger is not owed what it asked for."""
 _MEMORY = 8 * 1024 * 1024
 _CHUNKS = 40

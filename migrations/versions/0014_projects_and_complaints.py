@@ -115,6 +115,18 @@ def _complaints() -> None:
     )
 
 
+def _held() -> None:
+    op.create_table(
+        "held_passages",
+        sa.Column("passage_id", sa.BigInteger(), nullable=False),
+        sa.Column("agreement_id", sa.BigInteger(), nullable=False),
+        sa.Column("amount_ore", sa.BigInteger(), nullable=False),
+        sa.Column("held_at", _INSTANT, nullable=False),
+        sa.PrimaryKeyConstraint("passage_id", name=op.f("pk_held_passages")),
+    )
+    op.create_index("ix_held_passages_agreement", "held_passages", ["agreement_id"])
+
+
 def _mismatches() -> None:
     op.create_table(
         "tag_mismatches",
@@ -152,12 +164,13 @@ def upgrade() -> None:
     _places()
     _messages()
     _complaints()
+    _held()
     _mismatches()
 
 
 def downgrade() -> None:
     """Drop them. A station keeps the code of its project; names of projects and places of stations are lost."""
-    for table in ("mismatch_position", "tag_mismatches", "complaints", "complaint_messages"):
+    for table in ("mismatch_position", "tag_mismatches", "held_passages", "complaints", "complaint_messages"):
         op.drop_table(table)
     op.drop_constraint("ck_stations_whole_place", "stations")
     op.drop_constraint("ck_stations_place", "stations")

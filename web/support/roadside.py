@@ -26,7 +26,7 @@ from billing.roadside.record_story import story
 from config import http
 from config.problems import Conflict, Invalid, NotFound
 from web import words
-from web.mypage import forms
+from web.mypage import explain, forms
 from web.mypage.dispute import dispute_word, kind_word
 from web.support.blueprint import Page, blp, only, staff
 from web.support.roadside_words import action_of, answer_tone, answer_word, cause_word, state_word, way_word
@@ -55,7 +55,7 @@ class Stand:
 def _words() -> dict[str, Any]:
     return {
         "answer_word": answer_word, "answer_tone": answer_tone, "state_word": state_word, "way_word": way_word,
-        "cause_word": cause_word, "action_of": action_of,
+        "cause_word": cause_word, "action_of": action_of, "flags": explain.flags,
     }  # fmt: skip
 
 

@@ -9,11 +9,15 @@ from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
 from accounts.customers.tell import NewMessage, tell
+from billing.cards.due import decide
+from billing.passages.held import release
 from billing.roadside.complaints import rules
 from billing.roadside.complaints.models import Complaint
 from billing.roadside.formats.iso12855 import Responses
 from config.checks import Checks
+from config.clock import business_date
 from config.problems import Conflict, Invalid, NotFound
+from config.rates import whole
 
 _LINK = text("""
     UPDATE complaints AS c SET correction_id = k.source_id, corrected_at = k.decided_at
@@ -34,6 +38,15 @@ _LINK = text("""
     ) AS f JOIN complaints AS of ON of.id = f.id
     JOIN corrections AS k ON k.charger_id = of.charger_id AND k.source_id = f.source_id
     WHERE c.id = f.id
+""")
+
+_SETTLED = text("""
+    SELECT h.passage_id FROM held_passages AS h
+    WHERE NOT EXISTS (
+        SELECT FROM complaints AS c WHERE c.passage_id = h.passage_id AND (c.state <> 'answered' OR (
+            c.outcome <> 'rejected' AND c.correction_id IS NULL AND c.answered_at >= :before)))
+        AND (CAST(:complaint AS bigint) IS NULL
+            OR h.passage_id = (SELECT c.passage_id FROM complaints AS c WHERE c.id = :complaint))
 """)
 
 
@@ -62,6 +75,7 @@ def answer(
     template = "dispute_upheld" if word in rules.PROMISES else "dispute_rejected"
     tell(session, [NewMessage(row.agreement_id, template, f"complaint:{row.id}")], now=now)
     link(session, row.id)
+    let_go(session, now, row.id)
     session.refresh(row)
     return row
 
@@ -88,6 +102,16 @@ def _actor(charger: Charger) -> str:
 def link(session: Session, complaint_id: int | None = None) -> int:
     """Name the correction in force on complaints that wait for one, set-based (or on one); return how many."""
     return session.execute(_LINK, {"complaint": complaint_id}).rowcount  # type: ignore[attr-defined,no-any-return]
+
+
+def let_go(session: Session, now: dt.datetime, complaint_id: int | None = None) -> int:
+    """Hold back no longer what was rejected, what has its correction, and what should have had it by now (of all
+    complaints, or of one); a card that is due by it is charged. Returns how many agreements had something held."""
+    before = now - dt.timedelta(days=whole("complaint_correction_days", business_date(now)))
+    params = {"before": before, "complaint": complaint_id}
+    agreements = release(session, list(session.scalars(_SETTLED, params)))
+    decide(session, agreements, now=now)
+    return len(agreements)
 
 
 def read_by_charger(session: Session, charger_id: int, ids: list[int], now: dt.datetime) -> None:

@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from billing.passages.held import hold
 from billing.passages.models import Passage, Reversal
 from billing.roadside.complaints.models import Complaint
 from billing.roadside.complaints.rules import PROMISES, checked
@@ -21,8 +22,8 @@ def dispute(
     """Dispute a passage of an agreement; return the complaint, and whether it is new: one that is open stays as it is.
 
     The charger decides: what it has answered to before can be disputed again, unless it has promised a correction that
-    has not come yet. Raises Invalid by field; NotFound; Conflict for a counter-row, for what is settled elsewhere, and
-    for what was taken back.
+    has not come yet. What is not billed is held back meanwhile. Raises Invalid by field; NotFound; Conflict for a
+    counter-row, for what is settled elsewhere, and for what was taken back.
     """
     said_kind, said_text = checked(kind, text)
     passage = session.scalar(select(Passage).where(Passage.agreement_id == agreement_id, Passage.id == passage_id))
@@ -37,6 +38,7 @@ def dispute(
     only_one = fresh.on_conflict_do_nothing(index_elements=["passage_id"], index_where=Complaint.state != "answered")
     made = session.scalar(only_one.returning(Complaint))
     if made is not None:
+        hold(session, passage, now)  # what is billed already is paid, and comes back with the correction
         ring(session, "complaints")
         return made, True
     query = select(Complaint).where(Complaint.passage_id == passage_id, Complaint.state != "answered")

@@ -32,6 +32,7 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
     del scheduled_for
     with ctx.sessions.begin() as session:
         linked = answer.link(session)
+        answer.let_go(session, business_now(session))
         overdue = queries.count_overdue(session, business_now(session))
         chargers = list(session.scalars(select(Exchange.charger_id).where(Exchange.enabled)))
     sent = 0

@@ -47,6 +47,11 @@ TAMPERED = {
     "credit_used": "DELETE FROM credit_entries WHERE code = 'used'",
     "payments_placed": "UPDATE payments SET state = 'settled' WHERE amount_ore = 9000",
     "payments_owners": "UPDATE payments SET agreement_id = agreement_id + 1 WHERE amount_ore = 15000",
+    "complaints_passages": "UPDATE complaints SET source_id = 'K1' WHERE state = 'made'",
+    "complaints_corrections": "UPDATE complaints SET correction_id = 'KA' WHERE correction_id = 'KC'",
+    "held_passages": "UPDATE held_passages SET amount_ore = amount_ore + 1",
+    "held_unbilled": "UPDATE passages SET claim_id = 1 WHERE id = (SELECT passage_id FROM held_passages)",
+    "tag_mismatches_told": "DELETE FROM messages WHERE template = 'tag_mismatch'",
     "card_successes": "UPDATE attempts SET state = 'declined' WHERE state = 'succeeded'",
     "transfers_codes": "UPDATE transfers SET code = 'xyz' WHERE code = 'claim' AND amount_ore = 8000",
     "transfers_dates": "UPDATE transfers SET booked_on = booked_on - 40 WHERE code = 'passages' AND amount_ore = 8000",
@@ -150,6 +155,8 @@ TAMPERED = {
     "VALUES (1, 4711, '2026-02-01', '2026-02-01', 'test')",
     "card_customers_agreement_id": "INSERT INTO card_customers (agreement_id, provider_customer, created_at) "
     "VALUES (4711, 'cus_1', '2026-02-01')",
+    "charger_claim_lines_claim_id": "UPDATE charger_claim_lines SET claim_id = 4711",
+    "charger_claim_differences_claim_id": "UPDATE charger_claim_differences SET claim_id = 4711",
     "ledger_remuneration": "DELETE FROM transfers WHERE code = 'remuneration'",
     "transfers_settlements": "UPDATE transfers SET ref = ref + 1000 WHERE code = 'charger_payment'",
     "settlements_sums": "UPDATE settlements SET remuneration_ore = remuneration_ore + 1, payout_ore = payout_ore - 1 "

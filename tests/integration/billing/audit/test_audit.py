@@ -26,6 +26,7 @@ from config.clock import move_clock
 from simulator.bank import BankPayment
 from tests.integration.billing.audit.corrected import corrections
 from tests.integration.billing.audit.credits import credits
+from tests.integration.billing.audit.disputed import disputes
 from tests.integration.billing.audit.masses import masses
 from tests.integration.billing.audit.settled import settle_with_charger
 from tests.integration.billing.audit.spoilings import ALSO, TAMPERED
@@ -56,6 +57,7 @@ def furnish(books: Books) -> None:
     _move(books)
     credits(books, NOW)
     corrections(books)
+    disputes(books)
     masses(books, NOW)
     _registered(books)
     books.passages(books.agreement(), 4_000)

@@ -14,6 +14,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from billing.cards.due import decide
+from billing.claims.make import make
 from billing.passages.credit import credit
 from billing.passages.models import Passage
 from billing.passages.rules import Cancel
@@ -143,6 +145,65 @@ class TestMaking:
         passage = world.session.query(Passage.id).filter_by(source_id="F-1").scalar()
         with pytest.raises(Conflict, match="operator"):
             dispute(world.session, world.agreement, passage, "price", "", actor=ME, now=NOW)
+
+
+class TestHolding:
+    """What is disputed and not billed is not billed."""
+
+    def bill(self, world: World, run: str, minimum: int = 1) -> list[tuple[int, int]]:
+        at = NOW + HOUR
+        made = make(world.session, [world.agreement], "invoice", run, "", at, minimum, at)
+        return [(one.amount_ore, one.count) for one in made]
+
+    def test_it_waits_for_the_answer(self, world: World) -> None:
+        world.road.one(world.road.record("B-1", plate="EV10001", amount=1000))
+        one = world.dispute()
+        assert self.bill(world, "r1", minimum=1001) == []
+        assert self.bill(world, "r1") == [(1000, 1)]
+        world.road.check_books()
+        assert self.bill(world, "r2") == []
+        world.answer(one, "rejected")
+        assert self.bill(world, "r3") == [(2480, 1)]
+        world.road.check_books()
+
+    def test_it_waits_for_the_correction_that_was_promised(self, world: World) -> None:
+        one = world.answer(world.dispute())
+        world.road.one(world.road.record("B-1", plate="EV10001", amount=1000))
+        assert self.bill(world, "r1") == [(1000, 1)]
+        world.cancel()
+        assert answer.link(world.session) == 1
+        answer.let_go(world.session, NOW + HOUR)
+        assert world.road.ask("SELECT count(*) FROM held_passages") == [(0,)]
+        assert world.road.ask("SELECT unbilled_ore, unbilled_count FROM balances") == [(0, 2)]
+        world.road.check_books()
+        assert one.state == "answered"
+
+    def test_a_correction_frees_it_before_anybody_looks(self, world: World) -> None:
+        world.dispute()
+        world.road.one(world.road.record("B-1", plate="EV10001", amount=1000))
+        world.cancel(at=NOW + HOUR)
+        assert self.bill(world, "r1") == [(1000, 3)]
+        world.road.check_books()
+
+    def test_a_promise_that_is_not_kept_holds_nothing_for_ever(self, world: World) -> None:
+        world.answer(world.dispute(), "adjusted")
+        assert answer.let_go(world.session, NOW + 14 * DAY) == 0
+        assert answer.let_go(world.session, NOW + 14 * DAY + HOUR) == 1
+        assert self.bill(world, "r1") == [(2480, 1)]
+
+    def test_what_is_billed_is_not_held(self, world: World) -> None:
+        assert self.bill(world, "r1") == [(2480, 1)]
+        world.dispute()
+        assert world.road.ask("SELECT count(*) FROM held_passages") == [(0,)]
+
+    def test_a_card_is_due_when_it_is_let_go(self, world: World) -> None:
+        world.session.execute(text("UPDATE agreements SET payment_method = 'card'"))
+        one = world.dispute()
+        world.road.one(world.road.record("B-1", plate="EV10001", amount=19_000))
+        decide(world.session, [world.agreement], now=NOW)
+        assert world.road.ask("SELECT count(*) FROM charges") == [(0,)]
+        world.answer(one, "rejected")
+        assert world.road.ask("SELECT state FROM charges") == [("due",)]
 
 
 class TestAnswering:

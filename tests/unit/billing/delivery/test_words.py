@@ -46,7 +46,7 @@ def told(language: str = "nb", bill: Bill = BILL) -> Told:
         before=100_000_122,
         facts={
             "count": 4, "stations": "Danmarksplass", "first_on": "2026-03-01", "last_on": "2026-03-02",
-            "slice_ore": 50_000, "weeks": 9,
+            "slice_ore": 50_000, "weeks": 9, "tag": "1234",
         },
     )  # fmt: skip
 
