@@ -25,21 +25,37 @@ def lock_query(session: Session, query: str, params: Mapping[str, Any]) -> int:
     """Lock as ``lock`` does, for the agreements that a query of ours yields as ``agreement_id``.
 
     Rows are made and locked in order of agreement id: two that want the same ones, in whatever order their
-    records came, wait for each other and never deadlock.
+    records came, wait for each other and never deadlock. Nearly always all of them are there, so they are locked first;
+    where one is missing the locks are given back, as it may have a lower id than those held.
     """
-    session.execute(
+    session.execute(text("SAVEPOINT balances"))
+    locked, missing = _lock(session, query, params)
+    if missing:
+        session.execute(text("ROLLBACK TO SAVEPOINT balances"))
+        session.execute(_MAKE, {"missing": missing})
+        locked, _ = _lock(session, query, params)
+    session.execute(text("RELEASE SAVEPOINT balances"))
+    return locked
+
+
+_MAKE = text(
+    "INSERT INTO balances (agreement_id) SELECT m.id FROM unnest(CAST(:missing AS bigint[])) AS m (id) ORDER BY m.id "
+    "ON CONFLICT DO NOTHING"
+)
+
+
+def _lock(session: Session, query: str, params: Mapping[str, Any]) -> tuple[int, list[int] | None]:
+    """Lock the balances there are; return how many, and the agreements that have none."""
+    locked, missing = session.execute(
         text(
-            f"INSERT INTO balances (agreement_id) SELECT DISTINCT q.agreement_id FROM ({query}) AS q "  # noqa: S608 - ours
-            "WHERE NOT EXISTS (SELECT FROM balances AS b WHERE b.agreement_id = q.agreement_id) "
-            "ORDER BY q.agreement_id ON CONFLICT DO NOTHING"
+            f"WITH wanted AS MATERIALIZED (SELECT DISTINCT q.agreement_id FROM ({query}) AS q), "  # noqa: S608 - ours
+            "locked AS MATERIALIZED (SELECT b.agreement_id FROM balances AS b WHERE b.agreement_id IN "
+            "(SELECT w.agreement_id FROM wanted AS w) ORDER BY b.agreement_id FOR NO KEY UPDATE OF b) "
+            "SELECT (SELECT count(*) FROM locked), "
+            "CASE WHEN (SELECT count(*) FROM wanted) > (SELECT count(*) FROM locked) THEN "
+            "(SELECT array_agg(w.agreement_id) FROM wanted AS w "
+            "WHERE w.agreement_id NOT IN (SELECT l.agreement_id FROM locked AS l)) END"
         ),
         params,
-    )
-    locked = session.execute(
-        text(
-            "SELECT count(*) FROM (SELECT b.agreement_id FROM balances AS b WHERE b.agreement_id IN "  # noqa: S608
-            f"(SELECT q.agreement_id FROM ({query}) AS q) ORDER BY b.agreement_id FOR NO KEY UPDATE) AS locked"
-        ),
-        params,
-    ).scalar_one()
-    return int(locked)
+    ).one()
+    return int(locked), missing

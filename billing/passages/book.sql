@@ -57,7 +57,7 @@ FROM (
     FROM matched AS m WHERE m.code = 'accepted' GROUP BY m.agreement_id
 ) AS t
 WHERE b.agreement_id = t.agreement_id
-RETURNING b.agreement_id
+RETURNING b.agreement_id, b.unbilled_ore
 
 -- name: old
 -- Whose passages are old: nobody's, as a rule, and then nothing more is asked (billing.passages.backlog).

@@ -9,8 +9,8 @@ locks, or locking and summing in one statement, are not.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg import Connection, Cursor
@@ -41,11 +41,13 @@ class StillChanging(RuntimeError):
 
 @dataclass(frozen=True)
 class Booked:
-    """What became of a chunk: the answers in order, the agreements whose balance changed, the batch so far."""
+    """What became of a chunk: the answers in order, the agreements whose balance changed, the batch so far; and where
+    nothing was taken back as well, what is unbilled of them now (øre)."""
 
     answers: list[Answer]
     touched: list[int]
     batch: Receiving
+    unbilled: Mapping[int, int] = field(default_factory=dict)
 
 
 def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.datetime) -> Booked:
@@ -64,14 +66,17 @@ def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.date
         seen += _write_records(cursor, chunk, params, len(seen))
         cursor.execute(_SQL["passages"], params, prepare=False)
         cursor.execute(_SQL["balances"], params, prepare=False)
-        touched = {row[0] for row in cursor.fetchall()}
+        unbilled = dict(cursor.fetchall())
+        touched = set(unbilled)
         cursor.execute(_SQL["old"], {"old_before": old_before(now)}, prepare=False)
         notice(session, [row[0] for row in cursor.fetchall()], now=now)
         _book_ledger(session, batch, chunk.number, now)
         cursor.execute(_SQL["answers"], prepare=False)
         found = cursor.fetchall()
         if chunk.corrects:
-            touched |= set(correct.apply(session, cursor, params, now, actor="charger"))
+            taken_back = correct.apply(session, cursor, params, now, actor="charger")
+            touched |= set(taken_back)
+            unbilled = {one: ore for one, ore in unbilled.items() if one not in set(taken_back)}
             found += correct.answers(cursor)
             seen += correct.said_twice(cursor, params)
     answers = _answers(chunk, found, seen, batch.batch_id)
@@ -79,7 +84,7 @@ def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.date
     _note_faults(session, batch.batch_id, answers, chunk.raws)
     keep_answers(session, batch.batch_id, chunk.number, answers)
     count_chunk(session, batch, after)
-    return Booked(answers, sorted(touched), after)
+    return Booked(answers, sorted(touched), after, unbilled)
 
 
 def _take_in(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any]) -> list[_Known]:

@@ -10,6 +10,8 @@ from billing.cards.due import decide
 from billing.passages.batches import Receiving
 from billing.passages.incoming import Chunk
 from billing.passages.ingest import Booked, book_chunk
+from config.clock import business_date
+from config.rates import whole
 
 
 def book(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.datetime) -> Booked:
@@ -18,5 +20,8 @@ def book(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.datetime) 
     Raises passages.ingest.StillChanging.
     """
     booked = book_chunk(session, batch, chunk, now=now)
-    decide(session, booked.touched, now=now)
+    threshold_ore = whole("card_threshold_ore", business_date(now))
+    # Few have reached it: the others' balances are not read once more.
+    reached = [one for one in booked.touched if booked.unbilled.get(one, threshold_ore) >= threshold_ore]
+    decide(session, reached, now=now)
     return booked
