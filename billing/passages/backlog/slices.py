@@ -41,6 +41,10 @@ _CUT = text("""
         SELECT p.agreement_id, p.id, p.booked_at, p.reverses_id, p.amount_ore
         FROM asked AS a JOIN passages AS p ON p.agreement_id = a.agreement_id
         WHERE p.claim_id IS NULL AND NOT p.external AND p.booked_at >= :oldest AND p.booked_at <= :cutoff
+            AND NOT EXISTS ( -- what is held back (held.py) keeps nothing else waiting
+                SELECT FROM held_passages AS h WHERE h.passage_id = p.id
+                    AND NOT EXISTS (SELECT FROM reversals AS v WHERE v.passage_id = p.id)
+            )
     ), rooted AS (
         SELECT u.agreement_id, u.id, u.amount_ore,
             coalesce(c.booked_at, b.booked_at, a.booked_at, u.booked_at) AS root_at,

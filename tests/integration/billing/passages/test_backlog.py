@@ -16,6 +16,8 @@ from billing.claims.make import make
 from billing.passages.backlog.queries import lasting
 from billing.passages.backlog.slices import end_reached
 from billing.passages.credit import credit
+from billing.passages.held import hold
+from billing.passages.models import Passage
 from billing.passages.partitions import ensure
 from tests.integration.billing.passages.conftest import NOW, Road
 
@@ -235,4 +237,15 @@ def test_chunks_and_a_run_at_once(road: Road) -> None:
     assert road.ask("SELECT (SELECT count(*) FROM backlogs) = (SELECT count(*) FROM messages)") == [(True,)]
     assert road.ask("SELECT max(passages_ore) <= 60000 FROM claims") == [(True,)]
     road.session.execute(text("SELECT 1"))
+    whole(road)
+
+
+def test_what_is_held_back_keeps_nothing_else_waiting(road: Road) -> None:
+    """A disputed passage at the front does not fill the slice."""
+    agreement = holder(road)
+    arrive(road, *[50_000] * 3)
+    ((first,),) = road.ask("SELECT min(id) FROM passages")
+    assert hold(road.session, road.session.get_one(Passage, (first, NOW)), NOW)
+    assert slice_of(road, agreement, NOW) == [50_000]
+    assert road.ask("SELECT count(*) FROM passages WHERE claim_id IS NOT NULL AND id = :p", p=first) == [(0,)]
     whole(road)
