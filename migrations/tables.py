@@ -13,8 +13,8 @@ import billing.delivery.models
 import billing.invoices.models
 import billing.ledger.models
 import billing.passages.backlog.models
-import billing.passages.mass.models
 import billing.passages.held
+import billing.passages.mass.models
 import billing.passages.mismatch_models
 import billing.passages.models
 import billing.payments.models

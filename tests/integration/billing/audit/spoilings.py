@@ -32,7 +32,8 @@ TAMPERED = {
     "passages_have_records": "DELETE FROM records WHERE amount_ore = 4000",
     "reversals_have_counters": "UPDATE passages SET amount_ore = -2499 WHERE amount_ore = -2500",
     "counters_have_reversals": "DELETE FROM reversals",
-    "moves_are_whole": "UPDATE passages SET amount_ore = 2499 WHERE id = (SELECT replaced_by FROM reversals WHERE cause = 'moved')",
+    "moves_are_whole": "UPDATE passages SET amount_ore = 2499 "
+    "WHERE id = (SELECT replaced_by FROM reversals WHERE cause = 'moved')",
     "mass_counts": "UPDATE mass_corrections SET skipped = skipped + 1 WHERE undoes_id IS NULL",
     "mass_reversals": "UPDATE reversals SET reason = 'mass:4711' WHERE cause = 'mass'",
     "mass_undone": "UPDATE mass_passages SET outcome = 'left' "

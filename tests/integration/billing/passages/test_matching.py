@@ -353,7 +353,8 @@ class TestAdditional:
         own = road.agreement(kind="ferry", operator="FJORD", parent_id=agreement)
         road.vehicle(agreement)
         tag = road.tag(agreement, 1, "EV10001")
-        road.vehicle(own, **({"plate": None, "pan": tag} if by_tag else {}), scope="FJORD")
+        on: dict[str, Any] = {"plate": None, "pan": tag} if by_tag else {}
+        road.vehicle(own, **on, scope="FJORD")
         road.published(own, "blocked", BEFORE)
         answer = self.ferry_record(road, pan=tag if by_tag else None)
         flags = (*(() if by_tag else ("by_plate",)), "additional_unavailable")

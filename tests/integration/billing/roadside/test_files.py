@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from accounts.chargers.models import Charger
 from billing.passages import batches
 from billing.roadside import files, waiting
 from billing.roadside import receive as receiving
+from billing.roadside.chunk import book
 from billing.roadside.ingest_file import ingest_file, write_answers
 from billing.roadside.receive import Origin, receive, resume
 from config.clock import move_clock
@@ -164,7 +166,8 @@ def test_what_was_cut_short_goes_on_by_itself(
     road: Road, agreement: int, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(tmp_path / "in.jsonl", [record(f"R{n}", plate="EV1" if n % 7 else "EV10001") for n in range(45)])
-    real, seen = receiving.book, []
+    real: Any = book
+    seen: list[int] = []
 
     def dies(*args: Any, **kwargs: Any) -> Any:
         seen.append(1)
@@ -193,7 +196,7 @@ def test_what_another_process_books_is_left_to_it(
 ) -> None:
     path = write(tmp_path / "in.jsonl", [record("A")])
     done = ingest_file(sessions, path, "FJELL")
-    road.session.execute(receiving.text("UPDATE batches SET state = 'receiving', finished_at = NULL"))
+    road.session.execute(text("UPDATE batches SET state = 'receiving', finished_at = NULL"))
     road.session.commit()
     with receiving._alone(sessions, done.batch_id, wait=True):
         assert resume(sessions, done.batch_id) is None

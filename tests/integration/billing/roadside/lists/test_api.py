@@ -155,7 +155,7 @@ class TestValidity:
         road = world.road
         other = road.agreement()
         stray = road.tag(world.agreement, 2, "EV99999")
-        sent = {
+        sent: dict[str, dict[str, Any]] = {
             "exact": {"plate": "EV10001", "passed_at": PASSED - HOUR},
             "sign": {"plate": "EV1O001"},
             "country": {"plate": "EV10001", "country": "SE"},
