@@ -31,7 +31,11 @@ class AnswerSchema(http.Schema):
     position = http.whole("The record's line, or its place in the array, from 1.", 1)
     id = http.text("The charger's id of the record; null where it could not be read.", "FJ-1", allow_none=True)
     code = http.text("accepted, other_agreement, duplicate, conflict, unknown_vehicle, not_valid …", "accepted")
-    flags = http.list_of(http.text("A word.", "by_plate"), "by_plate, tag_plate_mismatch, after_removal.", ["by_plate"])
+    flags = http.list_of(
+        http.text("A word.", "by_plate"),
+        "by_plate, tag_plate_mismatch, after_removal, additional_unavailable.",
+        ["by_plate"],
+    )
     field = http.text("The field that is wrong.", "amount", allow_none=True)
     detail = http.text(
         "What is wrong with it, why it is not valid, or where a duplicate first stood.", "is negative", allow_none=True
