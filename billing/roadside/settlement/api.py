@@ -24,7 +24,7 @@ from billing.roadside.settlement.schemas import (
     ClaimSchema,
     DifferenceSchema,
     DifferencesQuery,
-    OrderSchema,
+    OrderSettlementSchema,
     PaidSchema,
     SettlementSchema,
     SettlementsQuery,
@@ -122,7 +122,7 @@ class OrderSettlement(MethodView):
 
     @require(*KEEPERS)
     @idempotent
-    @blp.arguments(OrderSchema)
+    @blp.arguments(OrderSettlementSchema)
     @blp.response(200, ChargerOrderSchema)
     @blp.problems(409)
     def post(self, given: dict[str, Any], settlement_id: int) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class AgreeSchema(http.Schema):
     )
 
 
-class OrderSchema(http.Schema):
+class OrderSettlementSchema(http.Schema):
     """How a settlement shall be paid."""
 
     execute_on = http.date("The bank day; left out: the next one.", load_default=None, allow_none=True)
