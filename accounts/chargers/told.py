@@ -3,7 +3,7 @@
 A charger that takes no status lists is told of a change when it counts (``effective_at``), though not before it is
 told anything at all (``told_from``). One that takes lists is told when it acknowledges the version that holds the
 change, or a later full list, whichever is first. What changed outside of the periods in which it took lists
-(``list_periods``) it was told at once, then as now.
+(``list_periods``) it was told at once, then as now; and what no list had said when a period ended, at that end.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ def told(list_type: LiteralString) -> LiteralString:
             WHERE NOT EXISTS (
                 SELECT FROM list_periods AS w WHERE w.charger_id = c.id AND w.since <= p.effective_at
                     AND (w.until IS NULL OR w.until > p.effective_at))
+            UNION ALL
+            SELECT NULL, greatest(p.effective_at, w.until) FROM list_periods AS w
+            WHERE w.charger_id = c.id AND w.since <= p.effective_at AND w.until > p.effective_at
             UNION ALL
             (SELECT v.version, v.acknowledged_at FROM list_versions AS v
             WHERE v.charger_id = c.id AND v.list_type = {list_type} AND v.through_change >= p.position
