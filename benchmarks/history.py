@@ -146,7 +146,7 @@ def _fill(url: str, month: _Month, sizes: Sizes) -> None:
 def _run(url: str, statements: Sequence[sql.Composed] | str) -> None:
     with psycopg.connect(url, options="-c timezone=UTC") as connection:
         if isinstance(statements, str):
-            psycopg.ClientCursor(connection).execute(statements)  # type: ignore[call-overload]  # ours, from above
+            psycopg.ClientCursor(connection).execute(statements)
             return
         for statement in statements:
             connection.execute(statement)
