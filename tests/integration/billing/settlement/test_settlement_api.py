@@ -18,6 +18,7 @@ from config.settings import Settings
 from tests.integration.billing.books import body
 from tests.integration.billing.settlement.conftest import ACCOUNT, MARCH, OVER, World
 from tests.integration.conftest import Bearer
+from tests.unit.billing.roadside.iso12855.samples import message
 
 CSV = f"/v1/chargers/FJELL/claims?number=2026-03&period_from={MARCH.first}&period_to={MARCH.last}"
 
@@ -122,6 +123,29 @@ def test_claims_in_csv_and_xml(desk: Desk, client: FlaskClient, bearer: Bearer) 
     assert client.post(CSV, data="<x", content_type="application/xml", headers=headers).status_code == 422
     total = client.post(CSV + "&total_ore=1", data=csv, content_type="text/csv", headers=headers)
     assert body(total)["type"] == "/problems/claim-total"
+
+
+def test_a_payment_claim_of_iso_12855(desk: Desk, client: FlaskClient, bearer: Bearer) -> None:
+    claim = (
+        "<paymentClaim><claimId>2026-03</claimId><period><from>2026-03-01</from><to>2026-03-31</to></period>"
+        "<currency>NOK</currency></paymentClaim>"
+    )
+    lines = [f"<claimLine><claimId>{name}</claimId><amount>{kroner}</amount></claimLine>"
+             for name, kroner in (("A", "100.00"), ("B", "50.01"))]  # fmt: skip
+    sent = message(claim, *lines, kind="PaymentClaim")
+    headers = bearer("charger", charger="FJELL")
+    answer = client.post("/v1/chargers/FJELL/claims", data=sent, content_type="application/xml", headers=headers)
+    assert (answer.status_code, body(answer)["kinds"]) == (200, {"amount_differs": 1})
+    assert (body(answer)["number"], body(answer)["claimed_ore"]) == ("2026-03", 15_001)
+    other = client.post(
+        "/v1/chargers/FJORD/claims",
+        data=sent,
+        content_type="application/xml",
+        headers=bearer("charger", charger="FJORD"),
+    )
+    assert (other.status_code, body(other)["type"]) == (422, "/problems/other-charger")
+    cut = client.post("/v1/chargers/FJELL/claims", data=sent[:-40], content_type="application/xml", headers=headers)
+    assert (cut.status_code, body(cut)["type"]) == (422, "/problems/broken-claim")
 
 
 def test_days_are_reconciled(desk: Desk) -> None:
