@@ -13,7 +13,7 @@ import billing.delivery.models
 import billing.invoices.models
 import billing.ledger.models
 import billing.passages.backlog.models
-import billing.passages.held
+import billing.passages.held_models
 import billing.passages.mass.models
 import billing.passages.mismatch_models
 import billing.passages.models
@@ -40,7 +40,7 @@ ROOMS = (
     billing.passages.mass.models,
     billing.passages.backlog.models,
     billing.passages.mismatch_models,
-    billing.passages.held,
+    billing.passages.held_models,
     billing.claims.models,
     billing.invoices.models,
     billing.cards.models,

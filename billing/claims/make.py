@@ -87,8 +87,8 @@ def make(
     makes nothing and returns nothing. ``due_on``: for a caller that issues the document in the same transaction,
     which would write it otherwise. Raises BalanceDiffers when what was taken is not what the balance said.
 
-    Of a backlog only its slices are claimed (billing.passages.backlog); one that was cut also under the minimum. What
-    is held back because it is disputed is left out (billing.passages.held).
+    Of a backlog only its slices are claimed (billing.passages.backlog); one that was cut also under the minimum.
+    What is disputed is left out (billing.passages.held).
     """
     if not agreement_ids:
         return []
@@ -98,16 +98,11 @@ def make(
         text(_INSERT),
         {
             "agreements": list(agreement_ids),
-            "kind": kind,
-            "run": run,
-            "part": part,
-            "cutoff": cutoff,
-            "minimum": max(minimum_ore, 1),
-            "due": due_on,
-            "now": now,
+            "kind": kind, "run": run, "part": part, "cutoff": cutoff,
+            "minimum": max(minimum_ore, 1), "due": due_on, "now": now,
             **_promised(sliced),
         },
-    )
+    )  # fmt: skip
     made = [MadeClaim(*row) for row in rows]
     if not made:
         return []

@@ -9,27 +9,14 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import BigInteger, Index, delete, func, select, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Mapped, Session, mapped_column
+from sqlalchemy.orm import Session
 
 from billing.passages.backlog.slices import Slice
 from billing.passages.balances import lock
+from billing.passages.held_models import Held
 from billing.passages.models import Passage
-from config.database import Base, Instant, Ore
-
-
-class Held(Base):
-    """That a passage is held back, since when, and its sum in øre."""
-
-    __tablename__ = "held_passages"
-    __table_args__ = (Index("ix_held_passages_agreement", "agreement_id"),)
-
-    passage_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    agreement_id: Mapped[int] = mapped_column(BigInteger)
-    amount_ore: Mapped[Ore]
-    held_at: Mapped[Instant]
-
 
 _UNBILLED = text("""
     SELECT p.agreement_id, p.id, p.amount_ore FROM passages AS p

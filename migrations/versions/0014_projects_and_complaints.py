@@ -100,6 +100,9 @@ def _complaints() -> None:
         sa.ForeignKeyConstraint(["message_id"], ["complaint_messages.id"], name=op.f("fk_complaints_message_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_complaints")),
     )
+
+
+def _complaint_indexes() -> None:
     op.create_index(
         "uq_complaints_open", "complaints", ["passage_id"], unique=True, postgresql_where="state <> 'answered'"
     )
@@ -164,6 +167,7 @@ def upgrade() -> None:
     _places()
     _messages()
     _complaints()
+    _complaint_indexes()
     _held()
     _mismatches()
 
