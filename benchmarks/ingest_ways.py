@@ -47,8 +47,8 @@ def two(place: Place) -> list[Result]:
     with place.kept("world", lambda engine: filled(place, engine)) as like, place.database("two", like=like) as engine:
         settle(engine)
         with apart(2) as children:
-            for warm in [children.submit(warm) for _ in paths]:
-                warm.result()
+            for ready in [children.submit(warm) for _ in paths]:
+                ready.result()
             with timed() as seconds:
                 url = url_of(engine)
                 at_once = [
