@@ -17,10 +17,9 @@ from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
 from billing.ledger.book import book_query
-from billing.passages import correct
+from billing.passages import correct, odd
 from billing.passages.backlog.notice import notice, old_before
 from billing.passages.balances import lock_query
-from billing.passages.incoming import limits_at
 from billing.passages.ingest import StillChanging
 from billing.passages.match import is_stale, make_tables, match, obu_to_pan, statements
 from billing.passages.partitions import ensure
@@ -30,7 +29,6 @@ from config.rates import whole
 _SQL = statements("again.sql")
 _BOOK = statements("book.sql")
 _TRIES = 5
-EVER = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 
 Cause = Literal["original_came", "contested"]
 
@@ -79,12 +77,17 @@ def decide_again(
         correct.make_tables(cursor)
         cursor.execute(_SQL["decided"], prepare=False)
         cursor.execute("DELETE FROM decided")
-        cursor.execute(_SQL["lock"], {**params, "ids": list(source_ids)}, prepare=False)
+        for name in ("lock", "open"):
+            cursor.execute(_SQL[name], {**params, "ids": list(source_ids)}, prepare=False)
         ids = [row[0] for row in cursor.fetchall()]
         cursor.execute(_SQL["records"], {**params, "ids": ids}, prepare=False)
         cursor.execute(_SQL["corrections"], {**params, "ids": ids}, prepare=False)
         obu_to_pan(cursor)
-        _match_and_lock(session, cursor, charger, EVER if any_age else limits_at(now).oldest, judged=judged)
+        accepted = odd.agreed(cursor, charger.id)
+        if cause == "contested":  # a person has looked at what is odd about it
+            accepted = accepted | {"tag_plate_mismatch": True, "wrong_class": True}
+        accepted = accepted | {"too_old": any_age or accepted["too_old"]}
+        _match_and_lock(session, cursor, charger, accepted, judged=judged, now=now)
         for name in ("decide", "amend", "update", "passages"):
             cursor.execute(_SQL[name], params, prepare=False)
         cursor.execute(_BOOK["balances"], params, prepare=False)
@@ -109,11 +112,16 @@ def give_up(session: Session, now: dt.datetime) -> int:
 
 
 def _match_and_lock(
-    session: Session, cursor: Cursor[Any], charger: Charger, oldest: dt.datetime, *, judged: bool
+    session: Session, cursor: Cursor[Any], charger: Charger, accepted: odd.Accepted, *, judged: bool, now: dt.datetime
 ) -> None:
+    days = whole("passage_max_age_days", business_date(now))
+    odd.before_matching(cursor, charger.id, accepted)
     for _ in range(_TRIES):
         cursor.execute("SAVEPOINT matching")
-        match(cursor, charger, oldest, judged=judged)
+        match(cursor, charger, odd.EVER, judged=judged)
+        if not accepted["too_old"]:
+            cursor.execute(_SQL["too_old"], {"charger": charger.id, "days": days}, prepare=False)
+        odd.after_matching(cursor, charger.id, accepted)
         correct.judge(cursor, charger.id)
         touched = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
         lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}", {})

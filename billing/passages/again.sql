@@ -1,10 +1,21 @@
 -- Records decided anew: what had been refused or had waited is matched once more. again.py has the order.
 
 -- name: lock
+-- The records and, of corrections, their originals: whoever corrects one of these waits, and is seen by what follows.
+SELECT count(*) FROM (
+    SELECT FROM records AS r
+    WHERE r.charger_id = %(charger)s AND r.source_id = ANY(ARRAY(
+        SELECT unnest(CAST(%(ids)s AS text[])) UNION
+        SELECT k.original_id FROM corrections AS k WHERE k.charger_id = %(charger)s AND k.source_id = ANY(%(ids)s)))
+    ORDER BY r.source_id COLLATE "C" FOR NO KEY UPDATE
+) AS locked
+
+-- name: open
+-- Under the locks: those that are not accepted. What a correction has replaced, or a later one has taken the place of,
+-- counts no more.
 SELECT r.source_id FROM records AS r
 WHERE r.charger_id = %(charger)s AND r.source_id = ANY(%(ids)s)
     AND r.code NOT IN ('accepted', 'other_agreement', 'superseded')
-    -- What a correction has replaced, or a later one has taken the place of, counts no more.
     AND NOT EXISTS (
         SELECT FROM corrections AS k
         WHERE k.charger_id = r.charger_id AND k.original_id = r.source_id AND k.state = 'applied'
@@ -15,7 +26,15 @@ WHERE r.charger_id = %(charger)s AND r.source_id = ANY(%(ids)s)
         WHERE k.charger_id = r.charger_id AND k.source_id = r.source_id AND k.state = 'applied'
             AND (o.version, o.issued_at, o.source_id COLLATE "C") > (k.version, k.issued_at, k.source_id COLLATE "C")
     )
-ORDER BY r.source_id COLLATE "C" FOR NO KEY UPDATE
+ORDER BY r.source_id COLLATE "C"
+
+-- name: too_old
+-- By the age they had when they came, whenever they are decided.
+UPDATE matched AS m SET code = 'too_old', detail = NULL
+FROM incoming AS i
+JOIN records AS r ON r.charger_id = %(charger)s AND r.source_id = i.source_id
+JOIN batches AS b ON b.id = r.batch_id
+WHERE i.position = m.position AND m.passed_at < b.received_at - make_interval(days => %(days)s)
 
 -- name: records
 INSERT INTO incoming (position, source_id, hash, passed_at, passed_offset, station, service, country, plate, pan, obu_id,
@@ -99,7 +118,9 @@ WHERE m.code IN ('accepted', 'other_agreement')
 -- name: give_up
 WITH late AS (
     UPDATE corrections SET state = 'refused', decided_at = :now
-    WHERE state = 'waiting' AND received_at < :before
+    WHERE state = 'waiting' AND received_at < :before AND NOT EXISTS (
+        SELECT FROM records AS o WHERE o.charger_id = corrections.charger_id AND o.source_id = corrections.original_id
+    )
     RETURNING charger_id, source_id
 ), told AS (
     UPDATE records AS r SET code = 'invalid_record', detail = :detail

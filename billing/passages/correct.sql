@@ -132,9 +132,10 @@ WITH RECURSIVE begun AS (
         WHERE k.charger_id = %(charger)s AND k.original_id = c.original_id AND k.state = 'applied'
         ORDER BY k.version DESC, k.issued_at DESC, k.source_id COLLATE "C" DESC LIMIT 1
     ) AS f ON true
-    LEFT JOIN LATERAL (
-        SELECT m.passage_id, m.agreement_id FROM incoming AS i JOIN matched AS m ON m.position = i.position
-        WHERE i.source_id = c.original_id AND m.code IN ('accepted', 'other_agreement')
+    LEFT JOIN LATERAL ( -- of several of one id in the chunk the first is the record
+        SELECT CASE WHEN m.code IN ('accepted', 'other_agreement') THEN m.passage_id END AS passage_id, m.agreement_id
+        FROM incoming AS i JOIN matched AS m ON m.position = i.position
+        WHERE i.source_id = c.original_id AND NOT EXISTS (SELECT FROM correcting AS k WHERE k.position = i.position)
         ORDER BY i.position LIMIT 1
     ) AS n ON true
     WHERE c.outcome = 'applied'
@@ -231,8 +232,11 @@ LEFT JOIN batches AS b ON b.id = r.batch_id
 WHERE c.action = 'cancel' AND c.outcome = 'twice'
 
 -- name: without_lanes
--- An adjustment is in the lane of what it adjusts.
-DELETE FROM lanes AS l USING correcting AS c WHERE c.position = l.position
+-- An adjustment is in the lane of what it adjusts; what is cancelled at once is no passing.
+DELETE FROM lanes AS l WHERE EXISTS (SELECT FROM correcting AS c WHERE c.position = l.position)
+    OR EXISTS (
+        SELECT FROM incoming AS i JOIN correcting AS c ON c.original_id = i.source_id
+        WHERE i.position = l.position AND c.action = 'cancel' AND c.outcome = 'applied')
 
 -- name: drop_refused
 -- An original of this chunk that was refused under the locks leaves nothing to take back.

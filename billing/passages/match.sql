@@ -198,7 +198,8 @@ WHERE i.position = m.position AND m.code = 'unknown_vehicle' AND EXISTS (
 )
 
 -- name: published
--- What this charger had last been told of the agreement when it happened: only a block or an end refuses. Few
+-- What this charger had last been told of the agreement when it happened: only a block or an end refuses. The last is
+-- the one that was written last (under the agreement's lock; an instant is read before it); an end is for good. Few
 -- agreements were ever blocked: the others cost one look at an index that does not have them.
 WITH suspects AS MATERIALIZED (
     SELECT m.position, m.agreement_id, m.passed_at, m.flags
@@ -218,7 +219,7 @@ WITH suspects AS MATERIALIZED (
         CROSS JOIN LATERAL {told} AS k
         WHERE p.agreement_id = m.agreement_id AND p.status IN ('valid', 'blocked', 'ended')
             AND p.effective_at <= m.passed_at AND k.at + {latency} <= m.passed_at
-        ORDER BY p.effective_at DESC, p.id DESC LIMIT 1
+        ORDER BY p.status = 'ended' DESC, p.id DESC LIMIT 1
     ) AS x
     WHERE x.status IN ('blocked', 'ended')
 )

@@ -25,7 +25,7 @@ EVER = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 Accepted = Mapping[Oddity, bool]
 
 
-def agreed(cursor: Cursor[Any], charger_id: int) -> Accepted:
+def agreed(cursor: Cursor[Any], charger_id: int) -> dict[Oddity, bool]:
     """Return which oddities are accepted from a charger."""
     cursor.execute("SELECT oddity, accepted FROM charger_oddities WHERE charger_id = %s", (charger_id,))
     return accepted_by(cursor.fetchall())

@@ -45,6 +45,10 @@ WITH reads AS (
         WHERE k.charger_id = %(charger)s AND k.country = r.country AND k.plate = r.plate AND k.station = r.station
             AND k.lane = r.lane AND k.source_id <> r.source_id
             AND k.passed_at BETWEEN r.passed_at - %(within)s AND r.passed_at + %(within)s
+            AND NOT EXISTS ( -- one that was cancelled since is no passing
+                SELECT FROM corrections AS x
+                WHERE x.charger_id = k.charger_id AND x.original_id = k.source_id AND x.state = 'applied'
+                    AND x.action = 'cancel')
         UNION ALL
         SELECT k.source_id, 1 FROM reads AS k
         WHERE k.country = r.country AND k.plate = r.plate AND k.station = r.station AND k.lane = r.lane

@@ -23,6 +23,14 @@ from config.problems import NotFound
 _MEMORY = 8 * 1024 * 1024
 
 
+class SameFile(Exception):
+    """A file that came before as batch ``batch_id``, under the same number with the same bytes."""
+
+    def __init__(self, batch_id: int) -> None:
+        super().__init__(f"the same file came before as batch {batch_id}")
+        self.batch_id = batch_id
+
+
 class NumberTaken(Exception):
     """Another file came under the same number from the same sender."""
 
@@ -37,7 +45,7 @@ def same(session: Session, charger_id: int, sha256: bytes) -> int | None:
 
 
 def number(session: Session, batch: Receiving, head: Head) -> None:
-    """Note what a file says of itself. Raises NumberTaken."""
+    """Note what a file says of itself. Raises SameFile, NumberTaken."""
     values = {
         "file_number": head.number,
         "sender": head.sender or ("" if head.number is not None else None),
@@ -48,14 +56,16 @@ def number(session: Session, batch: Receiving, head: Head) -> None:
         with session.begin_nested():
             session.execute(update(Batch).where(Batch.id == batch.batch_id).values(**values))
     except IntegrityError:
-        first = session.scalar(
-            select(Batch.id).where(
+        first, digest = session.execute(
+            select(Batch.id, Batch.sha256).where(
                 Batch.charger_id == batch.charger.id,
                 Batch.sender == values["sender"],
                 Batch.file_number == head.number,
                 Batch.state != "refused",
             )
-        )
+        ).one()
+        if digest == session.scalar(select(Batch.sha256).where(Batch.id == batch.batch_id)):
+            raise SameFile(first) from None
         raise NumberTaken(f"file number {head.number} came before with other contents, as batch {first}") from None
 
 

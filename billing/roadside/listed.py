@@ -184,18 +184,35 @@ def noteworthy(session: Session, batch_id: int, after: int, limit: int) -> Said:
         raise NotFound("There is no such file.")
     unpack = zstandard.ZstdDecompressor().decompress
     query = select(BatchAnswers.chunk, BatchAnswers.content).where(BatchAnswers.batch_id == batch_id)
-    chunk, found = after // row.chunk_size, list[Answer]()
+    chunk, found, seen = _reached(session, row, after), list[Answer](), after
     for _ in range(_CHUNKS):
         kept = session.execute(query.where(BatchAnswers.chunk > chunk).order_by(BatchAnswers.chunk).limit(1)).first()
         if kept is None:
             return Said(found, None)
         chunk = kept.chunk
         for answer in batches.read_answers(unpack(kept.content)):
+            seen = max(seen, answer.position)
             if answer.position > after and (answer.code in REFUSED or _flagged(answer.flags)):
                 found.append(answer)
                 if len(found) == limit:
                     return Said(found, answer.position)
-    return Said(found, chunk * row.chunk_size)
+    return Said(found, seen)
+
+
+def _reached(session: Session, batch: Batch, after: int) -> int:
+    """Return the last chunk whose answers are all at positions up to ``after``. Lines that are no records (a head,
+    empty ones) push positions up, so it is looked for, by halves."""
+    first, last = 0, -(-batch.done // batch.chunk_size)
+    unpack = zstandard.ZstdDecompressor().decompress
+    while first < last and after:
+        middle = (first + last + 1) // 2
+        kept = session.get(BatchAnswers, (batch.id, middle))
+        answers = batches.read_answers(unpack(kept.content)) if kept is not None else []
+        if kept is None or answers[-1].position > after:
+            last = middle - 1
+        else:
+            first = middle
+    return first
 
 
 def _flagged(flags: Iterable[str]) -> bool:

@@ -138,6 +138,7 @@ def _go_on(
 ) -> Received | None:
     """Book what is left of a batch, if anything, and return what it came to; None when, without ``wait``, somebody
     else is at it. Raises as ``receive`` does."""
+    first: int | None = None
     with _alone(sessions, batch_id, wait=wait) as alone:
         if not alone:
             return None
@@ -147,7 +148,13 @@ def _go_on(
         if row.state == "receiving":
             if stream is None:
                 stream = files.spooled(sessions, batch_id)
-            batch = _book_all(sessions, row, batch, stream)
+            try:
+                batch = _book_all(sessions, row, batch, stream)
+            except files.SameFile as same:
+                _close(sessions, batch, str(same))
+                first = same.batch_id
+    if first is not None:
+        return _go_on(sessions, first, stream, again=True, wait=wait)
     if row.state == "refused":
         raise Invalid(f"{row.name} was refused: {row.error}.", slug="broken-file", errors=[])
     return Received(batch_id, row.name, batch.tally, again)

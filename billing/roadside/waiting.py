@@ -33,6 +33,10 @@ _READY = text("""
 """)
 
 
+class StuckBatches(RuntimeError):
+    """Batches could not be gone on with, for a reason that is ours; all others were."""
+
+
 def decide_waiting(session: Session, charger: Charger, source_ids: Sequence[str], now: dt.datetime) -> DecidedAgain:
     """Apply corrections whose original has come; then, under the same locks, see whose cards are due."""
     done = decide_again(
@@ -46,13 +50,12 @@ def job_corrections(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, in
     """Apply corrections whose original has come since, a chunk of one charger's a transaction; give up the oldest."""
     del scheduled_for
     applied = looked = 0
-    with ctx.sessions.begin() as session:
-        given_up = give_up(session, business_now(session))
     after: tuple[int, str] = (0, "")
     while True:
         with ctx.sessions.begin() as session:
             found = session.execute(_READY, {"charger": after[0], "source": after[1], "limit": _CHUNK}).all()
-            if not found:
+            if not found:  # what can be applied is; what still waits may be too late
+                given_up = give_up(session, business_now(session))
                 return {"looked_at": looked, "decided": applied, "given_up": given_up}
             mine = [row for row in found if row.charger_id == found[0].charger_id]
             charger = session.get_one(Charger, mine[0].charger_id)
@@ -65,6 +68,7 @@ def job_batches(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | 
     """Go on with batches that were cut short; those that another process is booking are left to it."""
     del scheduled_for
     resumed = failed = 0
+    stuck: list[int] = []
     with ctx.sessions.begin() as session:
         query = select(Batch.id).where(Batch.state == "receiving", Batch.bytes.is_not(None)).order_by(Batch.id)
         waiting = list(session.scalars(query))
@@ -74,4 +78,9 @@ def job_batches(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | 
         except Problem as problem:  # the batch is refused, and says why
             failed += 1
             log.warning("batch.refused", batch=batch_id, detail=problem.detail)
+        except Exception:  # one that cannot be booked keeps no other waiting; the log and its state tell of it
+            stuck.append(batch_id)
+            log.exception("batch.stuck", batch=batch_id)
+    if stuck:
+        raise StuckBatches(f"batches cannot be gone on with: {', '.join(map(str, stuck))}; see the log")
     return {"resumed": resumed, "refused": failed}

@@ -25,8 +25,8 @@ class BrokenFile(Exception):
     """A file that cannot be read on from ``line`` (from 1); the message says why in one line."""
 
     def __init__(self, line: int, reason: str) -> None:
-        super().__init__(f"line {line}: {reason}")
-        self.line, self.reason = line, reason
+        self.line, self.reason = line, reason.replace("\0", "\ufffd")
+        super().__init__(f"line {line}: {self.reason}")
 
 
 class _Name(msgspec.Struct):
@@ -42,7 +42,9 @@ class FileHead(msgspec.Struct, forbid_unknown_fields=True):
     records: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] | None = None
 
     def head(self) -> Head:
-        """Return it as every format does."""
+        """Return it as every format does. Raises ValueError for a control character."""
+        if any(ord(char) < 32 for char in f"{self.sender or ''}{self.originator or ''}"):
+            raise ValueError("a name in it holds a control character")
         return Head(self.number, self.sender, self.originator, self.records)
 
 

@@ -62,7 +62,7 @@ def check(stream: BinaryIO) -> Head:
 def _head(line: bytes) -> Head:
     try:
         return msgspec.json.decode(line, type=_First).file.head()
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         fault = why(error)
         raise BrokenFile(1, f"what it says of the file: {fault.field or 'file'} {fault.reason}") from None
 
