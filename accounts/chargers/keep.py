@@ -75,11 +75,14 @@ def keep_charger(
             check(known)
         if known.kind != values["kind"]:
             raise Conflict(f"{given.code} is a {known.kind} charger; its kind cannot change.", slug="charger-kind")
-        before = known.lists
+        before, types = known.lists, known.list_types
         for name, value in values.items():
             setattr(known, name, value)
         session.flush()
         _switch(session, known, before, now)
+        if known.list_types != types:
+            _drop(session, known, sorted(set(rules.LIST_TYPES) - set(rules.types_of(known.list_types))))
+            ring(session, FULL_LISTS)
         return known, False
     fresh = insert(Charger).values(**values, told_from=now)
     made = session.scalar(fresh.on_conflict_do_nothing().returning(Charger))
@@ -105,11 +108,20 @@ def _switch(session: Session, charger: Charger, before: str, now: dt.datetime) -
         .where(ListPeriod.charger_id == charger.id, ListPeriod.until.is_(None))
         .values(until=max(now, session.scalars(period).one()))
     )
-    # From now on it is told at once, so now it knows all: also what its last lists said and it never acknowledged.
+    # From now on it is told at once, and by the period's end it knows all (told.py): lists not taken yet are of no use.
+    _drop(session, charger, rules.LIST_TYPES)
+
+
+def _drop(session: Session, charger: Charger, list_types: Sequence[str]) -> None:
+    """Wait no longer for versions of lists that a charger does not take any more."""
     session.execute(
         update(ListVersion)
-        .where(ListVersion.charger_id == charger.id, ListVersion.state.in_(("made", "sent", "rejected")))
-        .values(state="acknowledged", acknowledged_at=now, next_at=None, error="lists were switched off")
+        .where(
+            ListVersion.charger_id == charger.id,
+            ListVersion.list_type.in_(list_types),
+            ListVersion.state.in_(("made", "sent", "rejected")),
+        )
+        .values(state="superseded", next_at=None, error="no longer taken")
     )
 
 

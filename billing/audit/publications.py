@@ -91,7 +91,8 @@ RULES = (
            OR v.sent_at < v.made_at OR v.acknowledged_at < v.sent_at
            OR (v.state = 'superseded' AND NOT EXISTS (
                SELECT FROM list_versions AS f WHERE (f.charger_id, f.list_type) = (v.charger_id, v.list_type)
-                   AND f.kind = 'full' AND f.version > v.version AND f.state = 'acknowledged'))
+                   AND f.kind = 'full' AND f.version > v.version AND f.state = 'acknowledged')
+               AND v.error IS DISTINCT FROM 'no longer taken')
         ORDER BY v.charger_id, v.list_type, v.version
         """,
     ),

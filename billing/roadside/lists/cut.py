@@ -13,7 +13,7 @@ from psycopg import Connection
 from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
-from accounts.chargers.models import Charger, ListPart, ListVersion
+from accounts.chargers.models import Charger, ListPart, ListPeriod, ListVersion
 from accounts.chargers.rules import types_of
 from billing.roadside.lists.forms import Heading, form
 from billing.roadside.lists.release import highest
@@ -56,7 +56,12 @@ def latest(session: Session, charger_id: int, list_type: str) -> Latest | None:
         .order_by(ListVersion.version.desc())
         .limit(1)
     )
-    return Latest(last.version, last.through_change, full.made_at, rejected.kind if rejected is not None else None)
+    since = session.scalar(
+        select(ListPeriod.since).where(ListPeriod.charger_id == charger_id, ListPeriod.until.is_(None))
+    )
+    stale = since is not None and full.made_at < since
+    kind = rejected.kind if rejected is not None else None
+    return Latest(last.version, last.through_change, full.made_at, kind, stale)
 
 
 def cut(session: Session, charger: Charger, list_type: str, kind: str, now: dt.datetime) -> Cut | None:
@@ -71,7 +76,7 @@ def cut(session: Session, charger: Charger, list_type: str, kind: str, now: dt.d
         return None
     before = latest(session, charger.id, list_type)
     through = highest(session)
-    if kind == "incremental" and (before is None or through <= before.through):
+    if kind == "incremental" and (before is None or before.stale or through <= before.through):
         return None
     first = before.through + 1 if before is not None else 1
     number = before.version + 1 if before is not None else 1

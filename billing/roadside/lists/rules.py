@@ -42,18 +42,20 @@ def said(tag_state: str | None, covered: bool, standing: str | None, why: str | 
 
 @dataclass(frozen=True)
 class Latest:
-    """The newest versions of a (charger, type): of any kind and of the last full one. ``rejected``: the newest was."""
+    """The newest versions of a (charger, type): of any kind and of the last full one. ``rejected``: the newest was.
+    ``stale``: the last full one is from before the charger took lists again, so nothing can build on it."""
 
     version: int
     through: int
     full_at: dt.datetime
     rejected_kind: str | None
+    stale: bool = False
 
 
 def full_is_due(latest: Latest | None, now: dt.datetime, days: int) -> bool:
-    """Say whether a full list is to be made: the first one, one a week, and one after an incremental one was rejected,
-    on which no later one can build. A full one that was rejected waits for somebody to look at it."""
-    if latest is None or latest.rejected_kind == "incremental":
+    """Say whether a full list is to be made: the first one of a period, one a week, and one after an incremental one
+    was rejected, on which no later one can build. A full one that was rejected waits for somebody to look at it."""
+    if latest is None or latest.stale or latest.rejected_kind == "incremental":
         return True
     return now - latest.full_at >= dt.timedelta(days=days)
 

@@ -64,12 +64,12 @@ _KNEW = f"""
             FROM {told("t.list_type")} AS o
         ) AS k
         WHERE p.agreement_id = :agreement AND p.status IN ('valid', 'blocked', 'ended') AND k.counts <= :at
-        ORDER BY p.effective_at DESC, p.id DESC LIMIT 1
+        ORDER BY p.status = 'ended' DESC, p.id DESC LIMIT 1
     ) AS x ON true
     LEFT JOIN LATERAL (
         SELECT p.id, p.status FROM publications AS p
         WHERE p.agreement_id = :agreement AND p.status IN ('valid', 'blocked', 'ended') AND p.effective_at <= :at
-        ORDER BY p.effective_at DESC, p.id DESC LIMIT 1
+        ORDER BY p.status = 'ended' DESC, p.id DESC LIMIT 1
     ) AS n ON true
     WHERE CAST(:charger AS text) IS NULL OR c.code = :charger
     ORDER BY c.name, c.code, t.list_type DESC
