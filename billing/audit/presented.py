@@ -92,7 +92,8 @@ RULES = (
     ),
     Rule(
         "documents_paid",
-        "a document is marked paid by the very card that paid its charge, on that day; all others are due",
+        "a document is marked paid by the very card that paid its charge, on that day; all others are due, and so is a "
+        "receipt issued anew of which something is open",
         """
         SELECT format('document %s, due %s, paid by %s; its charge: %s', d.number, coalesce(d.due_on::text, 'never'),
                       coalesce(d.paid_by::text, 'nothing'), coalesce(h.state, 'none'))
@@ -100,8 +101,10 @@ RULES = (
         LEFT JOIN charges AS h ON h.claim_id = d.claim_id
         LEFT JOIN attempts AS t ON t.charge_id = h.id AND t.state = 'succeeded' AND NOT t.credited
         LEFT JOIN cards AS k ON k.id = t.card_id
-        WHERE d.kind = 'invoice' AND CASE WHEN h.state = 'succeeded' THEN (d.paid_by->>'brand', d.paid_by->>'last4',
-                  d.paid_by->>'on')
+        WHERE d.kind = 'invoice' AND CASE
+              WHEN h.state = 'succeeded' AND d.version > 1 AND d.paid_by IS NULL
+                  THEN d.paid_ore + d.credit_used_ore >= d.total_ore
+              WHEN h.state = 'succeeded' THEN (d.paid_by->>'brand', d.paid_by->>'last4', d.paid_by->>'on')
                   IS DISTINCT FROM (k.brand, k.last4, (t.ended_at AT TIME ZONE 'Europe/Oslo')::date::text)
               ELSE d.paid_by IS NOT NULL OR h.state IN ('due', 'claimed') END
         ORDER BY d.number

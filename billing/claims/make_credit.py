@@ -7,16 +7,19 @@ credit from then on. Passages that come to exactly nothing are taken too, or the
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.claims import credit
 from billing.claims.make import BalanceDiffers
+from billing.passages import held
+from billing.passages.backlog.slices import Slice
 from billing.passages.balances import lock
-from billing.passages.take import take
+from billing.passages.take import take, take_these
 from config.clock import business_date
 
 
@@ -37,7 +40,8 @@ class MadeCredit:
 _INSERT = """
     INSERT INTO claims (agreement_id, kind, run, part, cutoff_at, passages_ore, passages_count, made_at)
     SELECT b.agreement_id, 'credit', :run, :part, :cutoff,
-           b.unbilled_ore - coalesce(late.ore, 0), b.unbilled_count - coalesce(late.count, 0), :now
+           coalesce(s.ore, b.unbilled_ore - coalesce(late.ore, 0)),
+           coalesce(s.count, b.unbilled_count - coalesce(late.count, 0)), :now
     FROM balances AS b
     LEFT JOIN (
         SELECT agreement_id, sum(amount_ore)::bigint AS ore, count(*) AS count
@@ -45,9 +49,12 @@ _INSERT = """
         WHERE booked_at > :cutoff AND agreement_id = ANY(:agreements) AND claim_id IS NULL AND NOT external
         GROUP BY agreement_id
     ) AS late ON late.agreement_id = b.agreement_id
-    WHERE b.agreement_id = ANY(:agreements) AND b.unbilled_count > coalesce(late.count, 0)
-      AND (b.unbilled_ore - coalesce(late.ore, 0) <= -CAST(:minimum AS bigint)
-           OR b.unbilled_ore - coalesce(late.ore, 0) = 0)
+    LEFT JOIN unnest(CAST(:without_held AS bigint[]), CAST(:ores AS bigint[]), CAST(:counts AS integer[]))
+        AS s (agreement_id, ore, count) ON s.agreement_id = b.agreement_id
+    WHERE b.agreement_id = ANY(:agreements)
+      AND coalesce(s.count, b.unbilled_count - coalesce(late.count, 0)) > 0
+      AND (coalesce(s.ore, b.unbilled_ore - coalesce(late.ore, 0)) <= -CAST(:minimum AS bigint)
+           OR coalesce(s.ore, b.unbilled_ore - coalesce(late.ore, 0)) = 0)
     ORDER BY b.agreement_id
     ON CONFLICT (agreement_id, run, part) DO NOTHING
     RETURNING id, agreement_id, passages_ore, passages_count
@@ -74,12 +81,15 @@ def make_credit(
     """Take what each agreement has unbilled and booked by ``cutoff`` where it comes to −``minimum_ore`` (≥ 1) or less,
     or to nothing.
 
-    Booked as credit. Unique by (agreement, run, part) among all claims: a repeat makes nothing and returns nothing.
+    What is held back because it is disputed is left out. Booked as credit. Unique by (agreement, run, part) among all
+    claims: a repeat makes nothing and returns nothing.
+
     Raises BalanceDiffers when what was taken is not what the balance said.
     """
     if not agreement_ids:
         return []
     lock(session, agreement_ids)
+    some = held.leave_out(session, agreement_ids, {}, cutoff)
     rows = session.execute(
         text(_INSERT),
         {
@@ -89,11 +99,28 @@ def make_credit(
             "cutoff": cutoff,
             "minimum": max(minimum_ore, 1),
             "now": now,
+            "without_held": list(some),
+            "ores": [one.ore for one in some.values()],
+            "counts": [one.count for one in some.values()],
         },
     ).all()
     if not rows:
         return []
-    taken = take(session, {row.agreement_id: row.id for row in rows}, cutoff)
+    _take(session, rows, some, cutoff)
+    ids = [row.id for row in rows]
+    credit.of_claims(session, ids, business_date(now), now)
+    params = {"agreements": [row.agreement_id for row in rows], "claims": ids}
+    within = set(session.scalars(text(_WITHIN), params))
+    return [MadeCredit(row[0], row[1], row[2], row[3], row.id not in within) for row in rows]
+
+
+def _take(session: Session, rows: Sequence[Any], some: Mapping[int, Slice], cutoff: dt.datetime) -> None:
+    """Take what the claims promise: all up to the cut-off, or what is not held of it. Raises BalanceDiffers."""
+    claims = {row.agreement_id: row.id for row in rows}
+    taken = take(session, {one: claim for one, claim in claims.items() if one not in some}, cutoff)
+    parts = {one: claim for one, claim in claims.items() if one in some}
+    if parts:
+        taken |= take_these(session, parts, {one: some[one].passages for one in parts}, cutoff)
     for row in rows:
         got = taken.get(row.agreement_id)
         if got is None or (got.ore, got.count) != (row.passages_ore, row.passages_count):
@@ -101,8 +128,3 @@ def make_credit(
                 f"agreement {row.agreement_id}: the balance promised {row.passages_ore} øre in "
                 f"{row.passages_count} passages, taken were {got}; run `brikke audit`"
             )
-    ids = [row.id for row in rows]
-    credit.of_claims(session, ids, business_date(now), now)
-    params = {"agreements": [row.agreement_id for row in rows], "claims": ids}
-    within = set(session.scalars(text(_WITHIN), params))
-    return [MadeCredit(row[0], row[1], row[2], row[3], row.id not in within) for row in rows]

@@ -84,16 +84,21 @@ def reissue(
     note_id, note = _credit_note(session, old, reason.strip(), actor, seller, now)
     tell(session, [NewMessage(old.agreement_id, "credit_note", f"document:{note_id}", note_id)], now=now)
     if anew.amount_ore:
-        write(session, [old.claim_id], Presented(seller, today, _due(old, today), old.paid_by, None, now))
+        due_on, paid_by = _terms(session, old, today)
+        write(session, [old.claim_id], Presented(seller, today, due_on, paid_by, None, now))
     recompute_locked(session, [old.agreement_id], today, now, actor, why="reissued")
     return Reissued(number, note, -old.total_ore, _presents(session, old.claim_id, anew.version), anew.amount_ore)
 
 
-def _due(old: Document, today: dt.date) -> dt.date | None:
-    """Return the new due date; a receipt has none."""
-    if old.due_on is None:
-        return None
-    return max(old.due_on, due_date(today, whole("invoice_term_days", today)))
+def _terms(session: Session, old: Document, today: dt.date) -> tuple[dt.date | None, dict[str, Any] | None]:
+    """Return the new due date, or by which card it is paid: a receipt of which something is open is an invoice now."""
+    soonest = due_date(today, whole("invoice_term_days", today))
+    if old.paid_by is None:
+        return max(old.due_on or soonest, soonest), None
+    is_open = session.scalar(
+        text("SELECT settled_ore < amount_ore FROM claims WHERE id = :claim"), {"claim": old.claim_id}
+    )
+    return (soonest, None) if is_open else (None, old.paid_by)
 
 
 def _done(session: Session, old: Document) -> Reissued | None:

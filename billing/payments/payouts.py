@@ -60,7 +60,7 @@ def request(
     if not 0 < wanted <= there:
         detail = f"There are {there} øre in credit." if there else "There is nothing in credit."
         raise Conflict(detail, slug="not-enough-credit", extra={"credit_ore": there})
-    second = wanted > whole("payout_second_approver_ore", today)
+    second = _lately(session, agreement_id, account, now) + wanted > whole("payout_second_approver_ore", today)
     row = Payout(
         agreement_id=agreement_id,
         amount_ore=wanted,
@@ -75,6 +75,20 @@ def request(
     session.flush()
     credit.payout(session, agreement_id, row.id, wanted, today, now)
     return row
+
+
+def _lately(session: Session, agreement_id: int, account: str, now: dt.datetime) -> int:
+    """Return what one person has had paid from this agreement, or to this account, within payout_window_days (øre):
+    a large sum in small parts takes a second person too."""
+    since = now - dt.timedelta(days=whole("payout_window_days", business_date(now)))
+    found = session.scalar(
+        text(
+            "SELECT sum(amount_ore) FROM payouts WHERE (agreement_id = :agreement OR account = :account) "
+            "AND approved_by IS NULL AND state IN ('approved', 'ordered', 'paid') AND requested_at >= :since"
+        ),
+        {"agreement": agreement_id, "account": account, "since": since},
+    )
+    return int(found or 0)
 
 
 def _may_be_paid(session: Session, agreement_id: int) -> None:

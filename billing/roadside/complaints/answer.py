@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from billing.cards.due import decide
 from billing.passages.held import release
 from billing.roadside.complaints import rules
 from billing.roadside.complaints.models import Complaint
-from billing.roadside.formats.iso12855 import Responses
+from billing.roadside.formats.iso12855 import Response, Responses
 from config.checks import Checks
 from config.clock import business_date
 from config.problems import Conflict, Invalid, NotFound
@@ -84,15 +85,34 @@ def take_responses(session: Session, charger: Charger, said: Responses, now: dt.
     """Take a message of responses that came as a file, all or none; return how many. Raises Invalid, naming each that
     is to no complaint of the charger's or is another than before."""
     errors = []
-    for place, one in enumerate(said.responses, 1):
+    placed = [(place, _number(one), one) for place, one in enumerate(said.responses, 1)]
+    agreements = _lock(session, charger, [number for _, number, _ in placed])
+    # Balances are locked as each is answered: by agreement, whatever order they came in.
+    for place, number, one in sorted(placed, key=lambda each: (agreements.get(each[1], 0), each[0])):
         try:
-            number = int(one.complaint_id) if one.complaint_id.isascii() and one.complaint_id.isdigit() else 0
-            answer(session, charger, min(number, 2**63 - 1), one.outcome, one.text, actor=_actor(charger), now=now)
+            answer(session, charger, number, one.outcome, one.text, actor=_actor(charger), now=now)
         except (Invalid, NotFound, Conflict) as problem:
             errors.append({"field": f"responses.{place}", "message": f"{one.complaint_id}: {problem.detail}"})
     if errors:
+        errors.sort(key=lambda error: int(error["field"].partition(".")[2]))
         raise Invalid("Some responses cannot be taken, so none was.", slug="wrong-responses", errors=errors)
     return len(said.responses)
+
+
+def _number(response: Response) -> int:
+    said = response.complaint_id
+    return min(int(said), 2**63 - 1) if said.isascii() and said.isdigit() and len(said) < 20 else 0
+
+
+def _lock(session: Session, charger: Charger, numbers: Sequence[int]) -> dict[int, int]:
+    """Lock a charger's complaints by id; return whose they are: id → agreement id."""
+    query = (
+        select(Complaint.id, Complaint.agreement_id)
+        .where(Complaint.charger_id == charger.id, Complaint.id.in_(numbers))
+        .order_by(Complaint.id)
+        .with_for_update(key_share=True)
+    )
+    return {row.id: row.agreement_id for row in session.execute(query)}
 
 
 def _actor(charger: Charger) -> str:

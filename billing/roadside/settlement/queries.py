@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from accounts.chargers.models import Charger
 from billing.roadside.settlement.models import (
@@ -82,7 +82,10 @@ def shown(session: Session, rows: Iterable[Settlement]) -> list[Shown]:
         select(ChargerOrder).where(ChargerOrder.settlement_id.in_(ids)).order_by(ChargerOrder.id.desc())
     ).all()
     claims = session.scalars(
-        select(ChargerClaim).where(ChargerClaim.charger_id.in_(owners)).order_by(ChargerClaim.id)
+        select(ChargerClaim)
+        .options(defer(ChargerClaim.content, raiseload=True))
+        .where(ChargerClaim.charger_id.in_(owners))
+        .order_by(ChargerClaim.id)
     ).all()
     return [
         Shown(
