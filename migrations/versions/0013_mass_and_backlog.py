@@ -97,6 +97,10 @@ def _mass() -> None:
     )
     op.create_index("uq_mass_corrections_undoes", "mass_corrections", ["undoes_id"], unique=True)
     op.create_index("ix_mass_corrections_running", "mass_corrections", ["id"], postgresql_where="state = 'running'")
+    _mass_passages()
+
+
+def _mass_passages() -> None:
     op.create_table(
         "mass_passages",
         sa.Column("mass_id", sa.BigInteger(), nullable=False),
