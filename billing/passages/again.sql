@@ -1,12 +1,17 @@
 -- Records decided anew: what had been refused or had waited is matched once more. again.py has the order.
 
 -- name: lock
--- The records and, of corrections, their originals: whoever corrects one of these waits, and is seen by what follows.
+-- The records and, of corrections, what they correct, up to the original: whoever corrects one of these waits, and is
+-- seen by what follows. All in one order; nothing that is locked later may come before these.
+WITH RECURSIVE wanted AS (
+    SELECT w.source_id FROM unnest(CAST(%(ids)s AS text[])) AS w (source_id)
+    UNION
+    SELECT k.original_id FROM wanted AS w
+    JOIN corrections AS k ON k.charger_id = %(charger)s AND k.source_id = w.source_id
+)
 SELECT count(*) FROM (
     SELECT FROM records AS r
-    WHERE r.charger_id = %(charger)s AND r.source_id = ANY(ARRAY(
-        SELECT unnest(CAST(%(ids)s AS text[])) UNION
-        SELECT k.original_id FROM corrections AS k WHERE k.charger_id = %(charger)s AND k.source_id = ANY(%(ids)s)))
+    WHERE r.charger_id = %(charger)s AND r.source_id = ANY(ARRAY(SELECT w.source_id FROM wanted AS w))
     ORDER BY r.source_id COLLATE "C" FOR NO KEY UPDATE
 ) AS locked
 

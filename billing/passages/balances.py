@@ -27,6 +27,9 @@ def lock_query(session: Session, query: str, params: Mapping[str, Any]) -> int:
     Rows are made and locked in order of agreement id: two that want the same ones, in whatever order their
     records came, wait for each other and never deadlock. Nearly always all of them are there, so they are locked first;
     where one is missing the locks are given back, as it may have a lower id than those held.
+
+    The savepoint stays open: whoever waits for a lock of one that was released waits for the whole transaction, also
+    when the caller rolls back to an earlier savepoint and gives the lock free, and that is a deadlock.
     """
     session.execute(text("SAVEPOINT balances"))
     locked, missing = _lock(session, query, params)
@@ -34,7 +37,6 @@ def lock_query(session: Session, query: str, params: Mapping[str, Any]) -> int:
         session.execute(text("ROLLBACK TO SAVEPOINT balances"))
         session.execute(_MAKE, {"missing": missing})
         locked, _ = _lock(session, query, params)
-    session.execute(text("RELEASE SAVEPOINT balances"))
     return locked
 
 

@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import os
 from collections.abc import AsyncIterator, Coroutine, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TypeVar, cast
@@ -72,6 +73,8 @@ class Sftp:
     def __init__(self, server: Server, timeout: float) -> None:
         self.server, self.timeout = server, timeout
         self.broken = False
+        # In a thread of its own: whoever calls may be in a loop already.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="sftp")
         self._runner = asyncio.Runner()
         self._connection: asyncssh.SSHClientConnection | None = None
         self._there: asyncssh.SFTPClient
@@ -93,15 +96,16 @@ class Sftp:
     def __exit__(self, *_: object) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            if self.broken:
-                connection.abort()
-            else:
-                connection.close()
+            self._thread.submit(connection.abort if self.broken else connection.close).result()
             try:
-                self._runner.run(asyncio.wait_for(connection.wait_closed(), self.timeout))
+                self._run(asyncio.wait_for(connection.wait_closed(), self.timeout))
             except (TimeoutError, OSError, asyncssh.Error):
-                connection.abort()
-        self._runner.close()
+                self._thread.submit(connection.abort).result()
+        self._thread.submit(self._runner.close).result()
+        self._thread.shutdown()
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return self._thread.submit(self._runner.run, work).result()
 
     def listing(self, folder: str) -> list[RemoteFile]:
         """Return the files of a folder that can be taken, by name; not links, folders, empty or unfinished ones."""
@@ -130,7 +134,7 @@ class Sftp:
     def _do(self, what: str, work: Coroutine[Any, Any, T], timeout: float | None) -> T:
         """Run a step. ``timeout`` None: its parts have limits of their own."""
         try:
-            return self._runner.run(asyncio.wait_for(work, timeout))
+            return self._run(asyncio.wait_for(work, timeout))
         except TimeoutError:
             self.broken = True
             raise ExchangeError(f"{what}: no answer in time") from None
