@@ -1,15 +1,13 @@
 """Orders to the bank: what is approved, one file a day (pain.001), kept with its hash and put in the bank's outbox.
 
-A bank day's order is made once; what is approved later waits for the next. Name and bytes never change, and a file has
-its name only when it is whole: after a crash between writing and our commit it is found to be there and left alone.
+A bank day's order is made once; what is approved later waits for the next. Name and bytes never change, so that a file
+which was put there before a crash is found again and left alone (config.outbox).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import os
-from pathlib import Path
 
 import structlog
 from sqlalchemy import select, text
@@ -20,16 +18,12 @@ from billing.payments.payout_models import Payout, PayoutOrder
 from config.bankdays import add_bank_days, is_bank_day
 from config.clock import business_date, business_now
 from config.jobs import JobContext, Result
+from config.outbox import put
 
 log = structlog.get_logger(__name__)
 
 CHUNK = MOST // 10
 """Payouts of one order; more wait for the next day."""
-
-
-class OtherContent(RuntimeError):
-    """A file of the order's name lies in the outbox and holds something else; a person must look."""
-
 
 _APPROVED = """
     SELECT p.id, p.amount_ore, p.account, k.name, a.number
@@ -76,34 +70,6 @@ def order(session: Session, *, debtor: Debtor, now: dt.datetime) -> PayoutOrder 
         {"order": made.id, "ids": [row.id for row in rows]},
     )
     return made
-
-
-def put(folder: Path, name: str, content: bytes) -> bool:
-    """Put a file into a folder under its name, whole or not at all; False when it lies there already.
-
-    Raises OtherContent; OSError.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    target, beside = folder / name, folder / f".{name}.{os.getpid()}.tmp"
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(beside, target)  # a rename would write over what is there
-        except FileExistsError:
-            if target.read_bytes() != content:
-                raise OtherContent(f"{target} holds another order") from None
-            return False
-    finally:
-        beside.unlink(missing_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    return True
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> Result:

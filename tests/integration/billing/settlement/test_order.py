@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -15,10 +14,11 @@ from billing.payments.pain001 import Transfer, build
 from billing.roadside.settlement import outbox
 from billing.roadside.settlement.agree import agree
 from billing.roadside.settlement.order import order, paid, rejected, release, withdraw
-from billing.roadside.settlement.outbox import OtherContent, file_name, put
+from billing.roadside.settlement.outbox import file_name
 from config.clock import move_clock
 from config.database import SessionFactory
 from config.jobs import JobContext
+from config.outbox import put
 from config.problems import Conflict, Forbidden, Invalid, NotFound
 from config.settings import Settings
 from tests.integration.billing.settlement.conftest import ACCOUNT, OVER, US, World
@@ -131,15 +131,6 @@ def test_a_crash_before_it_was_noted_writes_no_second_file(
     assert put(settings.bank_outbox, file_name(made.end_to_end_id), made.content)
     assert outbox.job(JobContext(sessions, settings), OVER) == {"written": 1}
     assert len(list(settings.bank_outbox.iterdir())) == 1
-
-
-def test_a_file_of_that_name_is_never_written_over(tmp_path: Path) -> None:
-    assert put(tmp_path, "a.xml", b"one")
-    assert not put(tmp_path, "a.xml", b"one")
-    with pytest.raises(OtherContent):
-        put(tmp_path, "a.xml", b"two")
-    assert (tmp_path / "a.xml").read_bytes() == b"one"
-    assert len(list(tmp_path.iterdir())) == 1  # nothing is left beside
 
 
 def test_paid_books_what_left_the_bank_once(settled: World) -> None:
