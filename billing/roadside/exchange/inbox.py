@@ -37,7 +37,10 @@ def take_all(look: Look) -> None:
             log.warning("exchange.unusable_name", charger=look.charger.code, name=ascii(path.name)[:100])
             look.counts["failed"] += 1
             continue
-        row = _row(look, path)
+        try:
+            row = _row(look, path)
+        except FileNotFoundError:  # taken away since it was listed
+            continue
         if row.next_at is not None and row.next_at > now_utc():
             continue
         try:
@@ -46,6 +49,9 @@ def take_all(look: Look) -> None:
             if row.state == "taken":
                 _move(look, path, row)
         except Exception as error:  # the file stays where it is, and its neighbours are not kept waiting
+            if isinstance(error, FileNotFoundError) and not path.exists():
+                log.info("exchange.gone", charger=look.charger.code, file=path.name)  # the next look closes its row
+                continue
             with look.sessions.begin() as session:
                 failed(look, session.get_one(Incoming, row.id), "take", error)
 
@@ -130,7 +136,8 @@ def _refuse(look: Look, row: Incoming, problem: Problem) -> Incoming:
     xml = row.name.lower().endswith(".xml") or look.exchange.form == ISO
     with look.sessions.begin() as session:
         kept = _taken(session, row, row.what, "refused")
-        kept.error, kept.line = problem.detail[:LONGEST_REASON], lines[0] if lines else None
+        # What is quoted from the file may hold what a column cannot.
+        kept.error, kept.line = problem.detail.replace("\0", "\ufffd")[:LONGEST_REASON], lines[0] if lines else None
         kept.batch_id = _refused_batch(session, look, row)
         name = answer_name(row.name, ".refused.xml" if xml else ".refused.json")
         now, form = business_now(session), ISO if xml else "json"

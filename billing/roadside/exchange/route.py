@@ -8,18 +8,19 @@ acknowledgement of a status list or a claim (an array is records), see docs/form
 from __future__ import annotations
 
 import datetime as dt
-import importlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
+from billing.roadside.complaints.answer import take_responses
 from billing.roadside.formats import BrokenFile, by_name, iso12855
-from billing.roadside.lists.acknowledge import acknowledge
+from billing.roadside.lists.acknowledge import LONGEST_REASON, acknowledge
 from billing.roadside.settlement import formats as claim_formats
 from billing.roadside.settlement.claim import check_claim
 from config.problems import Conflict, Invalid
@@ -83,7 +84,7 @@ def _ack(session: Session, charger: Charger, content: bytes, now: dt.datetime) -
     _same_charger(charger, str(said.header.originator))
     if said.list_type is None or said.version is None:
         return f"{said.kind} {'' if said.accepted else 'not '}taken"
-    accepted, reason = said.accepted, said.reason
+    accepted, reason = said.accepted, said.reason and " ".join(said.reason.split())[:LONGEST_REASON]
     if accepted and said.refused_items:  # what it did not take of a list it does not know
         accepted, reason = False, f"{said.refused_items} entries rejected"
     return _acknowledge(session, charger, said.list_type, said.version, accepted, reason, now)
@@ -118,18 +119,18 @@ def _responses(session: Session, charger: Charger, content: bytes, now: dt.datet
     except BrokenFile as broken:
         raise _broken("The message", broken) from None
     _same_charger(charger, str(said.header.originator))
-    module, _, name = RESPONSES_TO.partition(":")
-    take: Callable[[Session, Charger, object, dt.datetime], object]
-    take = getattr(importlib.import_module(module), name)
-    take(session, charger, said, now)
+    take_responses(session, charger, said, now)
     return f"{len(said.responses)} responses to complaints"
 
 
 class _Said(msgspec.Struct, forbid_unknown_fields=True):
-    acknowledge: str
-    version: int
+    """What ``{"acknowledge": …}`` may say: no more than the table of lists can hold, so that it is refused towards the
+    charger and not asked of the database, again and again."""
+
+    acknowledge: Literal["tags", "plates"]
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
     accepted: bool
-    reason: str | None = None
+    reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)] | None = None
 
 
 def _object(session: Session, charger: Charger, content: bytes, now: dt.datetime) -> str:
@@ -154,8 +155,6 @@ MESSAGES = {
     "UserComplaintResponse": "complaint_responses",
 }
 """Types of message that chargers send → what they are here."""
-
-RESPONSES_TO = "billing.roadside.complaints.answer:take_responses"
 
 HOOKS: dict[str, Callable[[Session, Charger, bytes, dt.datetime], str]] = {
     "ack": _ack,
