@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -122,14 +123,14 @@ def keep_file(session: Session, content: bytes, form: str, now: dt.datetime) -> 
     usable = [row for row in rows if _is_sound(row, wrong)]
     for row in usable:
         if row.sort == "charger":
-            _keep(row, wrong, lambda row=row: keep_charger(session, _charger(session, row), now))  # type: ignore[misc]
+            _keep_charger(session, row, wrong, now)
     for sort, keep in (("project", _keep_projects), ("station", _keep_stations)):
         of: dict[str, list[Row]] = {}
         for row in usable:
             if row.sort == sort:
                 of.setdefault(row.says["charger"], []).append(row)
         for code, some in of.items():
-            _keep_some(some, wrong, lambda code=code, some=some, keep=keep: keep(session, code, some))  # type: ignore[misc]
+            _keep_some(some, wrong, partial(keep, session, code, some))
     wrong.done()
     return {f"{sort}s": sum(row.sort == sort for row in rows) for sort in SORTS}
 
@@ -172,9 +173,9 @@ def _typed(row: Row, name: str, wrong: _Wrong | None = None) -> Any:
         return None
 
 
-def _keep(row: Row, wrong: _Wrong, act: Callable[[], object]) -> None:
+def _keep_charger(session: Session, row: Row, wrong: _Wrong, now: dt.datetime) -> None:
     try:
-        act()
+        keep_charger(session, _charger(session, row), now)
     except Invalid as problem:
         for error in problem.errors or [{"field": "", "message": problem.detail}]:
             wrong.note(row, str(error["field"]), str(error["message"]))
