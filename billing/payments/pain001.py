@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from config.settings import Settings
 from config.values import bank_account
 
 NAMESPACE = "urn:iso:std:iso:20022:tech:xsd:pain.001.001.03"
@@ -48,6 +49,11 @@ class Debtor:
     account: str
     org_no: str = ""
     bic: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings) -> Debtor:
+        """Return us, as settings have it: SELLER_NAME, BANK_ACCOUNT, SELLER_ORG_NO and BANK_BIC."""
+        return cls(settings.seller_name, settings.bank_account, settings.seller_org_no, settings.bank_bic)
 
 
 def build(

@@ -74,9 +74,8 @@ def order(session: Session, *, debtor: Debtor, now: dt.datetime) -> PayoutOrder 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
     """Order what is approved, and put it into the bank's outbox."""
-    debtor = Debtor(ctx.settings.seller_name, ctx.settings.bank_account, ctx.settings.seller_org_no)
     with ctx.sessions.begin() as session:
-        made = order(session, debtor=debtor, now=business_now(session))
+        made = order(session, debtor=Debtor.of(ctx.settings), now=business_now(session))
         ordered = made.transfers if made else 0
     return {"ordered": ordered, **job_outbox(ctx, scheduled_for)}
 

@@ -8,12 +8,12 @@ from flask import flash, redirect, render_template, request, url_for
 
 from accounts.access import trail
 from accounts.access.principal import principal
+from billing.payments.pain001 import Debtor
 from billing.roadside.files import gaps
 from billing.roadside.reconcile import keep
 from billing.roadside.settlement import order as orders
 from billing.roadside.settlement import queries
 from billing.roadside.settlement.agree import agree
-from billing.roadside.settlement.api import debtor
 from billing.roadside.settlement.claim import kinds
 from billing.roadside.settlement.models import Settlement
 from config import http
@@ -160,7 +160,7 @@ def order_settlement(settlement_id: int) -> Page:
 def release_order(settlement_id: int, order_id: int) -> Page:
     """Release the order."""
     session, now, by = http.current_session(), http.request_now(), principal().key
-    us = debtor(http.current_settings())
+    us = Debtor.of(http.current_settings())
     return _done(
         settlement_id, "order.release", lambda: orders.release(session, order_id, debtor=us, actor=by, now=now)
     )

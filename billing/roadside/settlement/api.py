@@ -34,18 +34,12 @@ from billing.roadside.settlement.schemas import (
 from billing.roadside.settlement.settle import settle_by_code
 from config import http
 from config.problems import Forbidden, Invalid, NotFound, Unsupported
-from config.settings import Settings
 
 blp = http.Blueprint(
     "settlement", __name__, url_prefix="/v1", description="What we owe chargers, what they claim, and paying it."
 )
 KEEPERS = ("accountant", "lead")
 READERS = ("accountant", "lead", "operator", "charger")
-
-
-def debtor(settings: Settings) -> Debtor:
-    """Return who pays."""
-    return Debtor(settings.seller_name, settings.bank_account, settings.seller_org_no, settings.bank_bic)
 
 
 @blp.route("/settlements")
@@ -175,7 +169,7 @@ class ReleaseOrder(MethodView):
     def post(self, order_id: int) -> dict[str, Any]:
         """Release an order that somebody else made; its file goes to the bank's outbox, once."""
         session, now = http.current_session(), http.request_now()
-        by = debtor(http.current_settings())
+        by = Debtor.of(http.current_settings())
         return _acted(order.release(session, order_id, debtor=by, actor=principal().key, now=now), "release")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import hashlib
 from pathlib import Path
@@ -205,6 +206,16 @@ def test_one_order_a_bank_day_whole_in_the_outbox(books: Books, sessions: Sessio
     books.session.commit()
     assert payout_orders.job(ctx, ON + DAY) == {"ordered": 1, "written": 1}
     books.prove(ON + DAY)
+
+
+def test_the_payout_file_names_our_bank(books: Books, sessions: SessionFactory, settings: Settings) -> None:
+    ask(books, in_credit(books, 3_000))
+    move_clock(books.session, ON, running=False)
+    books.session.commit()
+    ctx = JobContext(sessions, dataclasses.replace(settings, bank_bic="DNBANOKK"), "payout_orders")
+    payout_orders.job(ctx, ON)
+    (file,) = settings.bank_outbox.iterdir()
+    assert etree.parse(file).findtext(f".//{{{NAMESPACE}}}DbtrAgt//{{{NAMESPACE}}}BIC") == "DNBANOKK"
 
 
 def test_nothing_is_ordered_when_banks_are_closed(books: Books) -> None:
