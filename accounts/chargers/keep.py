@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from sqlalchemy import func, select, update
 from sqlalchemy import insert as plain_insert
-from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -75,41 +75,54 @@ def keep_charger(
             check(known)
         if known.kind != values["kind"]:
             raise Conflict(f"{given.code} is a {known.kind} charger; its kind cannot change.", slug="charger-kind")
-        before, types = known.lists, known.list_types
         for name, value in values.items():
             setattr(known, name, value)
         session.flush()
-        _switch(session, known, before, now)
-        if known.list_types != types:
-            _drop(session, known, sorted(set(rules.LIST_TYPES) - set(rules.types_of(known.list_types))))
-            ring(session, FULL_LISTS)
+        _take(session, known, now)
         return known, False
     fresh = insert(Charger).values(**values, told_from=now)
     made = session.scalar(fresh.on_conflict_do_nothing().returning(Charger))
     if made is None:  # another request added it while we waited
         return keep_charger(session, given, now, check)
     if made.lists != "none":  # from the beginning: even of what was before, only its first list tells it
-        session.execute(plain_insert(ListPeriod), [{"charger_id": made.id, "since": BEGINNING}])
+        period = {"charger_id": made.id, "since": BEGINNING, "list_types": made.list_types,
+                  "latency_minutes": made.latency_minutes}  # fmt: skip
+        session.execute(plain_insert(ListPeriod), [period])
         ring(session, FULL_LISTS)
     return made, True
 
 
-def _switch(session: Session, charger: Charger, before: str, now: dt.datetime) -> None:
-    """Begin or end the period in which a charger takes lists, where it begins or ends to."""
-    if (before == "none") == (charger.lists == "none"):
+def _take(session: Session, charger: Charger, now: dt.datetime) -> None:
+    """Let the periods in which a charger takes lists follow what it says now: begin one, end it, or go on with another
+    where it takes other lists or has another latency. A list that is newly taken begins with a full one."""
+    open_one = select(ListPeriod).where(ListPeriod.charger_id == charger.id, ListPeriod.until.is_(None))
+    period = session.scalar(open_one.execution_options(populate_existing=True))
+    taken = charger.lists != "none"
+    says = {"list_types": charger.list_types, "latency_minutes": charger.latency_minutes}
+    if not taken and period is None:
         return
-    if before == "none":
-        session.execute(plain_insert(ListPeriod), [{"charger_id": charger.id, "since": now}])
+    before = set(rules.types_of(period.list_types)) if period is not None else set()
+    if period is None:
+        last = session.scalar(select(func.max(ListPeriod.until)).where(ListPeriod.charger_id == charger.id))
+        # Later than the last one ended, so that it does not go on from it: what was said meanwhile was said at once.
+        since = now if last is None else max(now, last + dt.timedelta(microseconds=1))
+        session.execute(plain_insert(ListPeriod), [{"charger_id": charger.id, "since": since, **says}])
+    elif not taken:
+        period.until = max(now, period.since)
+    elif (period.list_types, period.latency_minutes) == (charger.list_types, charger.latency_minutes):
+        return
+    elif now <= period.since:
+        period.list_types, period.latency_minutes = charger.list_types, charger.latency_minutes
+    else:
+        period.until = now
+        session.flush()
+        session.execute(plain_insert(ListPeriod), [{"charger_id": charger.id, "since": now, **says}])
+    session.flush()
+    after = set(rules.types_of(charger.list_types)) if taken else set()
+    # Without lists it is told at once, and by the period's end it knows all (told.py): lists not taken are of no use.
+    _drop(session, charger, sorted(set(rules.LIST_TYPES) - after))
+    if after - before:
         ring(session, FULL_LISTS)
-        return
-    period = select(ListPeriod.since).where(ListPeriod.charger_id == charger.id, ListPeriod.until.is_(None))
-    session.execute(
-        update(ListPeriod)
-        .where(ListPeriod.charger_id == charger.id, ListPeriod.until.is_(None))
-        .values(until=max(now, session.scalars(period).one()))
-    )
-    # From now on it is told at once, and by the period's end it knows all (told.py): lists not taken yet are of no use.
-    _drop(session, charger, rules.LIST_TYPES)
 
 
 def _drop(session: Session, charger: Charger, list_types: Sequence[str]) -> None:

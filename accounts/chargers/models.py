@@ -155,11 +155,15 @@ class Publication(Base):
 
 
 class ListPeriod(Base):
-    """That a charger takes status lists, from when and until when. What changes outside of these it is told at once."""
+    """That a charger takes status lists, from when and until when: which, and with what latency (see Charger). One that
+    begins when another ends goes on from it. What changes outside of these it is told at once."""
 
     __tablename__ = "list_periods"
     __table_args__ = (
         CheckConstraint("until IS NULL OR until >= since", name="period"),
+        CheckConstraint("list_types IN ('both', 'tags', 'plates')", name="list_types"),
+        CheckConstraint("latency_minutes >= 0", name="latency_minutes"),
+        Index("ix_list_periods_charger", "charger_id", "since"),
         Index("uq_list_periods_open", "charger_id", unique=True, postgresql_where="until IS NULL"),
     )
 
@@ -167,6 +171,8 @@ class ListPeriod(Base):
     charger_id: Mapped[int] = mapped_column(ForeignKey("chargers.id"))
     since: Mapped[Instant]
     until: Mapped[Instant | None]
+    list_types: Mapped[Str] = mapped_column(server_default="both")
+    latency_minutes: Mapped[int | None] = mapped_column(Integer)
 
 
 class ListVersion(Base):

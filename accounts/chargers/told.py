@@ -3,7 +3,11 @@
 A charger that takes no status lists is told of a change when it counts (``effective_at``), though not before it is
 told anything at all (``told_from``). One that takes lists is told when it acknowledges the version that holds the
 change, or a later full list, whichever is first. What changed outside of the periods in which it took lists
-(``list_periods``) it was told at once, then as now; and what no list had said when a period ended, at that end.
+(``list_periods``) it was told at once, then as now; and what no list had said when it took none any more, then.
+
+Which lists it took, and how long after its acknowledgement one counts, is said by the period that covers the passage:
+what is agreed later changes nothing of what was judged before, nor of what arrives late from that time. A period that
+begins when another ends goes on from it.
 """
 
 from __future__ import annotations
@@ -24,8 +28,9 @@ def told(list_type: LiteralString) -> LiteralString:
                 SELECT FROM list_periods AS w WHERE w.charger_id = c.id AND w.since <= p.effective_at
                     AND (w.until IS NULL OR w.until > p.effective_at))
             UNION ALL
-            SELECT NULL, greatest(p.effective_at, w.until) FROM list_periods AS w
-            WHERE w.charger_id = c.id AND w.since <= p.effective_at AND w.until > p.effective_at
+            SELECT NULL, w.until FROM list_periods AS w
+            WHERE w.charger_id = c.id AND w.until > p.effective_at AND NOT EXISTS (
+                SELECT FROM list_periods AS n WHERE n.charger_id = c.id AND n.since = w.until AND n.id > w.id)
             UNION ALL
             (SELECT v.version, v.acknowledged_at FROM list_versions AS v
             WHERE v.charger_id = c.id AND v.list_type = {list_type} AND v.through_change >= p.position
@@ -39,13 +44,28 @@ def told(list_type: LiteralString) -> LiteralString:
     )"""  # noqa: S608 - ours
 
 
+def taken(at: LiteralString) -> LiteralString:
+    """Return a lateral subquery of one row (list_types, latency_minutes, lists) for a row ``c`` of chargers: what it
+    took at an instant, by the last period that had begun by then, else what it takes today; ``lists``: whether it took
+    any. ``at`` is SQL."""
+    return f"""(
+        SELECT coalesce(w.list_types, c.list_types) AS list_types, w.latency_minutes,
+            coalesce(w.since <= {at} AND (w.until IS NULL OR w.until > {at}), false) AS lists
+        FROM (SELECT) AS one
+        LEFT JOIN LATERAL (
+            SELECT w.* FROM list_periods AS w WHERE w.charger_id = c.id AND w.since <= {at}
+            ORDER BY w.since DESC, w.id DESC LIMIT 1
+        ) AS w ON true
+    )"""  # noqa: S608 - ours
+
+
 FIRST_TYPE: LiteralString = "CASE c.list_types WHEN 'plates' THEN 'plates' ELSE 'tags' END"
 """The list a charger goes by when a tag is read, or when nothing is said of how: that of tags, if it takes it."""
 
 
-def list_type_of(by_plate: LiteralString) -> LiteralString:
+def list_type_of(list_types: LiteralString, by_plate: LiteralString) -> LiteralString:
     """Return the SQL of the list that a passage is judged by: who takes both lists goes by the one of what was read.
-    ``by_plate`` is SQL: whether it was the plate."""
+    ``list_types`` (what was taken then) and ``by_plate`` (whether it was the plate) are SQL."""
     return (
-        f"CASE c.list_types WHEN 'both' THEN CASE WHEN {by_plate} THEN 'plates' ELSE 'tags' END ELSE c.list_types END"
+        f"CASE {list_types} WHEN 'both' THEN CASE WHEN {by_plate} THEN 'plates' ELSE 'tags' END ELSE {list_types} END"
     )

@@ -115,11 +115,17 @@ RULES = (
     ),
     Rule(
         "list_periods_chargers",
-        "a charger takes lists in the period that lasts, and in no two at once",
+        "a charger takes lists in the period that lasts, those that it says, and in no two at once",
         """
         SELECT format('charger %s takes lists: %s; a period lasts: %s', c.code, c.lists, w.id IS NOT NULL)
         FROM chargers AS c LEFT JOIN list_periods AS w ON w.charger_id = c.id AND w.until IS NULL
         WHERE (c.lists = 'none') <> (w.id IS NULL)
+        UNION ALL
+        SELECT format('charger %s takes %s with %s minutes, in the period that lasts %s with %s', c.code, c.list_types,
+                      coalesce(c.latency_minutes::text, 'the usual'), w.list_types,
+                      coalesce(w.latency_minutes::text, 'the usual'))
+        FROM chargers AS c JOIN list_periods AS w ON w.charger_id = c.id AND w.until IS NULL
+        WHERE (c.list_types, c.latency_minutes) IS DISTINCT FROM (w.list_types, w.latency_minutes)
         UNION ALL
         SELECT format('charger %s took lists twice at once: periods %s and %s', a.charger_id, a.id, b.id)
         FROM list_periods AS a JOIN list_periods AS b ON b.charger_id = a.charger_id AND b.id > a.id

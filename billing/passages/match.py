@@ -16,7 +16,7 @@ from typing import Any, LiteralString, cast
 from psycopg import Cursor
 
 from accounts.chargers.models import Charger
-from accounts.chargers.told import list_type_of, told
+from accounts.chargers.told import list_type_of, taken, told
 from config.clock import start_of_day
 from config.rates import figures
 
@@ -31,14 +31,15 @@ def statements(name: str) -> Mapping[str, LiteralString]:
 
 # A figure counts from its date on, by when it was driven. What is told at once needs no time to reach the roadside.
 _LATENCY: LiteralString = """
-    make_interval(mins => CASE WHEN k.version IS NULL THEN 0 ELSE coalesce(c.latency_minutes, (
+    make_interval(mins => CASE WHEN k.version IS NULL THEN 0 ELSE coalesce(t.latency_minutes, (
         SELECT f.minutes
         FROM unnest(CAST(%(since)s AS timestamptz[]), CAST(%(minutes)s AS integer[])) AS f (since, minutes)
         WHERE f.since <= m.passed_at ORDER BY f.since DESC LIMIT 1
     ), 0) END)
 """
 _FILLED: Mapping[LiteralString, LiteralString] = {
-    "{told}": told(list_type_of("m.flags & 1 <> 0")),
+    "{taken}": taken("m.passed_at"),
+    "{told}": told(list_type_of("t.list_types", "m.flags & 1 <> 0")),
     "{latency}": _LATENCY,
 }
 

@@ -181,6 +181,7 @@ FROM (
         AND NOT EXISTS (
             SELECT FROM publications AS p
             JOIN chargers AS c ON c.id = %(charger)s
+            CROSS JOIN LATERAL {taken} AS t
             CROSS JOIN LATERAL {told} AS k
             WHERE p.registration_id = r.id AND p.status = 'removed' AND k.at + {latency} <= m.passed_at
         )
@@ -213,6 +214,7 @@ WITH suspects AS MATERIALIZED (
     SELECT m.position, x.status, x.version, x.at
     FROM suspects AS m
     JOIN chargers AS c ON c.id = %(charger)s
+    CROSS JOIN LATERAL {taken} AS t
     CROSS JOIN LATERAL (
         SELECT p.status, k.version, k.at
         FROM publications AS p

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from sqlalchemy import select
+from sqlalchemy import text as text_of
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -14,6 +15,8 @@ from billing.roadside.complaints.models import Complaint
 from billing.roadside.complaints.rules import PROMISES, checked
 from config.jobs import ring
 from config.problems import Conflict, NotFound
+
+_HOLDS = "state <> 'answered' AND let_go_at IS NULL"
 
 
 def dispute(
@@ -35,13 +38,15 @@ def dispute(
         "source_id": passage.source_id, "kind": said_kind, "text": said_text, "made_at": now, "made_by": actor,
     }  # fmt: skip
     fresh = insert(Complaint).values(values)
-    only_one = fresh.on_conflict_do_nothing(index_elements=["passage_id"], index_where=Complaint.state != "answered")
+    only_one = fresh.on_conflict_do_nothing(index_elements=["passage_id"], index_where=text_of(_HOLDS))
     made = session.scalar(only_one.returning(Complaint))
     if made is not None:
         hold(session, passage, now)  # what is billed already is paid, and comes back with the correction
         ring(session, "complaints")
         return made, True
-    query = select(Complaint).where(Complaint.passage_id == passage_id, Complaint.state != "answered")
+    query = select(Complaint).where(
+        Complaint.passage_id == passage_id, Complaint.state != "answered", Complaint.let_go_at.is_(None)
+    )
     known = session.scalar(query)
     if known is None:  # answered at this moment
         raise Conflict("Your last complaint of this passage has just been answered.", slug="just-answered")

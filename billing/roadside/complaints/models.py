@@ -32,6 +32,8 @@ class Complaint(Base):
 
     ``state``: made, sent (it is in a file to the charger, or the charger has read it), answered. ``correction_id``: the
     record by which the charger did what it had answered. ``made_by`` and ``answered_by`` are actors (``customer:7``).
+    ``let_go_at``: since when it holds its passage back no longer although nobody had answered, and ``let_go_why``:
+    unanswered (for too long), withdrawn (by the customer). The charger may answer all the same.
     """
 
     __tablename__ = "complaints"
@@ -48,7 +50,15 @@ class Complaint(Base):
         CheckConstraint(
             "correction_id IS NULL OR outcome IN ('upheld', 'adjusted') AND corrected_at IS NOT NULL", name="corrected"
         ),
-        Index("uq_complaints_open", "passage_id", unique=True, postgresql_where="state <> 'answered'"),
+        CheckConstraint(
+            "let_go_why IN ('unanswered', 'withdrawn') AND (let_go_why IS NULL) = (let_go_at IS NULL)", name="let_go"
+        ),
+        Index(
+            "uq_complaints_open",
+            "passage_id",
+            unique=True,
+            postgresql_where="state <> 'answered' AND let_go_at IS NULL",
+        ),
         Index("ix_complaints_passage", "passage_id"),
         Index("ix_complaints_agreement", "agreement_id", "id"),
         Index("ix_complaints_charger", "charger_id", "id"),
@@ -78,3 +88,5 @@ class Complaint(Base):
     answered_by: Mapped[Str | None]
     correction_id: Mapped[Str | None]
     corrected_at: Mapped[Instant | None]
+    let_go_at: Mapped[Instant | None]
+    let_go_why: Mapped[Str | None]

@@ -56,12 +56,21 @@ def latest(session: Session, charger_id: int, list_type: str) -> Latest | None:
         .order_by(ListVersion.version.desc())
         .limit(1)
     )
-    since = session.scalar(
-        select(ListPeriod.since).where(ListPeriod.charger_id == charger_id, ListPeriod.until.is_(None))
-    )
+    since = _taken_since(session, charger_id, list_type)
     stale = since is not None and full.made_at < since
     kind = rejected.kind if rejected is not None else None
     return Latest(last.version, last.through_change, full.made_at, kind, stale)
+
+
+def _taken_since(session: Session, charger_id: int, list_type: str) -> dt.datetime | None:
+    """Return since when a charger has taken a list without a break; None when it does not take it."""
+    query = select(ListPeriod).where(ListPeriod.charger_id == charger_id)
+    since: dt.datetime | None = None
+    for period in session.scalars(query.order_by(ListPeriod.since.desc(), ListPeriod.id.desc())):
+        if period.until != since or list_type not in types_of(period.list_types):
+            break
+        since = period.since
+    return since
 
 
 def cut(session: Session, charger: Charger, list_type: str, kind: str, now: dt.datetime) -> Cut | None:

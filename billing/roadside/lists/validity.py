@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
 from accounts.chargers.rules import told_sentence
-from accounts.chargers.told import told
+from accounts.chargers.told import taken, told
 from billing.roadside.lists.near import MOST_PLATES, NearMiss, near_misses
 from config.clock import business_date
 from config.rates import whole
@@ -47,20 +47,24 @@ class Knew:
 # What lists say of a change counts after the latency; what is told at once needs none. Of each charger and list the
 # last change that counted by then, and the last there was.
 _KNEW = f"""
-    SELECT c.code, c.name, CASE WHEN c.lists = 'none' AND x.version IS NULL THEN NULL ELSE t.list_type END AS list_type,
+    SELECT c.code, c.name, CASE WHEN NOT t.lists AND x.version IS NULL THEN NULL ELSE t.list_type END AS list_type,
         coalesce(x.status, 'valid') AS status, x.version, x.at, x.counts,
         CASE WHEN n.id IS DISTINCT FROM x.id THEN n.status END AS coming
     FROM chargers AS c
     CROSS JOIN LATERAL (
-        SELECT 'tags' AS list_type WHERE c.list_types <> 'plates'
-        UNION ALL SELECT 'plates' WHERE c.list_types = 'plates' OR (c.list_types = 'both' AND c.lists <> 'none')
+        SELECT l.list_type, w.lists, w.latency_minutes
+        FROM {taken(":at")} AS w
+        CROSS JOIN LATERAL (
+            SELECT 'tags' AS list_type WHERE w.list_types <> 'plates'
+            UNION ALL SELECT 'plates' WHERE w.list_types = 'plates' OR (w.list_types = 'both' AND w.lists)
+        ) AS l
     ) AS t
     LEFT JOIN LATERAL (
         SELECT p.id, p.status, k.version, k.at, k.counts
         FROM publications AS p
         CROSS JOIN LATERAL (
             SELECT o.version, o.at, o.at + make_interval(
-                mins => CASE WHEN o.version IS NULL THEN 0 ELSE coalesce(c.latency_minutes, :latency) END) AS counts
+                mins => CASE WHEN o.version IS NULL THEN 0 ELSE coalesce(t.latency_minutes, :latency) END) AS counts
             FROM {told("t.list_type")} AS o
         ) AS k
         WHERE p.agreement_id = :agreement AND p.status IN ('valid', 'blocked', 'ended') AND k.counts <= :at

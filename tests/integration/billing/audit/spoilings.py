@@ -279,6 +279,7 @@ ALSO = (
     ("list_versions_steps", "UPDATE list_versions SET state = 'superseded', next_at = NULL WHERE state = 'sent'"),
     ("list_versions_bytes", "DELETE FROM list_parts"),
     ("list_periods_chargers", "DELETE FROM list_periods"),
+    ("list_periods_chargers", "UPDATE list_periods SET latency_minutes = 7"),
     (
         "list_periods_chargers",
         "INSERT INTO list_periods (charger_id, since, until) "

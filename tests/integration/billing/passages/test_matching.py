@@ -6,7 +6,9 @@ import datetime as dt
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from accounts.chargers.models import ListPeriod
 from accounts.vehicles.models import Tag
 from billing.passages.incoming import Answer
 from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, START, Road, pan
@@ -424,8 +426,7 @@ class TestLists:
     ) -> None:
         self.blocked(road)
         road.listed(road.toll, START, acknowledged)
-        road.toll.latency_minutes = minutes
-        road.session.flush()
+        road.session.execute(update(ListPeriod).values(latency_minutes=minutes))
         answer = road.one(road.record(pan=pan(1)))
         sentence = f"blocked, list 2 acknowledged {acknowledged:%Y-%m-%dT%H:%MZ}" if acknowledged else None
         assert (answer.code, answer.detail) == (code, sentence if code == "not_valid" else None)
@@ -450,8 +451,7 @@ class TestLists:
         road.listed(road.toll, AFTER, list_type="plates")
         assert road.one(road.record(pan=pan(1))).code == "not_valid"
         assert road.one(road.record("A-2", plate="EV10001")).code == "accepted"
-        road.toll.list_types = "tags"
-        road.session.flush()
+        road.session.execute(update(ListPeriod).values(list_types="tags"))
         assert road.one(road.record("A-3", plate="EV10001")).code == "not_valid"
 
     def test_what_was_before_it_took_lists_it_was_told_at_once(self, road: Road) -> None:

@@ -19,11 +19,10 @@ from billing.roadside.lists.validity import knew
 from config.database import SessionFactory
 from config.jobs import JobContext
 from config.settings import Settings
-from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, pan, road
-from tests.integration.billing.roadside.lists.test_lists import MINUTE, World, ctx, world
+from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, pan
+from tests.integration.billing.roadside.lists.conftest import MINUTE, World
 from tests.integration.conftest import Bearer
 
-__all__ = ["ctx", "road", "world"]
 LIST, ACK = "/v1/chargers/FJELL/status-list", "/v1/chargers/FJELL/status-list/tags/{}/acknowledgement"
 
 
@@ -222,8 +221,7 @@ class TestValidity:
             world.block(status)
             world.minute()
             world.at(world.now + 3 * MINUTE)
-        world.road.toll.latency_minutes = 2
-        world.session.commit()
+            world.take("push", latency_minutes=number)
         for minute in range(1, 20):
             at = start + minute * MINUTE
             answer = road.one(road.record(f"M-{minute}", pan=pan(1), passed_at=at))

@@ -6,10 +6,8 @@ import datetime as dt
 
 from accounts.chargers.keep import ChargerGiven, keep_charger
 from billing.roadside.lists.validity import knew
-from tests.integration.billing.passages.conftest import HOUR, pan, road
-from tests.integration.billing.roadside.lists.test_lists import World, ctx, world
-
-__all__ = ["ctx", "road", "world"]
+from tests.integration.billing.passages.conftest import HOUR, pan
+from tests.integration.billing.roadside.lists.conftest import World
 
 DAY = dt.timedelta(days=1)
 
