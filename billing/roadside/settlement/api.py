@@ -52,13 +52,15 @@ class Settlements(MethodView):
     def get(self, query: dict[str, Any]) -> http.Page:
         """List settlements, the last first.
 
-        A charger sees its own.
+        A charger sees its own, without the names and notes of our people (null).
         """
         session, code, own = http.current_session(), query.pop("charger"), principal().charger
         if own is not None and code not in (None, own):
             raise Forbidden(f"You are {own} and see only your own settlements.")
         page = http.paged(session, queries.settlements(own or code), [Settlement.id], **query, descending=True)
-        return http.Page([one.as_dict() for one in queries.shown(session, page.items)], page.next)
+        return http.Page(
+            [one.as_dict(to_charger=own is not None) for one in queries.shown(session, page.items)], page.next
+        )
 
     @require("accountant", "lead", "operator")
     @blp.arguments(SettleSchema)
@@ -86,8 +88,12 @@ class OneSettlement(MethodView):
     @require(*READERS)
     @blp.response(200, SettlementSchema)
     def get(self, settlement_id: int) -> dict[str, Any]:
-        """Show a settlement."""
-        return queries.one(http.current_session(), settlement_id, principal().charger).as_dict()
+        """Show a settlement.
+
+        A charger sees its own, without the names and notes of our people (null).
+        """
+        own = principal().charger
+        return queries.one(http.current_session(), settlement_id, own).as_dict(to_charger=own is not None)
 
 
 @blp.route("/settlements/<int:settlement_id>/agree")

@@ -19,6 +19,9 @@ from billing.roadside.settlement.models import (
 )
 from config.problems import NotFound
 
+OURS = ("made_by", "released_by", "agreed_by", "ended_by", "note", "why")
+"""Names of our people and what they noted: null where a charger asks."""
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -32,18 +35,19 @@ class Shown:
     orders: Sequence[ChargerOrder]
     claims: Sequence[ChargerClaim]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as the API and the command line show it."""
+    def as_dict(self, *, to_charger: bool = False) -> dict[str, Any]:
+        """Return it as the API shows it; a charger is not told who of ours did what, nor what they noted."""
         names = (
             "id", "period_from", "period_to", "cutoff_at", "state", "accepted_count", "accepted_ore", "reversed_count",
             "reversed_ore", "claim_ore", "remuneration_bp", "remuneration_ore", "remuneration_vat_ore", "brought_ore",
             "payout_ore", "made_at", "made_by", "agreed_at", "agreed_by", "note",
         )  # fmt: skip
-        return {name: getattr(self.row, name) for name in names} | {
+        said = {name: getattr(self.row, name) for name in names} | {
             "charger": self.code,
             "lines": [line_dict(line) for line in self.lines],
-            "orders": [order_dict(one) for one in self.orders],
+            "orders": [order_dict(one, to_charger=to_charger) for one in self.orders],
         }
+        return without(said, OURS) if to_charger else said
 
 
 def line_dict(line: SettlementLine) -> dict[str, Any]:
@@ -52,14 +56,20 @@ def line_dict(line: SettlementLine) -> dict[str, Any]:
     return {name: getattr(line, name) for name in names}
 
 
-def order_dict(order: ChargerOrder) -> dict[str, Any]:
-    """Return an order as it is shown."""
+def without(said: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Return what is shown, with null for what has one of these names."""
+    return said | {name: None for name in names if name in said}
+
+
+def order_dict(order: ChargerOrder, *, to_charger: bool = False) -> dict[str, Any]:
+    """Return an order as it is shown: to ours, or to its charger."""
     names = (
         "id", "settlement_id", "end_to_end_id", "amount_ore", "creditor_name", "account", "execute_on", "state",
         "made_at", "made_by", "released_at", "released_by", "written_at", "reference", "paid_on", "ended_at", "why",
     )  # fmt: skip
     digest = None if order.sha256 is None else order.sha256.hex()
-    return {name: getattr(order, name) for name in names} | {"sha256": digest}
+    said = {name: getattr(order, name) for name in names} | {"sha256": digest}
+    return without(said, OURS) if to_charger else said
 
 
 def settlements(code: str | None = None) -> Select[Settlement]:

@@ -36,15 +36,15 @@ class ChargerOrderSchema(http.Schema):
         ORDER_STATES,
     )
     made_at = http.instant("When it was made.")
-    made_by = http.text("By whom.", "accountant:kari")
+    made_by = http.text("By whom; null to a charger.", "accountant:kari", allow_none=True)
     released_at = http.instant("When it was released; null before.", allow_none=True)
-    released_by = http.text("By whom.", "lead:ola", allow_none=True)
+    released_by = http.text("By whom; null to a charger.", "lead:ola", allow_none=True)
     written_at = http.instant("When its file was put in the bank's outbox.", allow_none=True)
     sha256 = http.text("SHA-256 of its file, in hex.", "9f86d081884c7d65", allow_none=True)
     reference = http.text("The bank's reference of the payment.", "0415-778", allow_none=True)
     paid_on = http.date("The day it was paid.", allow_none=True)
     ended_at = http.instant("When that it was paid, rejected or withdrawn was noted.", allow_none=True)
-    why = http.text("Why it was rejected or withdrawn.", "AC01", allow_none=True)
+    why = http.text("Why it was rejected or withdrawn; null to a charger.", "AC01", allow_none=True)
 
 
 class SettlementSchema(http.Schema):
@@ -71,10 +71,14 @@ class SettlementSchema(http.Schema):
     brought_ore = http.ore("What the settlement before had too little of; 0 or negative.", 0)
     payout_ore = http.ore("What is paid out.", 29231890)
     made_at = http.instant("When it was made.")
-    made_by = http.text("By whom.", "schedule")
+    made_by = http.text("By whom; null to a charger.", "schedule", allow_none=True)
     agreed_at = http.instant("When it was agreed; null for a draft.", allow_none=True)
-    agreed_by = http.text("By whom.", "accountant:kari", allow_none=True)
-    note = http.text("Why it stands although the charger's claim differs.", "The rest comes in May.", allow_none=True)
+    agreed_by = http.text("By whom; null to a charger.", "accountant:kari", allow_none=True)
+    note = http.text(
+        "Why it stands although the charger's claim differs; null to a charger.",
+        "The rest comes in May.",
+        allow_none=True,
+    )
     lines = http.many(SettlementLineSchema, "By project.")
     orders = http.many(ChargerOrderSchema, "Its payment orders, the last first.")
 
