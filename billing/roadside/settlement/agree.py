@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import Session, aliased
 
 from billing.ledger.book import Account, Entry, book
 from billing.roadside.settlement.models import ChargerClaim, Settlement
@@ -25,8 +25,9 @@ def locked(session: Session, settlement_id: int) -> Settlement:
 def agree(session: Session, settlement_id: int, *, note: str | None, actor: str, now: dt.datetime) -> Settlement:
     """Agree to a draft and book its remuneration; agreed before is a result.
 
-    Where the charger's claim files for its days differ from it, a note must say why it stands. With nothing to pay out
-    it becomes ``carried``. Raises NotFound, Conflict (``differences-unexplained``).
+    Where the charger's claims for its days differ from it (of several for the same days the last received counts), a
+    note must say why it stands. With nothing to pay out it becomes ``carried``. Raises NotFound, Conflict
+    (``differences-unexplained``).
     """
     row = locked(session, settlement_id)
     if row.state != "draft":
@@ -43,11 +44,21 @@ def agree(session: Session, settlement_id: int, *, note: str | None, actor: str,
 
 
 def _differences(session: Session, row: Settlement) -> int:
+    """Return how much the charger's claims for any of the days differ, of those that count: the last received for the
+    same days. A later one under another number replaces it; the same number cannot be used again (claim.py)."""
+    later = aliased(ChargerClaim)
+    replaced = select(later.id).where(
+        later.charger_id == ChargerClaim.charger_id,
+        later.period_from == ChargerClaim.period_from,
+        later.period_to == ChargerClaim.period_to,
+        tuple_(later.received_at, later.id) > tuple_(ChargerClaim.received_at, ChargerClaim.id),
+    )
     total = session.scalar(
         select(func.sum(ChargerClaim.difference_count)).where(
             ChargerClaim.charger_id == row.charger_id,
             ChargerClaim.period_from <= row.period_to,
             ChargerClaim.period_to >= row.period_from,
+            ~replaced.exists(),
         )
     )
     return int(total or 0)

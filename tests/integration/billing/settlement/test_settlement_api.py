@@ -107,6 +107,67 @@ def test_a_charger_sees_its_own_and_nobody_elses(desk: Desk) -> None:
         assert desk.post("charger:FJELL", f"{at}/{path}", {}).status_code == 403
 
 
+def test_a_charger_is_not_told_who_of_ours_did_what(desk: Desk) -> None:
+    claim = {"number": "1", "period_from": "2026-03-01", "period_to": "2026-03-31", "lines": []}
+    sent = body(desk.post("charger:FJELL", "/v1/chargers/FJELL/claims", claim))
+    made = body(desk.post("operator", "/v1/settlements", {"charger": "FJELL", "period_to": "2026-03-31"}))
+    at = f"/v1/settlements/{made['id']}"
+    desk.post("accountant:kari", f"{at}/agree", {"note": "They always forget."})
+    first = body(desk.post("accountant:kari", f"{at}/order", {}))
+    desk.post("accountant:kari", f"/v1/payment-orders/{first['id']}/withdraw", {"why": "Kari mistyped."})
+    second = body(desk.post("accountant:kari", f"{at}/order", {}))
+    desk.post("lead:ola", f"/v1/payment-orders/{second['id']}/release")
+    ours = body(desk.get("accountant", at))
+    assert (ours["made_by"], ours["agreed_by"], ours["note"]) == (
+        "operator:operator", "accountant:kari", "They always forget.",
+    )  # fmt: skip
+    assert [(one["made_by"], one["released_by"], one["why"]) for one in ours["orders"]] == [
+        ("accountant:kari", "lead:ola", None),
+        ("accountant:kari", None, "Kari mistyped."),
+    ]
+    theirs = body(desk.get("charger:FJELL", at))
+    (listed,) = body(desk.get("charger:FJELL", "/v1/settlements"))["items"]
+    hidden = ("made_by", "agreed_by", "note", "released_by", "why")
+    assert (
+        listed
+        == theirs
+        == {name: None if name in hidden else value for name, value in ours.items()}
+        | {
+            "orders": [
+                {name: None if name in hidden else value for name, value in one.items()} for one in ours["orders"]
+            ]
+        }
+    )
+    everything = str([listed, theirs, sent, body(desk.get("charger:FJELL", "/v1/chargers/FJELL/claims/1"))])
+    assert not any(word in everything for word in ("kari", "ola'", "Kari", "forget", "operator:"))
+
+
+def test_a_claim_that_was_replaced_asks_for_no_note(desk: Desk) -> None:
+    """The charger's last word on the days counts; what it says of other days stands beside it."""
+    claim = {"number": "1", "period_from": "2026-03-01", "period_to": "2026-03-31", "lines": []}
+    right = [{"record": "A", "amount_ore": 10_000}, {"record": "B", "amount_ore": 5_000}]
+    at = "/v1/chargers/FJELL/claims"
+    assert body(desk.post("charger:FJELL", at, claim))["difference_count"] == 2
+    partly = {"number": "2", "period_from": "2026-03-01", "period_to": "2026-03-30", "lines": right}
+    assert body(desk.post("charger:FJELL", at, partly))["difference_count"] == 0
+    made = body(desk.post("operator", "/v1/settlements", {"charger": "FJELL", "period_to": "2026-03-31"}))
+    agree = f"/v1/settlements/{made['id']}/agree"
+    refused = body(desk.post("accountant", agree, {}))
+    assert (refused["type"], "2 places" in refused["detail"]) == ("/problems/differences-unexplained", True)
+    assert body(desk.post("charger:FJELL", at, {**claim, "number": "3", "lines": right}))["difference_count"] == 0
+    assert body(desk.post("accountant", agree, {}))["state"] == "agreed"
+
+
+def test_a_later_claim_that_differs_asks_for_one(desk: Desk) -> None:
+    claim = {"number": "1", "period_from": "2026-03-01", "period_to": "2026-03-31", "lines": []}
+    right = [{"record": "A", "amount_ore": 10_000}, {"record": "B", "amount_ore": 5_000}]
+    for number, lines in (("1", right), ("2", right[:1])):
+        desk.post("charger:FJELL", "/v1/chargers/FJELL/claims", {**claim, "number": number, "lines": lines})
+    made = body(desk.post("operator", "/v1/settlements", {"charger": "FJELL", "period_to": "2026-03-31"}))
+    refused = body(desk.post("accountant", f"/v1/settlements/{made['id']}/agree", {}))
+    assert refused["type"] == "/problems/differences-unexplained"
+
+
 def test_claims_in_csv_and_xml(desk: Desk, client: FlaskClient, bearer: Bearer) -> None:
     headers = bearer("charger", charger="FJELL")
     csv = "record,amount_ore\nA,10000\nB,5000\n"
