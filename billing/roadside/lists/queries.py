@@ -23,7 +23,8 @@ def wanted(
     session: Session, charger: Charger, list_type: str, *, version: int | None, since: int | None
 ) -> ListVersion | None:
     """Return the version to be fetched: the one asked for; the one after ``since``, or the newest full one where that
-    is no longer kept; else the newest full one. None when there is nothing newer than ``since``.
+    is no longer kept or was rejected; else the newest full one. None when there is nothing newer than ``since``, or
+    only what was rejected and has no full one yet that heals it.
 
     Raises NotFound when there is no such version, no list yet, or its bytes are no longer kept.
     """
@@ -45,6 +46,8 @@ def wanted(
     following = session.scalar(later)
     if following is None:
         return None
+    if following.state in ("rejected", "superseded"):  # also rejected, or passed over, before a full one healed it
+        return full if full is not None and full.version > since else None
     # A gap, or bytes that are gone, is closed by a full list: nothing else says what was between.
     whole = following.version == since + 1 and session.scalar(later.where(kept)) is following
     return following if whole or full is None else full
