@@ -232,11 +232,8 @@ LEFT JOIN batches AS b ON b.id = r.batch_id
 WHERE c.action = 'cancel' AND c.outcome = 'twice'
 
 -- name: without_lanes
--- An adjustment is in the lane of what it adjusts; what is cancelled at once is no passing.
+-- An adjustment is in the lane of what it adjusts.
 DELETE FROM lanes AS l WHERE EXISTS (SELECT FROM correcting AS c WHERE c.position = l.position)
-    OR EXISTS (
-        SELECT FROM incoming AS i JOIN correcting AS c ON c.original_id = i.source_id
-        WHERE i.position = l.position AND c.action = 'cancel' AND c.outcome = 'applied')
 
 -- name: drop_refused
 -- An original of this chunk that was refused under the locks leaves nothing to take back.

@@ -64,6 +64,8 @@ def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.date
         seen = _take_in(cursor, chunk, params)
         _match_and_lock(session, cursor, batch, chunk)
         seen += _write_records(cursor, chunk, params, len(seen))
+        if chunk.lanes:
+            odd.keep_lanes(cursor, batch.charger.id)
         cursor.execute(_SQL["passages"], params, prepare=False)
         cursor.execute(_SQL["balances"], params, prepare=False)
         unbilled = dict(cursor.fetchall())
@@ -129,7 +131,7 @@ def _match_and_lock(session: Session, cursor: Cursor[Any], batch: Receiving, chu
 def _without_doubles(cursor: Cursor[Any], batch: Receiving, accepted: odd.Accepted, corrects: bool) -> None:
     if corrects:
         correct.without_lanes(cursor)
-    odd.doubles(cursor, batch.charger.id, accepted, batch.received_at)
+    odd.without_doubles(cursor, batch.charger.id, accepted, batch.received_at, corrects=corrects)
     if corrects:
         correct.drop_refused(cursor)
 

@@ -1,9 +1,9 @@
 """Oddities: what may be wrong with a record that could be booked all the same.
 
 Too old, at a station nobody told us of, a tag read in another vehicle, another class than the vehicle's, one vehicle
-read twice (by tag and camera) in a lane within seconds. By agreement with the charger each is accepted, with a flag, or
-refused, with its name as the answer. What is rare costs an ordinary chunk nothing: each is asked for only where a chunk
-can have it.
+read twice (by tag and camera) in a lane within seconds (doubles.py has the rule). By agreement with the charger each is
+accepted, with a flag, or refused, with its name as the answer. What is rare costs an ordinary chunk nothing: each is
+asked for only where a chunk can have it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 from psycopg import Cursor
 
 from accounts.chargers.oddities import Oddity, accepted_by
+from billing.passages import doubles
 from billing.passages.match import statements
 from config.clock import business_date
 from config.rates import whole
@@ -56,12 +57,20 @@ def after_matching(cursor: Cursor[Any], charger_id: int, accepted: Accepted) -> 
         cursor.execute(_SQL["wrong_class"], {"accepted": accepted["wrong_class"]}, prepare=False)
 
 
-def doubles(cursor: Cursor[Any], charger_id: int, accepted: Accepted, now: dt.datetime) -> None:
-    """Flag or refuse second reads of one passing, and keep the lanes of those that stay.
+def without_doubles(
+    cursor: Cursor[Any], charger_id: int, accepted: Accepted, now: dt.datetime, *, corrects: bool
+) -> None:
+    """Flag or refuse second reads of one passing (see doubles).
 
     Under the balances' locks: of two transactions with a read each the second sees the first's.
     """
     within = dt.timedelta(seconds=whole("double_read_seconds", business_date(now)))
-    params = {"charger": charger_id, "accepted": accepted["double_read"], "within": within}
-    cursor.execute(_SQL["doubles"], params, prepare=False)
-    cursor.execute(_SQL["keep_lanes"], params, prepare=False)
+    found = doubles.in_chunk(cursor, charger_id, within, corrects=corrects)
+    if found:
+        params = {"accepted": accepted["double_read"], "positions": list(found), "firsts": list(found.values())}
+        cursor.execute(_SQL["doubles"], params, prepare=False)
+
+
+def keep_lanes(cursor: Cursor[Any], charger_id: int) -> None:
+    """Keep the lanes of the reads that are booked; when what is here already has left the chunk."""
+    cursor.execute(_SQL["keep_lanes"], {"charger": charger_id}, prepare=False)

@@ -31,41 +31,53 @@ CREATE TEMP TABLE IF NOT EXISTS lanes (
     lane text NOT NULL
 ) ON COMMIT DELETE ROWS
 
--- name: doubles
--- The same vehicle in the same lane within seconds: of several the first that came stays, of one chunk the earlier.
+-- name: near
+-- Reads that may be doubles: another of the vehicle in that lane is near, of this chunk or kept before. Of several of one
+-- id the first is the record.
 WITH reads AS (
-    SELECT m.position, i.source_id, i.station, l.lane, m.country, m.plate, m.passed_at
+    SELECT m.position, i.source_id, m.country, m.plate, i.station, l.lane, m.passed_at,
+        m.passed_at - lag(m.passed_at) OVER beside <= %(within)s
+            OR lead(m.passed_at) OVER beside - m.passed_at <= %(within)s AS beside
     FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
     WHERE m.code = 'accepted' AND m.plate IS NOT NULL
-), doubled AS (
-    SELECT DISTINCT ON (r.position) r.position, o.source_id AS first
-    FROM reads AS r
-    CROSS JOIN LATERAL (
-        SELECT k.source_id, 0 AS rank FROM lane_reads AS k
-        WHERE k.charger_id = %(charger)s AND k.country = r.country AND k.plate = r.plate AND k.station = r.station
-            AND k.lane = r.lane AND k.source_id <> r.source_id
-            AND k.passed_at BETWEEN r.passed_at - %(within)s AND r.passed_at + %(within)s
-            AND NOT EXISTS ( -- one that was cancelled since is no passing
-                SELECT FROM corrections AS x
-                WHERE x.charger_id = k.charger_id AND x.original_id = k.source_id AND x.state = 'applied'
-                    AND x.action = 'cancel')
-        UNION ALL
-        SELECT k.source_id, 1 FROM reads AS k
-        WHERE k.country = r.country AND k.plate = r.plate AND k.station = r.station AND k.lane = r.lane
-            AND k.source_id <> r.source_id AND k.passed_at BETWEEN r.passed_at - %(within)s AND r.passed_at
-            AND (k.passed_at, k.source_id) < (r.passed_at, r.source_id)
-    ) AS o
-    ORDER BY r.position, o.rank, o.source_id
+        AND NOT EXISTS (SELECT FROM incoming AS o WHERE o.source_id = i.source_id AND o.position < i.position)
+    WINDOW beside AS (PARTITION BY m.country, m.plate, i.station, l.lane ORDER BY m.passed_at)
 )
+SELECT r.position, r.source_id, r.country, r.plate, r.station, r.lane, r.passed_at, k.source_id, k.passed_at
+FROM reads AS r
+LEFT JOIN LATERAL (
+    SELECT k.source_id, k.passed_at FROM lane_reads AS k
+    WHERE k.charger_id = %(charger)s AND k.country = r.country AND k.plate = r.plate AND k.station = r.station
+        AND k.lane = r.lane AND k.passed_at BETWEEN r.passed_at - %(within)s AND r.passed_at + %(within)s
+    OFFSET 0 -- a look-up a read, whatever is believed of how many there are
+) AS k ON true
+WHERE r.beside OR k.source_id IS NOT NULL
+
+-- name: here
+SELECT source_id FROM records WHERE charger_id = %(charger)s AND source_id = ANY(%(names)s)
+
+-- name: words
+SELECT position, source_id, original_id, action = 'cancel', version, issued_at FROM correcting
+WHERE outcome NOT IN ('twice', 'refused')
+
+-- name: ranks
+-- Of what came before the highest counts, also where it still waits for its original (which is in this chunk then).
+SELECT DISTINCT ON (original_id) original_id, version, issued_at, source_id, action = 'cancel' FROM corrections
+WHERE charger_id = %(charger)s AND original_id = ANY(%(names)s) AND state IN ('applied', 'waiting')
+ORDER BY original_id, version DESC, issued_at DESC, source_id COLLATE "C" DESC
+
+-- name: doubles
 UPDATE matched AS m
 SET flags = m.flags | 2048, code = CASE WHEN %(accepted)s THEN m.code ELSE 'double_read' END,
     detail = CASE WHEN %(accepted)s THEN m.detail ELSE 'the same passing as ' || d.first END
-FROM doubled AS d WHERE d.position = m.position
+FROM unnest(CAST(%(positions)s AS integer[]), CAST(%(firsts)s AS text[])) AS d (position, first)
+WHERE d.position = m.position
 
 -- name: keep_lanes
+-- Of what is booked, but for doubles that are accepted all the same.
 INSERT INTO lane_reads (charger_id, source_id, station, lane, country, plate, passed_at)
 SELECT %(charger)s, i.source_id, i.station, l.lane, m.country, m.plate, m.passed_at
 FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
-WHERE m.code = 'accepted' AND m.plate IS NOT NULL
+WHERE m.code = 'accepted' AND m.plate IS NOT NULL AND m.flags & 2048 = 0
 ORDER BY i.source_id COLLATE "C"
 ON CONFLICT DO NOTHING

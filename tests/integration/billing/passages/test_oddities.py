@@ -87,8 +87,8 @@ class TestDoubleRead:
         tag = road.tag(holder, 1, "EV10001")
         by_tag = road.record("T", pan=tag, lane="1")
         by_camera = road.record("C", plate="ev 10001", lane="1", passed_at=PASSED + 3 * SECOND, amount=3100)
-        first, second = road.send([by_camera, by_tag])
-        assert (second.code, first.code, first.detail) == ("accepted", "double_read", "the same passing as T")
+        first, second = road.send([by_tag, by_camera])
+        assert (first.code, second.code, second.detail) == ("accepted", "double_read", "the same passing as T")
         later = road.send([road.record("L", plate="EV10001", lane="1", passed_at=PASSED - 2 * SECOND)])
         assert (later[0].code, later[0].detail) == ("double_read", "the same passing as T")
         assert road.ask("SELECT unbilled_ore, unbilled_count FROM balances") == [(2480, 1)]
