@@ -167,17 +167,26 @@ def _within(period: Period) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def sums(session: Session, period: Period) -> Sums:
-    """Add the passages of a period up."""
-    ours = ~Passage.external
+def sums(session: Session, period: Period, most: int | None = None) -> Sums | None:
+    """Add the passages of a period up; None where there are more than ``most`` rows, for then it takes its time."""
+    rows = (
+        select(Passage.amount_ore, Passage.claim_id, Passage.external, Passage.reverses_id)
+        .where(*_within(period))
+        .limit(most + 1 if most is not None else None)
+        .subquery()
+    )
+    ours = ~rows.c.external
     row = session.execute(
         select(
-            func.count().filter(Passage.reverses_id.is_(None)),
-            func.coalesce(func.sum(Passage.amount_ore).filter(ours, Passage.claim_id.is_not(None)), 0),
-            func.coalesce(func.sum(Passage.amount_ore).filter(ours, Passage.claim_id.is_(None)), 0),
-            func.count().filter(Passage.external),
-        ).where(*_within(period))
+            func.count().filter(rows.c.reverses_id.is_(None)),
+            func.coalesce(func.sum(rows.c.amount_ore).filter(ours, rows.c.claim_id.is_not(None)), 0),
+            func.coalesce(func.sum(rows.c.amount_ore).filter(ours, rows.c.claim_id.is_(None)), 0),
+            func.count().filter(rows.c.external),
+            func.count(),
+        ).select_from(rows)
     ).one()
+    if most is not None and row[4] > most:
+        return None
     return Sums(row[0], int(row[1]), int(row[2]), row[3])
 
 

@@ -18,6 +18,8 @@ from web.mypage.dispute import can_dispute, dispute_word
 from web.words import t
 
 PAGE = 100
+SUMMED = 2_000
+"""Passages that are added up without being asked; a fleet's month is counted when its driver wants to know."""
 LONGEST = dt.timedelta(days=366)
 _OLDEST, _LATEST = dt.date(1990, 1, 1), dt.date(2999, 1, 1)
 
@@ -74,7 +76,8 @@ def passages(number: int) -> str:
         period=period,
         months=_months(this_month),
         today=today,
-        sums=queries.sums(session, within),
+        sums=queries.sums(session, within, None if "sums" in request.args else SUMMED),
+        summed=SUMMED,
         rows=[(row, explain.fate(row), explain.flags(row.flags)) for row in page.items],
         invoices=listed.numbers(session, sorted({row.claim_id for row in page.items if row.claim_id})),
         disputes=complaints.of_passages(session, [row.id for row in page.items], http.request_now()),

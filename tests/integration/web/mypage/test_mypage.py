@@ -140,6 +140,22 @@ class TestPassages:
         assert "Gjøres opp på tilleggsavtalen din hos Fjordferje AS (avtale FF-20931), ikke her" in said
         assert "ikke fakturert" in said
 
+    def test_a_fleets_month_is_added_up_on_request(
+        self, client: FlaskClient, people: People, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("web.mypage.passages.SUMMED", 4)
+        sign_in(client, people.invoiced)
+        path = f"/mypage/{people.invoiced.number}/passages"
+        page = client.get(path)
+        assert "Over 4 passeringer. Legg sammen" in read(page)
+        assert "Fakturert eller trukket" not in read(page)
+        found = re.search(r'href="([^"]+)">Legg sammen', page.get_data(as_text=True))
+        assert found
+        said = read(client.get(unescape(found[1])))
+        assert "Passeringer 5 Fakturert eller trukket 0,00 kr Ikke fakturert ennå 68,20 kr" in said
+        monkeypatch.setattr("web.mypage.passages.SUMMED", 5)
+        assert "Passeringer 5 Fakturert" in read(client.get(path))
+
     def test_a_late_one_stands_on_the_day_it_happened(self, client: FlaskClient, people: People) -> None:
         sign_in(client, people.invoiced)
         path = f"/mypage/{people.invoiced.number}/passages?from=2026-02-01&to=2026-02-28"
