@@ -43,13 +43,19 @@ def publish(session: Session, notices: Sequence[Notice], now: dt.datetime) -> in
 
     Who takes no status lists is told by that, from ``now`` or the notice's ``effective_at`` where that is later; for
     the others it waits to be put on their lists (billing.roadside.lists), which need not wait for us to commit.
+
+    Whoever writes last for an agreement, under its lock, is right, though the other's clock may have been read later:
+    what it publishes of the standing counts from no earlier than what was published of it before, so that order by
+    instant and order by id are one.
     """
     if not notices:
         return 0
     result = session.execute(
         text(
             "INSERT INTO publications (agreement_id, registration_id, tag_id, status, reason, made_at, effective_at) "
-            "SELECT n.agreement_id, n.registration_id, n.tag_id, n.status, n.reason, :now, greatest(n.at, :now) "
+            "SELECT n.agreement_id, n.registration_id, n.tag_id, n.status, n.reason, :now, greatest(n.at, :now, "
+            "(SELECT max(p.effective_at) FROM publications AS p WHERE p.agreement_id = n.agreement_id "
+            "AND p.status IN ('valid', 'blocked') AND n.status IN ('valid', 'blocked'))) "
             "FROM unnest(CAST(:agreements AS bigint[]), CAST(:registrations AS bigint[]), CAST(:tags AS bigint[]), "
             "CAST(:statuses AS text[]), CAST(:reasons AS text[]), CAST(:instants AS timestamptz[])) WITH ORDINALITY "
             "AS n (agreement_id, registration_id, tag_id, status, reason, at, place) ORDER BY n.place"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from billing.audit.rules import Rule
 
 # When each change was to be told (chargers.publish): an end and a removal as of when they count where that lies ahead.
-# Awaiting a reopening tells nothing, and an end is told when it is decided, not when it comes.
+# Awaiting a reopening tells nothing, and an end is told when it is decided, not when it comes. Of two at one moment
+# the one written last counts from no earlier than the other.
 _CHANGES = """
     SELECT agreement_id, NULL::bigint AS registration_id, CASE standing WHEN 'open' THEN 'valid' ELSE standing END
-               AS status, at AS made_at
+               AS status, max(at) OVER (PARTITION BY agreement_id ORDER BY id) AS made_at
     FROM standings WHERE standing IN ('open', 'blocked')
     UNION ALL
     SELECT id, NULL, 'ended', closed_at FROM agreements WHERE closed_at IS NOT NULL
@@ -51,6 +52,35 @@ RULES = (
               OR p.effective_at < p.made_at)
         ORDER BY p.id
         """,  # noqa: S608 - ours
+    ),
+    Rule(
+        "publications_standings",
+        "what was last published of an agreement is how it stands, and counts from when it was published, in order",
+        """
+        SELECT format('agreement %s is %s, last published as %s', a.id, a.standing, coalesce(p.status, 'nothing'))
+        FROM agreements AS a
+        LEFT JOIN LATERAL (
+            SELECT status FROM publications AS p WHERE p.agreement_id = a.id AND p.status IN ('valid', 'blocked')
+            ORDER BY id DESC LIMIT 1
+        ) AS p ON true
+        LEFT JOIN LATERAL (
+            SELECT standing FROM standings AS s WHERE s.agreement_id = a.id AND s.standing IN ('open', 'blocked')
+            ORDER BY id DESC LIMIT 1
+        ) AS s ON true
+        WHERE CASE a.standing
+            WHEN 'open' THEN p.status IS DISTINCT FROM 'valid'
+            WHEN 'blocked' THEN p.status IS DISTINCT FROM 'blocked'
+            WHEN 'awaiting_reopen' THEN p.status IS DISTINCT FROM CASE s.standing WHEN 'open' THEN 'valid'
+                ELSE s.standing END
+            ELSE NOT EXISTS (SELECT FROM publications AS e WHERE e.agreement_id = a.id AND e.status = 'ended'
+                AND e.effective_at <= :now) END
+        UNION ALL
+        SELECT format('agreement %s: publication %s (%s) counts from %s, earlier than one before it', agreement_id, id,
+                      status, effective_at)
+        FROM (SELECT *, max(effective_at) OVER (PARTITION BY agreement_id ORDER BY id) AS latest
+              FROM publications WHERE status IN ('valid', 'blocked')) AS p
+        WHERE effective_at < latest
+        """,
     ),
     Rule(
         "publications_positions",

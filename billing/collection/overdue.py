@@ -189,15 +189,14 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
     """Block agreements whose due date has passed unpaid; say what was done and through which due date."""
     after, blocked, graced, written_off = 0, 0, 0, 0
     with ctx.sessions() as session:
-        now = business_now(session)
-        today = business_date(now)
+        today = business_date(business_now(session))
         reached = find_reach(session, [ctx.settings.bank_account], today)
     missing = "; ".join(reached.missing)
     if missing:
         log.warning("overdue.bank_numbers_missing", missing=missing)
     while True:
-        with ctx.sessions.begin() as session:
-            outcome = step(session, reached, after, today, now)
+        with ctx.sessions.begin() as session:  # each chunk at its own instant: what it publishes counts from then
+            outcome = step(session, reached, after, today, business_now(session))
         if not outcome.looked_at:
             break
         after = outcome.looked_at[-1]

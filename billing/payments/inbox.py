@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from billing.payments.bank import BankResult, receive
+from billing.payments.match import take_turn
 from config.clock import business_now, now_utc
 from config.jobs import JobContext, ring
 
@@ -84,6 +85,7 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
 def _read(ctx: JobContext, path: Path) -> BankResult:
     content = path.read_bytes()
     with ctx.sessions.begin() as session:
+        take_turn(session)  # before the clock is read: another file may take its time
         result = receive(
             session,
             path.name,

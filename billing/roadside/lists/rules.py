@@ -91,10 +91,10 @@ class Held:
 def judged(
     changes: Iterable[Change], versions: Sequence[Held], at: dt.datetime, latency: dt.timedelta
 ) -> Change | None:
-    """Return the last change that a charger had been told of when something happened, or None.
+    """Return the last change that a charger had been told of when something happened, or None: an end is for good.
 
     What matching does in SQL, said once more in the plainest way: the tests hold one against the other.
     """
     known = [one for one in versions if one.acknowledged_at is not None and one.acknowledged_at + latency <= at]
     told = [change for change in changes if any(one.tells(change.position) for one in known)]
-    return max(told, key=lambda change: change.position, default=None)
+    return max(told, key=lambda change: (change.status == "ended", change.position), default=None)

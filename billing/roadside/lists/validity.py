@@ -144,7 +144,7 @@ _TAGS = text("""
     WHERE t.agreement_id = :agreement ORDER BY t.id LIMIT :most
 """)
 _STANDING = text("""
-    SELECT standing FROM standings WHERE agreement_id = :agreement AND at <= :at ORDER BY at DESC, id DESC LIMIT 1
+    SELECT standing FROM standings WHERE agreement_id = :agreement AND at <= :at ORDER BY id DESC LIMIT 1
 """)
 
 

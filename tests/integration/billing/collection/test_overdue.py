@@ -366,3 +366,18 @@ def test_the_jobs_work_in_chunks_and_are_boring_the_second_time(
 def test_reminded_within_the_days_of_the_figure(books: Books, invoice: Invoice, before: int, reminded: int) -> None:
     on = DUE - before * DAY
     assert remind.step(books.session, 0, on, noon(on)).count == reminded
+
+
+def test_each_chunk_counts_from_its_own_instant(books: Books, ctx: JobContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that takes minutes does not say that chargers were told when it began."""
+    monkeypatch.setattr(overdue, "CHUNK", 1)
+    ticks = iter(range(100))
+    monkeypatch.setattr(overdue, "business_now", lambda _: noon(GRACE_OVER) + dt.timedelta(minutes=next(ticks)))
+    for _ in range(2):
+        books.invoice(books.agreement(), 10_000)
+    books.session.commit()
+    assert overdue.job(ctx, noon(GRACE_OVER))["blocked"] == 2
+    first, second = books.session.execute(
+        text("SELECT effective_at FROM publications WHERE status = 'blocked' ORDER BY agreement_id")
+    ).scalars()
+    assert second - first == dt.timedelta(minutes=1)

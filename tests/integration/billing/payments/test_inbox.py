@@ -8,14 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 
 from billing.payments import inbox
+from billing.payments.match import take_turn
 from config.clock import move_clock
 from config.database import SessionFactory
 from config.jobs import JobContext
 from config.settings import Settings
 from simulator.bank import BankPayment
+from tests.integration.billing.beside import Beside
 from tests.integration.billing.books import Books, noon
 
 TODAY = dt.date(2026, 2, 10)
@@ -110,3 +112,17 @@ def test_reading_a_file_rings_for_the_overdue_step(books: Books, ctx: JobContext
     (ctx.settings.bank_inbox / "a").write_bytes(books.file(BankPayment("", 100, TODAY)))
     inbox.job(ctx, NOW)
     assert books.session.scalars(text("SELECT task_name FROM procrastinate_jobs")).all() == ["overdue"]
+
+
+def test_a_file_is_booked_at_the_instant_when_its_turn_has_come(
+    books: Books, ctx: JobContext, sessions: SessionFactory, engine: Engine
+) -> None:
+    (ctx.settings.bank_inbox / "a.ocr").write_bytes(books.file(BankPayment("", 10_000, TODAY)))
+    with sessions() as first:
+        take_turn(first)
+        beside = Beside(engine, lambda: inbox.job(ctx, NOW))
+        assert beside.waited
+        move_clock(first, NOW + dt.timedelta(minutes=5), running=False)
+        first.commit()
+        assert beside.result()["booked"] == 1
+    assert books.value("SELECT received_at FROM bank_files") == NOW + dt.timedelta(minutes=5)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
-from accounts.agreements.block import block
+from accounts.agreements.block import block, void
 from accounts.agreements.standing import apply
 from accounts.chargers.keep import ChargerGiven, keep_charger
 from accounts.chargers.publish import Notice, publish
+from billing.audit.publications import RULES
+from billing.roadside.lists.validity import knew
 from config.problems import Invalid
 from tests.integration.billing.passages.conftest import HOUR, pan
 from tests.integration.billing.roadside.lists.conftest import DAY, MINUTE, World
@@ -65,3 +69,27 @@ def test_a_name_changed_leaves_the_lists_on(world: World) -> None:
     with pytest.raises(Invalid) as caught:
         keep_charger(world.session, ChargerGiven("FJELL", "F", "toll", lists="fax", latency_minutes=-1), world.now)
     assert {one["field"] for one in caught.value.errors} == {"lists", "latency_minutes"}
+
+
+def test_who_writes_last_is_right_though_its_clock_was_read_earlier(world: World) -> None:
+    """A bank file that began first gets the lock last, and takes back the block that overdue made meanwhile."""
+    road, session = world.road, world.session
+    world.take("none")
+    world.at(world.now + HOUR)
+    early, late = world.now, world.now + dt.timedelta(seconds=5)
+    block(session, {world.agreement: [1]}, late)
+    apply(session, {world.agreement: 10_000}, late, "overdue", "system")
+    void(session, [world.agreement], early)
+    apply(session, {world.agreement: 0}, early, "paid_in_time", "system")
+    session.commit()
+    last = road.ask("SELECT status, effective_at FROM publications ORDER BY effective_at, id")[-2:]
+    assert last == [("blocked", late), ("valid", late)]
+    assert road.ask("SELECT status FROM publications ORDER BY id DESC LIMIT 1") == [("valid",)]
+    assert [row[0] for row in road.ask(_AUDITED, now=late)] == []
+    road.toll = world.charger()
+    at = late + DAY
+    assert road.one(road.record(pan=pan(1), passed_at=at)).code == "accepted"
+    assert not any(one.refused for one in knew(session, world.agreement, at))
+
+
+_AUDITED = next(rule.sql for rule in RULES if rule.name == "publications_standings")
