@@ -8,10 +8,13 @@ from flask.views import MethodView
 
 from accounts.access import trail
 from accounts.access.guard import principal, require
+from accounts.access.idempotency import idempotent
 from accounts.chargers import queries as chargers
+from billing.roadside import listed
 from billing.roadside.exchange import queries
 from billing.roadside.exchange.keep import ExchangeGiven, keep_exchange
 from billing.roadside.exchange.models import Incoming, Outgoing
+from billing.roadside.exchange.outgoing import resend
 from billing.roadside.exchange.schemas import (
     ExchangeSchema,
     IncomingQuery,
@@ -19,6 +22,7 @@ from billing.roadside.exchange.schemas import (
     OutgoingQuery,
     OutgoingSchema,
 )
+from billing.roadside.files_api import own
 from config import http, metrics
 
 blp = http.Blueprint("exchange", __name__, url_prefix="/v1", description="Files in and out, per charger.")
@@ -90,3 +94,31 @@ class FilesOut(MethodView):
         session = http.current_session()
         found = queries.outgoing(chargers.charger(session, code), query.pop("state"))
         return http.paged(session, found, [Outgoing.id], **query)
+
+
+@blp.route("/chargers/<string:code>/files/<int:batch>/resend")
+class AnswersAgain(MethodView):
+    """The answers of a file, put out again."""
+
+    @require("operator", "lead", "charger")
+    @idempotent
+    @blp.response(200, OutgoingSchema)
+    @blp.problems(404, 409)
+    def post(self, code: str, batch: int) -> Outgoing:
+        """Put the answer file of a file or request out again, by the way files go to the charger.
+
+        The same name and the same bytes as ever, whatever was decided anew since; for what came over HTTP it is the
+        first time. It goes within a minute. 409 while the file is being booked, and for one that was refused whole.
+        """
+        session, now, charger = http.current_session(), http.request_now(), own(code)
+        listed.one(session, batch, charger.id)
+        row = resend(session, batch_id=batch, now=now)
+        note_resend(code, row)
+        return row
+
+
+def note_resend(code: str, row: Outgoing) -> None:
+    """Write into the trail that a file was put out again."""
+    session, now = http.current_session(), http.request_now()
+    detail = {"file": row.name, "kind": row.kind, "of": row.ref}
+    trail.record(session, principal(), "exchange.resend", f"charger:{code}", now, detail=detail)

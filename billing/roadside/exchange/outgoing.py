@@ -17,7 +17,7 @@ from billing.roadside.formats import FORMATS
 from config.clock import now_utc
 from config.database import SessionFactory
 from config.jobs import ring
-from config.problems import NotFound
+from config.problems import Conflict, NotFound
 
 JOB = "exchange"
 
@@ -100,13 +100,13 @@ def resend(
     session: Session, outgoing_id: int | None = None, *, batch_id: int | None = None, now: dt.datetime
 ) -> Outgoing:
     """Have a file sent again, or the answers of a batch (also one that came over HTTP): the same bytes, by the way the
-    charger has now. One that waits already goes at once. Raises NotFound; for a batch also while it is being booked.
+    charger has now. One that waits already goes at once.
+
+    Raises NotFound; for a batch also when its answers are not kept (``not-kept``), and Conflict while it is being
+    booked (``being-booked``) or when it was refused whole and has none (``file-refused``).
     """
     if batch_id is not None:
-        batch = session.get(Batch, batch_id)
-        if batch is None or batch.state != "done":
-            raise NotFound(f"There is no batch {batch_id} that has been answered.")
-        outgoing_id = send_answers(session, batch, now).id
+        outgoing_id = send_answers(session, _answered(session, batch_id), now).id
     row = session.scalar(
         update(Outgoing)
         .where(Outgoing.id == outgoing_id)
@@ -118,6 +118,19 @@ def resend(
         raise NotFound("There is no such file.")
     ring(session, JOB)
     return row
+
+
+def _answered(session: Session, batch_id: int) -> Batch:
+    batch = session.get(Batch, batch_id)
+    if batch is None:
+        raise NotFound("There is no such file.")
+    if batch.state == "receiving":
+        raise Conflict("This file is being booked; its answers are whole when it is done.", slug="being-booked")
+    if batch.state == "refused":
+        raise Conflict(f"This file was refused whole: {batch.error}.", slug="file-refused")
+    if batch.bytes is None and batch.done:
+        raise NotFound("This file came before answers were kept.", slug="not-kept")
+    return batch
 
 
 _UNANSWERED = text("""
