@@ -18,7 +18,8 @@ class Joining(NamedTuple):
 
 
 # From the claim's passages along the reversals, as far as nothing else has billed them: a passage may have been
-# adjusted twice. What a charger adjusts comes as a record of its own, which the reversal names (its reason).
+# adjusted twice. What a charger adjusts comes as a record of its own, which the reversal names (its reason). What is
+# disputed waits (held.py) unless it was taken back itself.
 _FIND = text("""
     WITH RECURSIVE chain AS (
         SELECT p.id, p.charger_id, p.claim_id, p.amount_ore FROM passages AS p
@@ -32,7 +33,11 @@ _FIND = text("""
         JOIN passages AS n ON n.id = f.id AND n.agreement_id = :agreement AND NOT n.external
         WHERE n.claim_id IS NULL OR n.claim_id = :claim
     )
-    SELECT id, amount_ore FROM chain WHERE claim_id IS NULL ORDER BY id
+    SELECT id, amount_ore FROM chain AS k
+    WHERE claim_id IS NULL AND NOT EXISTS (
+        SELECT FROM held_passages AS h WHERE h.passage_id = k.id
+            AND NOT EXISTS (SELECT FROM reversals AS v WHERE v.passage_id = h.passage_id))
+    ORDER BY id
 """)
 
 _CORRECTED = text("""
@@ -67,7 +72,8 @@ _LOWER = text("""
 
 
 def find(session: Session, agreement_id: int, claim_id: int) -> list[Joining]:
-    """Return what is unbilled and corrects a claim's passages. The agreement's balance must be locked."""
+    """Return what is unbilled and corrects a claim's passages, without what is held back. The agreement's balance must
+    be locked."""
     rows = session.execute(_FIND, {"agreement": agreement_id, "claim": claim_id})
     return [Joining(*row) for row in rows]
 

@@ -214,30 +214,6 @@ def _claim(books: Books, agreement: int) -> list[int]:
     return [one.claim_id for one in make(books.session, [agreement], "invoice", "second", "", at, 0, at)]
 
 
-def test_a_dearer_passage_in_anothers_place_comes_along(books: Books, invoice: Invoice) -> None:
-    """The charger adjusts: the counter-row and the record that comes in its place join, and the claim is raised."""
-    session = books.session
-    passage = books.one("SELECT id FROM passages WHERE claim_id = :c AND amount_ore = 3000", c=invoice.claim)
-    (dearer,) = books.passages(invoice.agreement, 4_500, booked=ON)
-    counter = books.one("SELECT nextval('passage_ids')")
-    source = books.value("SELECT source_id FROM passages WHERE id = :d", d=dearer)
-    for sql in (
-        "INSERT INTO passages SELECT :k, :at, agreement_id, registration_id, charger_id, source_id, batch_id, id, "
-        "passed_at, passed_offset, station, project, service, country, plate, pan, vehicle_class, -list_ore, "
-        "-amount_ore, vat_bp, flags, external, owed, NULL FROM passages WHERE id = :p",
-        "INSERT INTO reversals (passage_id, counter_id, cause, reason, actor, at) "
-        "VALUES (:p, :k, 'adjusted', :source, 'charger', :at)",
-        "UPDATE balances SET unbilled_ore = unbilled_ore - 3000, unbilled_count = unbilled_count + 1 "
-        "WHERE agreement_id = :a",
-    ):
-        session.execute(text(sql), {"k": counter, "at": ON, "p": passage, "source": source, "a": invoice.agreement})
-    done = anew(books, invoice.number)
-    assert done.total_ore == 9_500
-    assert claim_of(books, invoice.claim) == (9_500, 0, 2)
-    assert books.value("SELECT code FROM transfers WHERE ref = :c AND part = '2'", c=invoice.claim) == "claim_raised"
-    assert books.one("SELECT unbilled_count FROM balances WHERE agreement_id = :a", a=invoice.agreement) == 0
-
-
 def test_a_correction_that_waits_names_the_passage_and_its_invoice(books: Books, invoice: Invoice) -> None:
     credited(books, invoice, 3_000)
     done = anew(books, invoice.number)
