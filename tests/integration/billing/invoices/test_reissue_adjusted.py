@@ -1,4 +1,4 @@
-"""An invoice with a passage that its charger adjusted is presented anew: what came in its place comes along, or waits."""
+"""An invoice with a passage that its charger adjusted is presented anew: what came in its place joins it, or waits."""
 
 from __future__ import annotations
 
