@@ -1,4 +1,4 @@
-"""Corrections: cancelled, adjusted, superseded, waiting for their original; in any order with the same sums."""
+"""Corrections: cancelled, adjusted, superseded, waiting for their original (test_any_order has them in any order)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from billing.audit.codes import RULES as CODES
 from billing.audit.corrections import RULES as CORRECTIONS
@@ -251,59 +249,3 @@ def test_of_broken_corrections_nothing_is_applied(road: Road, holder: int) -> No
     ]  # fmt: skip
     assert sums(road) == {holder: 2480}
     agrees(road)
-
-
-PLATES = ("EV10001", "EV10002", "EV99999")
-MESSAGES = st.lists(
-    st.tuples(
-        st.sampled_from(["cancel", "adjust", "adjust"]),
-        st.integers(0, 2),  # the original
-        st.integers(1, 3),  # the version
-        st.integers(0, 2),  # the plate
-        st.integers(0, 5).map(lambda n: n * 100),  # the amount
-    ),
-    max_size=7,
-)
-
-
-def expected(originals: list[Sent], corrections: list[Any]) -> dict[str, int]:
-    """Net sums by plate, in plain Python: the highest correction of each original counts, or the original."""
-    net = dict.fromkeys(PLATES, 0)
-    for one in originals:
-        mine = [c for c in corrections if c.original == one.id]
-        last = max(mine, key=lambda c: (c.version, c.id)) if mine else one
-        if isinstance(last, Sent):
-            assert last.plate is not None
-            net[last.plate] += last.amount
-    net["EV99999"] = 0  # nobody's
-    return net
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), wanted=MESSAGES)
-def test_any_order_and_repetition_ends_the_same(road: Road, data: st.DataObject, wanted: list[Any]) -> None:
-    with road.session.begin_nested() as example:
-        agreements = {}
-        for plate in PLATES[:2]:
-            agreements[plate] = road.agreement()
-            road.vehicle(agreements[plate], plate)
-        originals = [new(road, f"O{n}", amount=1000 * (n + 1), plate=PLATES[n]) for n in range(3)]
-        corrections: list[Any] = [
-            cancel(f"C{n}", f"O{original}", version) if action == "cancel"
-            else adjust(road, f"C{n}", f"O{original}", version, plate=PLATES[plate], amount=amount)
-            for n, (action, original, version, plate, amount) in enumerate(wanted)
-        ]  # fmt: skip
-        everything: list[Any] = [*originals, *corrections]
-        repeated = data.draw(st.lists(st.sampled_from(everything), max_size=4))
-        order = data.draw(st.permutations([*everything, *repeated]))
-        cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=4)))
-        for first, last in zip([0, *cuts], [*cuts, len(order)], strict=True):
-            if first < last:
-                road.send(order[first:last])
-                retry(road)
-        net = expected(originals, corrections)
-        assert sums(road) == {agreements[plate]: ore for plate, ore in net.items() if ore}
-        assert road.ask("SELECT coalesce(sum(amount_ore), 0) FROM passages WHERE owed") == [(sum(net.values()),)]
-        agrees(road)
-        example.rollback()
-    road.session.expire_all()
