@@ -19,6 +19,7 @@ from accounts.chargers.models import Charger
 from billing.roadside import files, listed
 from billing.roadside.complaints import queries as complaints
 from billing.roadside.contest import contest
+from billing.roadside.exchange import queries as exchange
 from billing.roadside.files import Gap
 from billing.roadside.files_api import note_contest
 from billing.roadside.listed import File
@@ -48,6 +49,7 @@ class Stand:
     unfinished: Sequence[File]
     waiting: int
     refused: Counter[str]
+    trouble: exchange.Trouble | None
     complaints: int
     promised: int
 
@@ -79,6 +81,7 @@ def roadside() -> Page:
 def _stands(session: Session, now: dt.datetime) -> list[Stand]:
     last, waiting = listed.last_files(session), listed.count_waiting(session)
     refused = listed.refused_since(session, now - DAYS * dt.timedelta(days=1))
+    troubles = exchange.troubles(session)
     open_ones, gaps = complaints.counts(session), files.gaps(session)
     unfinished = listed.page(session, None, after=None, limit=PAGE, state="receiving").items
     return [
@@ -89,6 +92,7 @@ def _stands(session: Session, now: dt.datetime) -> list[Stand]:
             [file for file in unfinished if file.charger == one.code],
             waiting.get(one.code, 0),
             refused.get(one.code, Counter()),
+            troubles.get(one.code),
             *open_ones.get(one.code, (0, 0)),
         )
         for one in session.scalars(select(Charger).order_by(Charger.name))
@@ -109,6 +113,7 @@ def roadside_charger(code: str) -> Page:
         next=page.next,
         after=after,
         gaps=files.gaps(session, charger.id),
+        trouble=exchange.troubles(session).get(code, exchange.Trouble()),
         waiting=listed.waiting(session, charger.id, now, after=None, limit=PAGE).items,
         amendments=listed.amendments(session, charger.id, after=None, limit=PAGE).items,
         **_words(),

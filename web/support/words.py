@@ -100,6 +100,7 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "look_up_file": ("hentet en fil", "fetched a file"),
     "look_up_complaints": ("så på klager", "looked at complaints"),
     "complaint.answer": ("svarte på en klage", "answered a complaint"),
+    "exchange.resend": ("sendte en fil til en operatør på nytt", "sent a file to an operator again"),
     "charger.projects": ("endret prosjekter", "changed projects"),
     "passage.credit": ("krediterte en passering", "credited a passage"),
     "invoice.reissue": ("krediterte en faktura og laget ny", "credited an invoice and made a new one"),

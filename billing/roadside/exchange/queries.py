@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, func, select, text
@@ -44,6 +45,45 @@ def incoming(charger: Charger, state: str | None = None) -> Select[Incoming]:
     """Return the query of a charger's files in; of one state, or of all."""
     query = select(Incoming).where(Incoming.charger_id == charger.id)
     return query if state is None else query.where(Incoming.state == state)
+
+
+def besides(charger: Charger) -> Select[Incoming]:
+    """Return the query of what came from a charger and is no batch: acknowledgements, claims, answers to complaints,
+    and what could not be taken. Batches have a list of their own (billing.roadside.listed)."""
+    return incoming(charger).where(Incoming.batch_id.is_(None))
+
+
+def of_charger(session: Session, charger: Charger, outgoing_id: int) -> Outgoing:
+    """Return a file for a charger. Raises NotFound, also for another's."""
+    row = session.scalar(outgoing(charger).where(Outgoing.id == outgoing_id))
+    if row is None:
+        raise NotFound("There is no such file.")
+    return row
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What somebody must look at: how many files to a charger failed so often that they alarm, and why its server could
+    not be reached when it was last tried; None when it was, or has not been tried."""
+
+    failed: int = 0
+    error: str | None = None
+
+
+_TROUBLES = text("""
+    SELECT c.code, coalesce(o.failed, 0) AS failed, CASE WHEN e.enabled THEN e.error END AS error
+    FROM chargers AS c LEFT JOIN exchanges AS e ON e.charger_id = c.id
+    LEFT JOIN (
+        SELECT charger_id, count(*) AS failed FROM outgoing_files
+        WHERE next_at IS NOT NULL AND state = 'failed' GROUP BY charger_id
+    ) AS o ON o.charger_id = c.id
+    WHERE o.failed > 0 OR (e.enabled AND e.error IS NOT NULL)
+""")
+
+
+def troubles(session: Session) -> dict[str, Trouble]:
+    """Return the chargers with which files cannot be exchanged now, by code."""
+    return {row.code: Trouble(row.failed, row.error) for row in session.execute(_TROUBLES)}
 
 
 _FIGURES = text("""
