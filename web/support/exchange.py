@@ -56,7 +56,9 @@ def exchange(code: str) -> Page:
     session, after = http.current_session(), request.args.get("after") or None
     charger = chargers.charger(session, code)
     how = session.get(Exchange, charger.id)
-    out = http.paged(session, queries.outgoing(charger), [Outgoing.id], after=after, limit=PAGE, descending=True)
+    state = "failed" if request.args.get("state") == "failed" else None
+    sent = queries.outgoing(charger, state)
+    out = http.paged(session, sent, [Outgoing.id], after=after, limit=PAGE, descending=True)
     came = http.paged(session, queries.besides(charger), [Incoming.id], after=None, limit=PAGE, descending=True)
     told = http.paged(
         session, lists.versions(charger.id, None), [ListVersion.id], after=None, limit=LISTS, descending=True
@@ -69,6 +71,7 @@ def exchange(code: str) -> Page:
         out=out.items,
         next=out.next,
         after=after,
+        state=state,
         came=came.items,
         told=told.items,
         sends=SENDERS,

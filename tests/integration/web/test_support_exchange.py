@@ -77,6 +77,9 @@ def test_what_does_not_get_through_is_said_where_somebody_looks(party: Party, si
     text = operator.text(PAGE)
     assert "7 mislykkede forsøk" in text
     assert "put: No space left" in text
+    failed = operator.text(f"{PAGE}?state=failed")
+    assert "a.answers.jsonl" in failed
+    assert "b.refused.json" not in failed
 
 
 def test_a_server_that_is_not_reached(remote: Party, signed: Signed) -> None:
