@@ -16,6 +16,7 @@ from billing.roadside.complaints import queries as complaints
 from billing.roadside.complaints.make import dispute
 from billing.roadside.complaints.queries import Shown
 from billing.roadside.complaints.rules import KINDS
+from billing.roadside.complaints.withdraw import withdraw
 from config import http
 from config.problems import Conflict, Invalid
 from web.mypage import explain, forms
@@ -46,6 +47,10 @@ def kind_word(kind: str) -> str:
 
 def dispute_word(one: Shown) -> tuple[str, str]:
     """Return how a dispute stands in some words, and its tone."""
+    if one.let_go_why == "withdrawn" and one.outcome is None:
+        return t("Trukket tilbake", "Withdrawn"), ""
+    if one.let_go_why is not None and one.outcome is None:
+        return t("Operatøren har ikke svart", "The operator has not answered"), "warn"
     if one.open:
         return t("Til behandling hos operatøren", "With the operator"), "warn"
     if one.outcome == "rejected":
@@ -57,10 +62,11 @@ def dispute_word(one: Shown) -> tuple[str, str]:
     return t("Operatøren er delvis enig, rettes", "The operator agrees in part, to be corrected"), "good"
 
 
-def can_dispute(row: Listed, last: Shown | None) -> bool:
-    """Say whether a passage can be disputed now; the last word has the verb."""
+def can_dispute(row: Listed, last: Shown | None, *, again: bool = False) -> bool:
+    """Say whether a passage can be disputed now; the last word has the verb. Once is enough, unless somebody of ours
+    disputes it ``again``."""
     taken = row.external or row.taken_back is not None or row.reverses_id is not None
-    return not taken and (last is None or (not last.open and not last.promised))
+    return not taken and (last is None or (again and not last.open and not last.promised))
 
 
 @blp.get("/<int:number>/passages/<int:passage_id>/dispute")
@@ -85,7 +91,7 @@ def form(
         fate=explain.fate(row),
         flags=explain.flags(row.flags),
         last=last,
-        possible=can_dispute(row, last),
+        possible=can_dispute(row, last, again=principal().role != "customer"),
         kinds=[("", t("Velg …", "Choose …")), *kinds()],
         kind_word=kind_word,
         dispute_word=dispute_word,
@@ -106,13 +112,33 @@ def do_dispute(number: int, passage_id: int) -> Page:
     return redirect(url_for("mypage.dispute_passage", number=number, passage_id=passage_id), 303)
 
 
+@blp.post("/<int:number>/disputes/<int:complaint>/withdrawal")
+@customers_only
+def withdraw_dispute(number: int, complaint: int) -> Page:
+    """Withdraw a dispute that has not been answered."""
+    session, now, who = http.current_session(), http.request_now(), principal()
+    try:
+        row, new = withdraw(session, own(number).id, complaint, now)
+    except Conflict:
+        session.rollback()
+        flash(t("Operatøren har alt svart.", "The operator has already answered."), "bad")
+        return redirect(url_for("mypage.passages", number=number), 303)
+    if new:
+        trail.record(session, who, "dispute.withdraw", f"agreement:{number}", now, detail={"complaint": row.id})
+    flash(t("Innsigelsen er trukket tilbake.", "The dispute is withdrawn."), "good")
+    return redirect(url_for("mypage.dispute_passage", number=number, passage_id=row.passage_id), 303)
+
+
 def make(agreement: Agreement, passage_id: int) -> tuple[Mapping[str, str], Mapping[str, str]] | None:
     """Dispute a passage by the form that was sent, and say that it was done; return what was typed and what was wrong
     with it where it was not, with nothing changed."""
     session, now, who = http.current_session(), http.request_now(), principal()
     values = forms.given("kind", "text")
     try:
-        made, new = dispute(session, agreement.id, passage_id, values["kind"], values["text"], actor=who.key, now=now)
+        made, new = dispute(
+            session, agreement.id, passage_id, values["kind"], values["text"], actor=who.key, now=now,
+            again=who.role != "customer",
+        )  # fmt: skip
     except Invalid as problem:
         session.rollback()
         errors = forms.said(problem, values)

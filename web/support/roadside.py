@@ -66,11 +66,13 @@ def _words() -> dict[str, Any]:
 def roadside() -> Page:
     """Show how things stand with each charger, and find a record."""
     session, now = http.current_session(), http.request_now()
+    unanswered = complaints.of_charger(session, None, now, after=None, limit=PAGE, show="unanswered").items
     late = complaints.of_charger(session, None, now, after=None, limit=PAGE, show="uncorrected").items
     return render_template(
         "support/roadside.html",
         stands=_stands(session, now),
         late=[one for one in late if one.overdue],
+        unanswered=unanswered,
         dispute_word=dispute_word,
         kind_word=kind_word,
         days=DAYS,

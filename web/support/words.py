@@ -40,6 +40,7 @@ _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "tag_mismatch": ("Brikke lest i et annet kjøretøy", "Tag read in another vehicle"),
     "dispute_upheld": ("Innsigelse: operatøren er enig", "Dispute: the operator agrees"),
     "dispute_rejected": ("Innsigelse: operatøren er ikke enig", "Dispute: the operator does not agree"),
+    "dispute_let_go": ("Innsigelse: operatøren har ikke svart", "Dispute: the operator has not answered"),
     "payout_paid": ("Utbetalt", "Paid out"),
     "payout_rejected": ("Utbetalingen ble avvist", "The payout was rejected"),
 }
@@ -95,6 +96,7 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "payment.assign": ("plasserte en innbetaling", "placed a payment"),
     "delivery.again": ("sendte e-post på nytt", "sent mail again"),
     "passage.dispute": ("meldte en innsigelse", "disputed a passage"),
+    "dispute.withdraw": ("trakk en innsigelse", "withdrew a dispute"),
     "record.decide_again": ("avgjorde en post på nytt", "decided a record anew"),
     "look_up_record": ("så på en post", "looked at a record"),
     "look_up_file": ("hentet en fil", "fetched a file"),

@@ -6,6 +6,9 @@ Does not own: the passages, nor what becomes of them: a charger that agrees send
 which is linked here when it comes.
 Words: dispute (what the customer makes), complaint (what the charger gets), outcome (upheld: the customer is right;
 adjusted: in part; rejected).
-Invariants: a passage has one open complaint at most; a complaint that is answered is never changed but for being
-linked to its correction; of what has no answer, or no correction after one that promises it, there is a list.
+A dispute that nobody answers for too long, or that the customer withdraws, holds its passage back no longer
+(``withdraw``); the charger may answer it all the same.
+Invariants: a passage has one complaint at most that holds it; the customer makes one, somebody of ours more; a
+complaint that is answered is never changed but for being linked to its correction; of what has no answer, or no
+correction after one that promises it, there is a list.
 """

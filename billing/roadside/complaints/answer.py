@@ -44,8 +44,9 @@ _LINK = text("""
 _SETTLED = text("""
     SELECT h.passage_id FROM held_passages AS h
     WHERE NOT EXISTS (
-        SELECT FROM complaints AS c WHERE c.passage_id = h.passage_id AND (c.state <> 'answered' OR (
-            c.outcome <> 'rejected' AND c.correction_id IS NULL AND c.answered_at >= :before)))
+        SELECT FROM complaints AS c WHERE c.passage_id = h.passage_id AND c.let_go_at IS NULL AND (
+            c.state <> 'answered' OR (
+                c.outcome <> 'rejected' AND c.correction_id IS NULL AND c.answered_at >= :before)))
         AND (CAST(:complaint AS bigint) IS NULL
             OR h.passage_id = (SELECT c.passage_id FROM complaints AS c WHERE c.id = :complaint))
 """)
@@ -125,8 +126,9 @@ def link(session: Session, complaint_id: int | None = None) -> int:
 
 
 def let_go(session: Session, now: dt.datetime, complaint_id: int | None = None) -> int:
-    """Hold back no longer what was rejected, what has its correction, and what should have had it by now (of all
-    complaints, or of one); a card that is due by it is charged. Returns how many agreements had something held."""
+    """Hold back no longer what was rejected, what has its correction, what should have had it by now, and what was
+    withdrawn or waited for too long (of all complaints, or of one); a card that is due by it is charged. Returns how
+    many agreements had something held."""
     before = now - dt.timedelta(days=whole("complaint_correction_days", business_date(now)))
     params = {"before": before, "complaint": complaint_id}
     agreements = release(session, list(session.scalars(_SETTLED, params)))

@@ -18,6 +18,7 @@ from billing.roadside.complaints.schemas import (
     DisputeGivenSchema,
     DisputeSchema,
 )
+from billing.roadside.complaints.withdraw import withdraw
 from config import http
 from config.problems import NotFound
 
@@ -44,17 +45,39 @@ class Disputes(MethodView):
         """Dispute a passage.
 
         It is sent to the charger, who decides; when it agrees, its correction is booked when it comes. One that is open
-        already is answered as it is, with 200. 409 for what was taken back or is settled elsewhere.
+        already is answered as it is, with 200. 409 for what was taken back, is settled elsewhere, or was disputed
+        before; support can dispute it again, and says why in `text`.
         """
         session, now, who = http.current_session(), http.request_now(), principal()
         agreement = seen(number)
         made, new = make.dispute(
-            session, agreement.id, given["passage"], given["kind"], given["text"], actor=who.key, now=now
-        )
+            session, agreement.id, given["passage"], given["kind"], given["text"], actor=who.key, now=now,
+            again=who.role != "customer",
+        )  # fmt: skip
         if new:
             detail = {"passage": given["passage"], "complaint": made.id}
             trail.record(session, who, "passage.dispute", f"agreement:{number}", now, detail=detail)
         return queries.one(session, made.id, now), 201 if new else 200
+
+
+@blp.route("/agreements/<int:number>/disputes/<int:dispute>/withdrawal")
+class Withdrawal(MethodView):
+    """That a dispute is withdrawn."""
+
+    @require("customer", "agent", "lead")
+    @blp.response(200, DisputeSchema)
+    @blp.problems(409)
+    def post(self, number: int, dispute: int) -> queries.Shown:
+        """Withdraw a dispute that the operator has not answered.
+
+        Its passage is billed as others are. Withdrawn again changes nothing; 409 for one that was answered. What the
+        operator answers later counts all the same.
+        """
+        session, now, who = http.current_session(), http.request_now(), principal()
+        row, new = withdraw(session, seen(number).id, dispute, now)
+        if new:
+            trail.record(session, who, "dispute.withdraw", f"agreement:{number}", now, detail={"complaint": row.id})
+        return queries.one(session, row.id, now)
 
 
 def _charger(code: str) -> Any:

@@ -18,13 +18,15 @@ from config.clock import business_date
 from config.http_pages import Page, paged
 from config.rates import whole
 
+_HOLDS = (Complaint.state != "answered", Complaint.let_go_at.is_(None))
 _UNCORRECTED = (Complaint.outcome.in_(PROMISES), Complaint.correction_id.is_(None))
 
 
 @dataclass(frozen=True)
 class Shown:
     """A complaint as lists show it, with the charger's code and name and the agreement's number. ``overdue``: the
-    charger promised a correction so long ago that it should have come."""
+    charger promised a correction so long ago that it should have come. ``unanswered``: it should have answered by now,
+    or it was waited for no longer (``let_go_why``: unanswered, withdrawn)."""
 
     id: int
     agreement: int
@@ -44,16 +46,29 @@ class Shown:
     correction: str | None
     corrected_at: dt.datetime | None
     overdue: bool
+    let_go_at: dt.datetime | None
+    let_go_why: str | None
+    unanswered: bool
 
     @property
     def open(self) -> bool:
-        """Say whether the charger has not answered."""
-        return self.state != "answered"
+        """Say whether the charger's answer is waited for."""
+        return self.state != "answered" and self.let_go_at is None
 
     @property
     def promised(self) -> bool:
         """Say whether a correction is promised and has not come."""
         return self.outcome in PROMISES and self.correction is None
+
+
+def _reminded(now: dt.datetime) -> dt.datetime:
+    """Return the instant from before which a dispute should have been answered by now."""
+    return now - dt.timedelta(days=whole("complaint_reminder_days", business_date(now)))
+
+
+def _unanswered(now: dt.datetime) -> tuple[ColumnElement[bool], ...]:
+    waited = Complaint.let_go_why.is_distinct_from("withdrawn")
+    return Complaint.state != "answered", waited, Complaint.made_at < _reminded(now)
 
 
 def _days(now: dt.datetime) -> int:
@@ -70,6 +85,7 @@ def _query() -> Select[*tuple[Any, ...]]:
 
 def _shown(row: Any, now: dt.datetime) -> Shown:
     one: Complaint = row[0]
+    unanswered = one.state != "answered" and one.let_go_why != "withdrawn" and one.made_at < _reminded(now)
     promised = one.answered_at is not None and one.outcome in PROMISES and one.correction_id is None
     return Shown(
         id=one.id,
@@ -90,6 +106,9 @@ def _shown(row: Any, now: dt.datetime) -> Shown:
         correction=one.correction_id,
         corrected_at=one.corrected_at,
         overdue=promised and one.answered_at is not None and is_overdue(one.answered_at, now, _days(now)),
+        let_go_at=one.let_go_at,
+        let_go_why=one.let_go_why,
+        unanswered=unanswered,
     )
 
 
@@ -120,12 +139,13 @@ def of_charger(
     limit: int,
     show: str | None = None,
 ) -> Page:
-    """Return the complaints to a charger (or to all) as ``Shown``, the newest first. ``show``: open, answered, or
-    uncorrected (a correction is promised and has not come). Raises Invalid for a bad cursor."""
+    """Return the complaints to a charger (or to all) as ``Shown``, the newest first. ``show``: open, answered,
+    uncorrected (a correction is promised and has not come), or unanswered (for so long that the charger is asked).
+    Raises Invalid for a bad cursor."""
     conditions: list[ColumnElement[bool]] = [] if charger_id is None else [Complaint.charger_id == charger_id]
     conditions += {
-        None: (), "open": (Complaint.state != "answered",), "answered": (Complaint.state == "answered",),
-        "uncorrected": _UNCORRECTED,
+        None: (), "open": _HOLDS, "answered": (Complaint.state == "answered",), "uncorrected": _UNCORRECTED,
+        "unanswered": _unanswered(now),
     }[show]  # fmt: skip
     return _page(session, conditions, now, after, limit)
 
@@ -143,14 +163,21 @@ def counts(session: Session) -> dict[str, tuple[int, int]]:
     rows = session.execute(
         select(
             Charger.code,
-            func.count().filter(Complaint.state != "answered"),
+            func.count().filter(*_HOLDS),
             func.count().filter(*_UNCORRECTED),
         )
         .join(Complaint, Complaint.charger_id == Charger.id)
-        .where((Complaint.state != "answered") | (_UNCORRECTED[0] & _UNCORRECTED[1]))
+        .where((_HOLDS[0] & _HOLDS[1]) | (_UNCORRECTED[0] & _UNCORRECTED[1]))
         .group_by(Charger.code)
     )
     return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def count_unanswered(session: Session, now: dt.datetime) -> int:
+    """Return how many disputes are waited for that should have been answered by now."""
+    return session.scalars(
+        select(func.count()).select_from(Complaint).where(*_HOLDS, Complaint.made_at < _reminded(now))
+    ).one()
 
 
 def count_overdue(session: Session, now: dt.datetime) -> int:

@@ -38,6 +38,10 @@ class ComplaintSchema(http.Schema):
     answered_at = http.instant("When it was answered.", allow_none=True)
     correction = http.text("The record by which the charger corrected the passage.", "FJ-9", allow_none=True)
     corrected_at = http.instant("When that came into force.", allow_none=True)
+    unanswered = http.flag("Whether the charger should have answered by now.", False)
+    let_go_at = http.instant("Since when it holds the passage back no longer, unanswered.", allow_none=True)
+    let_go_why = http.choice("Why: nobody answered in time, or the customer withdrew it.", ("unanswered", "withdrawn"),
+                             allow_none=True)  # fmt: skip
     overdue = http.flag("Whether a promised correction should have come by now.", False)
 
 
@@ -52,8 +56,9 @@ class ComplaintsQuery(http.PageQuery):
     """Which complaints."""
 
     show = http.choice(
-        "open: not answered; answered; uncorrected: the charger agreed, and its correction has not come.",
-        ("open", "answered", "uncorrected"),
+        "open: an answer is waited for; answered; uncorrected: the charger agreed, and its correction has not come; "
+        "unanswered: for so long that the charger should be asked, or is waited for no longer.",
+        ("open", "answered", "uncorrected", "unanswered"),
         load_default=None,
     )
 

@@ -13,6 +13,8 @@ from sqlalchemy.orm import Session
 from accounts.chargers.models import Charger
 from billing.roadside.complaints import answer, queries
 from billing.roadside.complaints.models import Complaint, ComplaintMessage
+from billing.roadside.complaints.withdraw import MOST as MOST_GIVEN_UP
+from billing.roadside.complaints.withdraw import give_up
 from billing.roadside.exchange.models import Exchange, Outgoing
 from billing.roadside.exchange.outgoing import send_file
 from billing.roadside.formats import iso12855
@@ -28,12 +30,15 @@ log = structlog.get_logger(__name__)
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
-    """Send what waits to be sent, link corrections that have come, and say which have not."""
+    """Wait no longer for what was never answered, send what waits to be sent, link corrections that have come, and say
+    which answers and corrections have not."""
     del scheduled_for
+    given_up = _give_up(ctx)
     with ctx.sessions.begin() as session:
         linked = answer.link(session)
         answer.let_go(session, business_now(session))
         overdue = queries.count_overdue(session, business_now(session))
+        unanswered = queries.count_unanswered(session, business_now(session))
         chargers = list(session.scalars(select(Exchange.charger_id).where(Exchange.enabled)))
     sent = 0
     for charger_id in chargers:
@@ -45,14 +50,30 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
                 break
     if overdue:
         log.warning("complaints.no_correction", complaints=overdue)
-    return {"sent": sent, "linked": linked, "overdue": overdue}
+    if unanswered:
+        log.warning("complaints.no_answer", complaints=unanswered)
+    return {"sent": sent, "linked": linked, "overdue": overdue, "unanswered": unanswered, "given_up": given_up}
+
+
+def _give_up(ctx: JobContext) -> int:
+    done = 0
+    while True:
+        with ctx.sessions.begin() as session:
+            some = give_up(session, business_now(session))
+        done += some
+        if some < MOST_GIVEN_UP:
+            return done
 
 
 def send(session: Session, charger_id: int, now: dt.datetime) -> int:
     """Put a charger's next complaints into a message and have it sent; return how many. Two at once wait for each
     other at the charger's row."""
     charger = session.scalars(select(Charger).where(Charger.id == charger_id).with_for_update(key_share=True)).one()
-    query = select(Complaint).where(Complaint.charger_id == charger_id, Complaint.state == "made")
+    query = select(Complaint).where(
+        Complaint.charger_id == charger_id,
+        Complaint.state == "made",
+        Complaint.let_go_why.is_distinct_from("withdrawn"),
+    )
     rows = session.scalars(query.order_by(Complaint.id).limit(MOST).with_for_update(key_share=True)).all()
     if not rows:
         return 0

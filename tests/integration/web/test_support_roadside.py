@@ -235,9 +235,39 @@ class TestDisputes:
         after = said(self.mine(desk, path))
         assert "Operatøren: riktig som den står" in after
         assert "«Bildet viser bilen»" in after
-        assert "Send til operatøren" in after  # he may say it again
+        assert "Send til operatøren" not in after  # once is enough; support can say it again
+        assert "Fortsatt galt? Ta kontakt med oss" in after
+        assert "si hvorfor" in desk.browser("agent").text(f"/agreements/{desk.number}/passages/{passage}/dispute")
         story = desk.browser("agent").text(f"/agreements/{desk.number}")
         assert "Innsigelse mot en passering: kjøretøyet var ikke der." in story
+
+    def test_it_can_be_withdrawn_by_whose_it_is(self, desk: Desk, passage: int) -> None:
+        path = f"/passages/{passage}/dispute"
+        self.mine(desk, path, kind="price", text="")
+        assert "Trekk innsigelsen" in said(self.mine(desk, path))
+        ((number,),) = desk.ask("SELECT id FROM complaints")
+        other = desk.road.agreement()
+        desk.session.commit()
+        ((strange,),) = desk.ask(f"SELECT number FROM agreements WHERE id = {other}")
+        client, data = desk.browser("customer").client, {"csrf_token": "token"}
+        assert client.post(f"/mypage/{strange}/disputes/{number}/withdrawal", data=data).status_code == 404
+        assert client.post(f"/mypage/{desk.number}/disputes/4711/withdrawal", data=data).status_code == 404
+        assert desk.ask("SELECT count(*) FROM held_passages") == [(1,)]
+        assert client.post(f"/mypage/{desk.number}/disputes/{number}/withdrawal", data=data).status_code == 303
+        assert desk.ask("SELECT count(*) FROM held_passages") == [(0,)]
+        text = said(self.mine(desk, path))
+        assert "Trukket tilbake" in text
+        assert "Trekk innsigelsen" not in text
+        assert desk.ask("SELECT role FROM audit_trail WHERE action = 'dispute.withdraw'") == [("customer",)]
+
+    def test_support_sees_what_is_not_answered(self, desk: Desk, passage: int) -> None:
+        self.mine(desk, f"/passages/{passage}/dispute", kind="price", text="")
+        browser = desk.browser("agent")
+        assert "ikke har svart på" not in browser.text("/roadside")
+        move_clock(desk.session, NOW + 24 * 31 * HOUR, running=False)
+        desk.session.commit()
+        assert "Klager som operatøren ikke har svart på" in browser.text("/roadside")
+        assert "Operatøren skulle ha svart." in browser.text(f"/agreements/{desk.number}/passages/{passage}/dispute")
 
     def test_it_is_the_customers_own(self, desk: Desk, passage: int) -> None:
         other = desk.road.agreement()

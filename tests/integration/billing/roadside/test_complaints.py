@@ -217,10 +217,6 @@ class TestAnswering:
             world.answer(one, "upheld")
         assert world.told() == ["dispute_rejected"]
 
-    def test_what_was_rejected_can_be_disputed_again(self, world: World) -> None:
-        first = world.answer(world.dispute(), "rejected")
-        assert world.dispute().id != first.id
-
     def test_a_promise_must_be_kept_before_the_next(self, world: World) -> None:
         world.answer(world.dispute(), "adjusted")
         with pytest.raises(Conflict, match="correction"):
