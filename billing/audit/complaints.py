@@ -58,6 +58,25 @@ RULES = (
         ORDER BY h.passage_id
         """,
     ),
+    # The bytes of answers are made of the records when they are sent; the exchange holds them to their digest.
+    Rule(
+        "outgoing_files_bytes",
+        "what was sent to a charger and is kept here, a message of complaints or a list, has the digest it was sent by",
+        """
+        SELECT format('file %s (%s) to charger %s: sent %s, kept %s', o.name, o.kind, o.charger_id,
+                      encode(o.sha256, 'hex'), coalesce(encode(k.sha256, 'hex'), 'nothing'))
+        FROM outgoing_files AS o
+        LEFT JOIN LATERAL (
+            SELECT sha256(m.content) AS sha256 FROM complaint_messages AS m
+            WHERE o.kind = 'complaints' AND m.id = o.ref::bigint AND m.charger_id = o.charger_id
+            UNION ALL
+            SELECT v.sha256 FROM list_versions AS v
+            WHERE o.kind = 'list' AND v.id = o.ref::bigint AND v.charger_id = o.charger_id
+        ) AS k ON true
+        WHERE o.kind IN ('complaints', 'list') AND o.sha256 IS NOT NULL AND k.sha256 IS DISTINCT FROM o.sha256
+        ORDER BY o.id
+        """,
+    ),
     Rule(
         "tag_mismatches_told",
         "who is told of a tag that was read elsewhere, is told of a passage, by one message",

@@ -28,6 +28,15 @@ def disputes(books: Books) -> None:
         {"at": ISSUED, "passage": books.one(_PASSAGE.format("K0"))},
     )
     assert link(session) == 1
+    session.execute(
+        text(
+            "WITH m AS (INSERT INTO complaint_messages (charger_id, number, content, made_at) "
+            "SELECT charger_id, 1, 'K0', :at FROM complaints LIMIT 1 RETURNING id, charger_id, content) "
+            "INSERT INTO outgoing_files (charger_id, kind, ref, name, state, made_at, sent_at, size, sha256) "
+            "SELECT charger_id, 'complaints', id::text, 'c.jsonl', 'sent', :at, :at, 2, sha256(content) FROM m"
+        ),
+        {"at": ISSUED},
+    )
     subject = f"tag_mismatch:{agreement}:{held}"
     tell(session, [NewMessage(agreement, "tag_mismatch", subject, data={"facts": {"tag": "0001"}})], now=ISSUED)
     session.execute(

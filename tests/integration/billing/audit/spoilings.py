@@ -24,6 +24,7 @@ TAMPERED = {
     "balances_charged": "UPDATE balances SET last_charged_on = last_charged_on - 1 WHERE last_charged_on IS NOT NULL",
     "batches_counts": "UPDATE batches SET counts = counts || '{\"duplicate\": 1}'",
     "batches_passages": "UPDATE batches SET sums = '{}'",
+    "outgoing_files_bytes": "UPDATE complaint_messages SET content = 'other'",
     "publications_standings": "DELETE FROM publications WHERE id = (SELECT max(p.id) FROM publications AS p "
     "JOIN agreements AS a ON a.id = p.agreement_id WHERE p.status = 'blocked' AND a.standing = 'blocked')",
     "publications_changes": "DELETE FROM publications WHERE status = 'blocked'",

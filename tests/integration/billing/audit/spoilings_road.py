@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 ROAD = (
+    ("outgoing_files_bytes", "UPDATE outgoing_files SET ref = '4711' WHERE kind = 'complaints'"),
     ("corrections_in_force", "DELETE FROM reversals WHERE reason = 'KA'"),
     ("corrections_records", "DELETE FROM records WHERE source_id = 'KB'"),
     ("batches_counts", "UPDATE amendments SET was_code = 'too_old'"),
