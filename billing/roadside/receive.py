@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ _PIECE = 1024 * 1024
 _TRIES = 3
 _RETRIED = ("40001", "40P01")
 """Serialization failure and deadlock: ours are free of them; another program's on the same tables may not be."""
+_USUAL, _SOONER = sys.getswitchinterval(), 0.0003
 _WAIT = "60s"
 """How long one waits for another process that is booking the same file."""
 
@@ -229,10 +231,21 @@ def _chunks(items: Iterator[Item], limits: Limits, size: int, first: int) -> Ite
         yield prepare(number, some, limits)
 
 
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Have threads give way to each other sooner. At each of a chunk's thirty statements who books waits for the thread
+    that reads ahead to let go of the interpreter, 5 ms by default: a tenth of the time a file takes."""
+    sys.setswitchinterval(_SOONER)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(_USUAL)
+
+
 def _ahead(items: Iterator[Item], limits: Limits, size: int, first: int) -> Iterator[Chunk]:
     """Yield chunks, the next one being read and normalised while the caller books the last."""
     chunks = _chunks(items, limits, size, first)
-    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as worker:
+    with _giving_way(), ThreadPoolExecutor(1, thread_name_prefix="prepare") as worker:
         waiting = worker.submit(next, chunks, None)
         while (chunk := waiting.result()) is not None:
             waiting = worker.submit(next, chunks, None)
