@@ -44,6 +44,15 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
     "contested": ("Operatøren sto på sitt", "The operator contested it"),
     "moved": ("Flyttet til den som gjør den opp", "Moved to who settles it"),
 }
+_SORTS: Mapping[str, tuple[str, str]] = {
+    "accepted": ("godtatt", "accepted"),
+    "other_agreement": ("gjøres opp et annet sted", "settled elsewhere"),
+    "rejected": ("avvist", "rejected"),
+    "deferred": ("venter", "deferred"),
+    "duplicates": ("kom før", "came before"),
+    "conflicts": ("samme id, andre felt", "same id, other fields"),
+    "broken": ("ugyldig", "invalid"),
+}
 _ACTIONS: Mapping[str, tuple[str, str]] = {
     "cancel": ("trekker tilbake", "cancels"),
     "adjust": ("retter", "adjusts"),
@@ -83,3 +92,8 @@ def cause_word(cause: str) -> str:
 def action_of(action: str) -> str:
     """Say what a correction does."""
     return pick(_ACTIONS[action]) if action in _ACTIONS else action
+
+
+def sort_word(name: str) -> str:
+    """Say what a reconciled day's records come under."""
+    return pick(_SORTS[name]) if name in _SORTS else name

@@ -20,6 +20,7 @@ from config import http
 from config.problems import Invalid, Problem
 from web.mypage import forms
 from web.support.blueprint import Page, blp, only
+from web.support.roadside_words import sort_word
 from web.words import pick, t
 
 SEERS = ("accountant", "lead", "operator")
@@ -92,6 +93,7 @@ def settlement() -> Page:
         next=page.next,
         after=after,
         state_word=state_word,
+        sort_word=sort_word,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 
 import pytest
 from flask import Flask
@@ -94,6 +95,15 @@ def test_days_that_do_not_hold_come_first(app: Flask, world: World, settled: int
     assert "booked on its payable are 100001" in page
     assert "Filer som ikke er ferdig mottatt" in page
     assert "Filnumre som mangler" in page
+
+
+def test_a_day_that_holds_says_what_came_of_its_records(app: Flask, world: World, settled: int) -> None:
+    world.drive("B", 500, at=NOW)
+    world.session.execute(text("UPDATE batches SET state = 'done', finished_at = :now"), {"now": OVER})
+    keep.keep(world.session, reconcile(world.session, NOW.date(), NOW.date(), now=OVER), OVER)
+    world.session.commit()
+    page = " ".join(browser(app, "operator").get("/support/settlement").text.split())
+    assert re.search(r"\d+ poster: \d+ godtatt", page), page
 
 
 @pytest.mark.parametrize(("role", "status"), [("accountant", 200), ("lead", 200), ("operator", 200), ("agent", 403)])
