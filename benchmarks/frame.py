@@ -166,10 +166,10 @@ def run(name: str, place: Place) -> list[Result]:
     return found()[0][name](place)
 
 
-def peak_mb() -> float:
-    """Return the most memory this process has had, in MB (2**20 bytes)."""
+def peak_mb(pid: int | None = None) -> float:
+    """Return the most memory this process, or another, has had, in MB (2**20 bytes)."""
     try:  # what getrusage says counts the process that started this one, up to its exec
-        for line in Path("/proc/self/status").read_text("ascii").splitlines():
+        for line in Path(f"/proc/{pid or 'self'}/status").read_text("ascii").splitlines():
             if line.startswith("VmHWM:"):
                 return round(int(line.split()[1]) / 1024, 1)
     except OSError:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import msgspec
 
 from accounts.access import tokens
 from benchmarks import world
-from benchmarks.frame import Place, Result, apart, peak_mb, ratio, scalar, settle, timed, url_of
+from benchmarks.frame import ROOT, Place, Result, apart, peak_mb, ratio, scalar, settle, timed, url_of
 from benchmarks.ingest import BOOKED, UNIT, VEHICLES, file_in, filled, warm
 from billing.passages.rules import Sent
 from billing.roadside.formats.iso12855 import Header, Provider
 from billing.roadside.formats.iso12855.write import write_details
-from config import logging
 from config.clock import now_utc
-from config.database import make_engine
 from config.settings import load
-from web.app import create_app
 
 EACH = 100_000
 IN_XML = 60_000
@@ -90,16 +95,17 @@ def xml(place: Place) -> list[Result]:
 
 
 def http(place: Place) -> list[Result]:
-    """The same records in requests of 20,000 lines of JSON, through the whole application but the socket."""
+    """The same records in requests of 20,000 lines of JSON, sent over a socket to a server of its own."""
     count, a_request = place.scaled(OVER_HTTP), place.scaled(A_REQUEST)
     path = world.write_file(place.folder / "http.jsonl", count, vehicles=place.scaled(VEHICLES))
     least = _file_rate(place, path)
     with place.kept("world", lambda engine: filled(place, engine)) as like, place.database("http", like=like) as engine:
         settle(engine)
-        with apart() as child:
-            rate, peak = child.submit(_over_http, url_of(engine), place.folder, path, a_request).result()
+        with _served(url_of(engine), place.folder / "http") as (base_url, headers, peak):
+            rate = _over_http(base_url, headers, path, a_request)
+            most = peak()
         assert scalar(engine, BOOKED) == count
-    return [Result("ingest_http", rate, UNIT, least, rate / least, peak, "floor: as a file", (ratio(0.6),))]
+    return [Result("ingest_http", rate, UNIT, least, rate / least, most, "floor: as a file", (ratio(0.6),))]
 
 
 def _bodies(path: Path, size: int) -> Iterator[bytes]:
@@ -108,21 +114,46 @@ def _bodies(path: Path, size: int) -> Iterator[bytes]:
             yield body
 
 
-def _over_http(url: str, folder: Path, path: Path, a_request: int) -> tuple[float, float]:
-    settings = load({"BRIKKE_VAR": str(folder / "http"), "LOG_LEVEL": "WARNING"}, folder / ".env")
-    logging.configure(settings)
-    engine = make_engine(url)
-    client = create_app(settings, engine).test_client()
-    token = tokens.issue(settings, "charger", charger=world.CHARGER)
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/x-ndjson"}
+@contextmanager
+def _served(url: str, folder: Path) -> Iterator[tuple[str, dict[str, str], Callable[[], float]]]:
+    """Have `brikke serve` run on a database, with one process for requests; give its address, a charger's headers, and
+    what says how much memory its processes have had at most (MB)."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {"BRIKKE_VAR": str(folder), "LOG_LEVEL": "WARNING", "DEMO": "1", "BRIKKE_PORT": str(port), "WEB_WORKERS": "1"}
+    token = tokens.issue(load(own, folder / ".env"), "charger", charger=world.CHARGER)
+    command = [sys.executable, "-m", "app", "serve"]
+    server = subprocess.Popen(
+        command, cwd=ROOT, env=os.environ | own | {"DATABASE_URL": url}, start_new_session=True,
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        base_url = f"http://127.0.0.1:{port}"
+        for _ in range(600):
+            with suppress(httpx.TransportError):
+                if httpx.get(f"{base_url}/health/ready", trust_env=False).is_success:
+                    break
+            time.sleep(0.1)
+        yield base_url, {"Authorization": f"Bearer {token}"}, lambda: max(map(peak_mb, _workers(server.pid)))
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(20)
+
+
+def _workers(pid: int) -> list[int]:
+    """Return the processes that a server made."""
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()]
+
+
+def _over_http(base_url: str, headers: dict[str, str], path: Path, a_request: int) -> float:
     done = 0
-    with timed() as seconds:
+    with httpx.Client(base_url=base_url, headers=headers, timeout=120, trust_env=False) as client, timed() as seconds:
         for body in _bodies(path, a_request):
-            answer = client.post("/v1/passages", data=body, headers=headers)
+            answer = client.post("/v1/passages", content=body, headers={"Content-Type": "application/x-ndjson"})
             assert answer.status_code == 200, answer.text[:500]
-            done += answer.data.count(b'"accepted"')
-    engine.dispose()
-    return done / seconds(), peak_mb()
+            done += answer.content.count(b'"accepted"')
+    return done / seconds()
 
 
 BENCHES = {"ingest_two": two, "ingest_xml": xml, "ingest_http": http}
