@@ -30,18 +30,43 @@ _OURS_PROJECTS = f"""
     FROM ({OWED}) AS o
 """  # noqa: S608 - ours
 
-# A record named twice counts once. A cancellation is a record of its own, and takes away from the one that it cancels.
+# A record named twice counts once. A cancellation is a record of its own, and takes away from the one whose passage it
+# took back: of an adjusted record that is the adjustment, not the record which was there first. One that took nothing
+# back takes from the first; one that is not in force (superseded, waiting, refused) stands by itself.
 # What stands only in the claim is looked up by its key; what was booked on other days is theirs, unless another claim
 # has had it already.
 _RECORDS = """
-    WITH numbered AS (
+    WITH RECURSIVE numbered AS (
         SELECT l.line, l.source_id, l.amount_ore, first_value(l.line) OVER w AS first_line
         FROM claimed AS l WINDOW w AS (PARTITION BY l.source_id COLLATE "C" ORDER BY l.line)
+    ), cancels AS MATERIALIZED (
+        SELECT n.source_id, k.original_id
+        FROM numbered AS n JOIN corrections AS k ON k.charger_id = :charger AND k.source_id = n.source_id
+        WHERE n.line = n.first_line AND k.action = 'cancel' AND k.state = 'applied'
+    ), family AS (
+        SELECT c.source_id, c.original_id AS name FROM cancels AS c
+        UNION ALL
+        SELECT c.source_id, k.source_id FROM cancels AS c
+        JOIN corrections AS k ON k.charger_id = :charger AND k.original_id = c.original_id AND k.action = 'adjust'
+    ), chain AS (
+        SELECT f.source_id, f.name, r.passage_id FROM family AS f
+        JOIN records AS r ON r.charger_id = :charger AND r.source_id = f.name
+        WHERE r.passage_id IS NOT NULL
+        UNION
+        SELECT c.source_id, c.name, t.id FROM chain AS c
+        JOIN reversals AS v ON v.passage_id = c.passage_id
+        CROSS JOIN LATERAL (VALUES (v.counter_id), (v.replaced_by)) AS t (id)
+        WHERE t.id IS NOT NULL
+    ), cancelled AS (
+        SELECT c.source_id, min(c.name) AS name FROM chain AS c
+        JOIN reversals AS v ON v.passage_id = c.passage_id AND v.cause = 'cancelled' AND v.reason = c.source_id
+        GROUP BY c.source_id
     ), theirs AS (
-        SELECT coalesce(k.original_id, n.source_id) AS name, min(n.line) AS line, sum(n.amount_ore)::bigint AS ore
+        SELECT coalesce(x.name, k.original_id, n.source_id) AS name, min(n.line) AS line,
+            sum(n.amount_ore)::bigint AS ore
         FROM numbered AS n
-        LEFT JOIN corrections AS k
-            ON k.charger_id = :charger AND k.source_id = n.source_id AND k.action = 'cancel'
+        LEFT JOIN cancels AS k ON k.source_id = n.source_id
+        LEFT JOIN cancelled AS x ON x.source_id = n.source_id
         WHERE n.line = n.first_line GROUP BY 1
     ), found AS (
         SELECT 'claimed_twice' AS kind, n.line, n.source_id AS name, n.amount_ore AS claimed, 0::bigint AS ours,

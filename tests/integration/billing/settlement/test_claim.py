@@ -128,6 +128,40 @@ def test_a_cancellation_takes_from_what_it_cancels(world: World) -> None:
     assert differences(world, forgotten) == [("reversed_here", 1, "A", 1_000, 0, None)]
 
 
+@pytest.mark.parametrize("credited", [False, True])
+def test_a_cancellation_of_an_adjustment_takes_from_the_adjustment(world: World, credited: bool) -> None:
+    """Also when we had borne the adjusted passage ourselves."""
+    world.drive("A", 1_000)
+    road = world.road
+    lowered = road.record("K", action="adjust", original="A", version=1, amount=800, plate="EV10001")
+    assert road.one(lowered, now=LATE_MARCH).code == "accepted"
+    if credited:
+        credit(world.session, world.agreement, world.passage("K"), reason="x", actor="agent:x", now=LATE_MARCH)
+    assert road.one(road.record("C", action="cancel", original="K", version=2), now=MIDNIGHT).code == "accepted"
+    assert world.claim([record("K", 800)], number="march").kinds == {}
+    right = world.claim([record("C", -800)], number="right", period=APRIL, now=MAY)
+    assert (right.kinds, right.row.ours_ore) == ({}, -800)
+    wrong = world.claim([record("C", -1_000)], number="wrong", period=APRIL, now=MAY)
+    assert differences(world, wrong) == [("reversed_here", 1, "K", -1_000, -800, None)]
+
+
+def test_an_adjustment_and_its_cancellation_of_one_month(world: World) -> None:
+    world.drive("A", 1_000)
+    road = world.road
+    for name, action, of, version in (("K", "adjust", "A", 1), ("C", "cancel", "K", 2), ("D", "cancel", "A", 1)):
+        sent = road.record(name, action=action, original=of, version=version, amount=800, plate="EV10001")
+        assert road.one(sent, now=LATE_MARCH).code == ("superseded" if name == "D" else "accepted")
+    for number, lines in (("K, C", [record("K", 800), record("C", -800)]), ("neither", [])):
+        assert world.claim(lines, number=number).kinds == {}
+    wrong = world.claim([record("A", 1_000), record("C", -800), record("D", -1_000)], number="wrong")
+    assert differences(world, wrong) == [
+        ("reversed_here", 1, "A", 1_000, 0, None),
+        ("reversed_here", 2, "K", -800, 0, None),
+        ("not_accepted", 3, "D", -1_000, 0, "superseded"),
+    ]
+    assert accounted(world, wrong)
+
+
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
