@@ -121,10 +121,27 @@ JOIN matched AS m ON m.position = i.position
 WHERE m.code IN ('accepted', 'other_agreement')
 
 -- name: give_up
-WITH late AS (
+-- Not those that lead, through whatever corrections, to a record that is none: it came, they are applied yet. Others may
+-- lead to nothing, to a correction that was given up, or back to themselves.
+WITH RECURSIVE above (charger_id, source_id, original_id) AS (
+    SELECT k.charger_id, k.source_id, k.original_id FROM corrections AS k
+    WHERE k.state = 'waiting' AND k.received_at < :before
+    UNION
+    SELECT k.charger_id, k.source_id, k.original_id
+    FROM above AS a JOIN corrections AS k ON k.charger_id = a.charger_id AND k.source_id = a.original_id
+), found (charger_id, source_id) AS (
+    SELECT a.charger_id, a.source_id
+    FROM above AS a JOIN records AS o ON o.charger_id = a.charger_id AND o.source_id = a.original_id
+    WHERE NOT EXISTS (
+        SELECT FROM corrections AS k WHERE k.charger_id = a.charger_id AND k.source_id = a.original_id
+    )
+    UNION
+    SELECT a.charger_id, a.source_id
+    FROM found AS f JOIN above AS a ON a.charger_id = f.charger_id AND a.original_id = f.source_id
+), late AS (
     UPDATE corrections SET state = 'refused', decided_at = :now
     WHERE state = 'waiting' AND received_at < :before AND NOT EXISTS (
-        SELECT FROM records AS o WHERE o.charger_id = corrections.charger_id AND o.source_id = corrections.original_id
+        SELECT FROM found AS f WHERE f.charger_id = corrections.charger_id AND f.source_id = corrections.source_id
     )
     RETURNING charger_id, source_id
 ), told AS (

@@ -180,6 +180,53 @@ def test_a_correction_that_waits_too_long_is_refused(road: Road, holder: int) ->
     agrees(road)
 
 
+class TestGivenUp:
+    """Corrections that lead to no record are refused after their days; those whose original came are not."""
+
+    def test_one_whose_original_came_is_applied_yet(self, road: Road, holder: int) -> None:
+        road.send([adjust(road, "A2", "A", amount=100)])
+        road.send([cancel("A3", "A2", 2)])
+        road.send([new(road, "A")])  # and nothing has looked at what waits since
+        assert give_up(road.session, NOW + 31 * DAY) == 0
+        retry(road, NOW + 31 * DAY)
+        assert dict(road.ask("SELECT source_id, code FROM records")) == {
+            "A": "accepted", "A2": "superseded", "A3": "accepted",
+        }  # fmt: skip
+        assert sums(road) == {}
+        agrees(road)
+
+    def test_one_of_a_correction_that_came_later_waits_for_what_that_one_corrects(
+        self, road: Road, holder: int
+    ) -> None:
+        road.send([cancel("A3", "A2", 2)])
+        road.send([adjust(road, "A2", "A", amount=100)], now=NOW + 20 * DAY)
+        road.send([new(road, "A")], now=NOW + 20 * DAY)
+        assert give_up(road.session, NOW + 31 * DAY) == 0
+
+    @pytest.mark.parametrize("names", [["X", "Y"], ["X", "Y", "Z"]])
+    def test_a_circle(self, road: Road, holder: int, names: list[str]) -> None:
+        for name, original in zip(names, [*names[1:], names[0]], strict=True):
+            assert codes(road.send([cancel(name, original)])) == ["deferred_original_missing"]
+        road.send([cancel("W", "X")])  # leads into it
+        retry(road)
+        assert give_up(road.session, NOW + 29 * DAY) == 0
+        assert give_up(road.session, NOW + 31 * DAY) == len(names) + 1
+        assert road.ask("SELECT DISTINCT state FROM corrections") == [("refused",)]
+        assert road.ask("SELECT DISTINCT code, detail FROM records") == [
+            ("invalid_record", "its original did not come in 30 days")
+        ]
+        agrees(road)
+
+    def test_one_of_a_correction_that_was_given_up(self, road: Road, holder: int) -> None:
+        road.send([cancel("A2", "A")])
+        road.send([cancel("A3", "A2", 2)], now=NOW + 10 * DAY)
+        assert give_up(road.session, NOW + 31 * DAY) == 1
+        retry(road, NOW + 31 * DAY)
+        assert give_up(road.session, NOW + 39 * DAY) == 0
+        assert give_up(road.session, NOW + 41 * DAY) == 1
+        agrees(road)
+
+
 def test_a_correction_of_a_correction_is_of_its_original(road: Road, holder: int) -> None:
     road.send([new(road, "A")])
     road.send([adjust(road, "A2", "A", 2, amount=100)])
