@@ -66,6 +66,30 @@ _SELECT = """
     ORDER BY r.passed_at, r.charger_id, r.source_id LIMIT :most
 """
 _ONE_CHARGER = "AND c.code = :charger"
+# What is a customer's own: the very vehicle, while it was on the agreement; a tag of theirs, while it was in such a
+# vehicle or in nobody's, and no other's plate was read with it. A buyer is not shown the seller's journeys, nor the
+# seller those of who drives on with the tag.
+_LASTED = "{0}.valid_from <= r.passed_at AND ({0}.valid_to IS NULL OR {0}.valid_to > r.passed_at)"
+_FAMILY = "SELECT f.id FROM agreements AS f WHERE f.id = :family OR f.parent_id = :family"
+_OWN = {
+    "plate": f"""
+        AND EXISTS (
+            SELECT FROM registrations AS g
+            WHERE g.country = r.body ->> 'country' AND g.plate = r.body ->> 'plate' AND g.scope IN ('', c.code)
+                AND g.agreement_id IN ({_FAMILY}) AND {_LASTED.format("g")})
+    """,
+    "pan": f"""
+        AND EXISTS (
+            SELECT FROM tags AS t JOIN tag_mounts AS m ON m.tag_id = t.id AND {_LASTED.format("m")}
+            WHERE t.pan = r.body ->> 'pan' AND t.agreement_id = :family AND t.issued_at <= r.passed_at
+                AND (r.body ->> 'plate' IS NULL
+                    OR (r.body ->> 'country', r.body ->> 'plate') = (m.country, m.plate))
+                AND NOT EXISTS (
+                    SELECT FROM registrations AS g
+                    WHERE g.country = m.country AND g.plate = m.plate AND g.scope IN ('', c.code)
+                        AND g.agreement_id NOT IN ({_FAMILY}) AND {_LASTED.format("g")}))
+    """,  # noqa: S608 - ours
+}
 
 
 def near_misses(
@@ -74,33 +98,46 @@ def near_misses(
     pans: Sequence[str],
     at: dt.datetime,
     charger: str | None,
+    *,
+    own_of: int | None = None,
 ) -> list[NearMiss]:
     """Return refused records within some days of an instant that are near these plates (country, plate), or that name
-    these tags: at most MOST_FOUND of each, by when they happened. More than MOST_PLATES plates are not looked for."""
+    these tags: at most MOST_FOUND of each, by when they happened. More than MOST_PLATES plates are not looked for.
+
+    With ``own_of`` (an agreement's id) only those that are its customer's to see: of the very vehicle while it was on
+    the agreement or its additional ones, and of its tags while they were in no other's vehicle.
+    """
     near: dict[str, list[tuple[str, str]]] = {}
     for country, plate in vehicles[:MOST_PLATES]:
-        for read in {plate} | one_off(plate):
+        for read in {plate} | (one_off(plate) if own_of is None else set()):
             near.setdefault(read, []).append((country, plate))
     found = []
-    for row in _look(session, "plate", list(near), at, charger):
+    for row in _look(session, "plate", list(near), at, charger, own_of):
         ours = _nearest(near[row.plate], row.country, row.plate)
         why = "exact" if (row.country, row.plate) == ours else "country" if row.plate == ours[1] else "one_sign"
         found.append(_miss(row, why, " ".join(ours)))
     seen = {(one.charger, one.record) for one in found}
-    for row in _look(session, "pan", list(pans), at, charger):
+    for row in _look(session, "pan", list(pans), at, charger, own_of):
         if (row.charger, row.source_id) not in seen:
             found.append(_miss(row, "tag", row.pan))
     return sorted(found, key=lambda one: (one.passed_at, one.charger, one.record))[:MOST_FOUND]
 
 
-def _look(session: Session, what: str, keys: list[str], at: dt.datetime, charger: str | None) -> Sequence[Any]:
+def _look(
+    session: Session, what: str, keys: list[str], at: dt.datetime, charger: str | None, own_of: int | None
+) -> Sequence[Any]:
     if not keys:
         return ()
     around = dt.timedelta(days=DAYS)
     params: dict[str, object] = {"keys": keys, "since": at - around, "until": at + around, "most": MOST_FOUND}
+    more = ""
     if charger is not None:
         params["charger"] = charger
-    sql = _SELECT.format(what, _ONE_CHARGER if charger is not None else "")
+        more = _ONE_CHARGER
+    if own_of is not None:
+        params["family"] = own_of
+        more += _OWN[what]
+    sql = _SELECT.format(what, more)
     return session.execute(text(sql), params).all()
 
 

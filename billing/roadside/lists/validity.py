@@ -147,6 +147,17 @@ _STANDING = text("""
     SELECT standing FROM standings WHERE agreement_id = :agreement AND at <= :at ORDER BY id DESC LIMIT 1
 """)
 
+_EVER_HAD = text("""
+    SELECT EXISTS (
+        SELECT FROM registrations AS r JOIN agreements AS a ON a.id = r.agreement_id
+        WHERE r.country = :country AND r.plate = :plate AND (a.id = :agreement OR a.parent_id = :agreement))
+""")
+
+
+def _ever_had(session: Session, agreement_id: int, vehicle: tuple[str, str]) -> bool:
+    params = {"agreement": agreement_id, "country": vehicle[0], "plate": vehicle[1]}
+    return bool(session.scalar(_EVER_HAD, params))
+
 
 def validity(
     session: Session,
@@ -155,18 +166,23 @@ def validity(
     *,
     vehicle: tuple[str, str] | None = None,
     charger: str | None = None,
+    own: bool = False,
 ) -> Validity:
     """Return what chargers knew of an agreement at an instant, what was on it, and refused records near it: of one
-    vehicle (country, plate), or of its first MOST_PLATES plates and all its tags."""
+    vehicle (country, plate), or of its first MOST_PLATES plates and all its tags.
+
+    ``own``: for its customer, who is told nothing of a vehicle that never was on it, as if there were none, and of
+    others only what happened while they had them (near.py).
+    """
     params = {"agreement": agreement.id, "at": at, "most": _MOST}
     plate = vehicle[1] if vehicle is not None else None
     vehicles = [Vehicle(*row) for row in session.execute(_VEHICLES, {**params, "plate": plate})]
     tags = [TagThen(*row) for row in session.execute(_TAGS, params)]
     plates = sorted({(one.country or "", one.plate) for one in vehicles if one.plate is not None})
     if vehicle is not None:
-        plates = [vehicle]
+        plates = [vehicle] if not own or _ever_had(session, agreement.id, vehicle) else []
         tags = [one for one in tags if (one.country, one.plate) == vehicle or not one.registered]
-    misses = near_misses(session, plates, [one.pan for one in tags], at, charger)
+    misses = near_misses(session, plates, [one.pan for one in tags], at, charger, own_of=agreement.id if own else None)
     return Validity(
         agreement=agreement.number,
         at=at,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from flask.views import MethodView
@@ -31,13 +30,11 @@ class AgreementValidity(MethodView):
         Per charger what it had been told by then, in the words of the answer it got; the vehicles and tags that were
         on the agreement; and records refused within seven days of it that are near: a plate one sign off, with
         another country, or a tag of the agreement in a vehicle that is not on it. To customers only what names their
-        very plate or tag: another plate may be another person's.
+        very plate or tag, while they had it: another plate may be another person's, and so may theirs, before or
+        after. Of a plate that never was theirs they are shown nothing.
         """
         agreement, session = seen(number), http.current_session()
         at = query["at"] or http.request_now()
         vehicle = check_vehicle(query["country"], query["plate"]) if query["plate"] else None
         code = chargers.charger(session, query["charger"]).code if query["charger"] else None
-        found = validity(session, agreement, at, vehicle=vehicle, charger=code)
-        if principal().is_staff:
-            return found
-        return replace(found, near_misses=[one for one in found.near_misses if one.why in ("exact", "tag")])
+        return validity(session, agreement, at, vehicle=vehicle, charger=code, own=not principal().is_staff)
