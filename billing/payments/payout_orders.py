@@ -81,20 +81,27 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
 
 
 def job_outbox(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
-    """Put every order that has not been there into the bank's outbox."""
+    """Put every order that has not been there into the bank's outbox.
+
+    Each is looked at again under its lock, which is held until it is noted that the file is out: of two that put at
+    once the second leaves it alone, also when the bank has fetched the file meanwhile.
+    """
     del scheduled_for
     with ctx.sessions() as session:
-        waiting = session.execute(
-            select(PayoutOrder.id, PayoutOrder.name, PayoutOrder.content)
-            .where(PayoutOrder.written_at.is_(None))
-            .order_by(PayoutOrder.id)
+        waiting = session.scalars(
+            select(PayoutOrder.id).where(PayoutOrder.written_at.is_(None)).order_by(PayoutOrder.id)
         ).all()
-    for row in waiting:
-        put(ctx.settings.bank_outbox, row.name, row.content)
+    written = 0
+    for order_id in waiting:
         with ctx.sessions.begin() as session:
-            session.get_one(PayoutOrder, row.id, with_for_update=True).written_at = business_now(session)
-        log.info("payout_order.written", file=row.name)
-    return {"written": len(waiting)}
+            row = session.get_one(PayoutOrder, order_id, with_for_update=True)
+            if row.written_at is not None:
+                continue
+            put(ctx.settings.bank_outbox, row.name, row.content)
+            row.written_at, name = business_now(session), row.name
+        written += 1
+        log.info("payout_order.written", file=name)
+    return {"written": written}
 
 
 def payouts_of(session: Session, order_id: int) -> list[Payout]:

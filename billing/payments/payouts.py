@@ -3,6 +3,10 @@
 The credit is taken when a payout is asked for, under the agreement's balance lock: two at once never get more than
 there is. What does not come about gives it back. A sum above a figure waits for a second person; a smaller one is
 approved by that rule. Ordering is `payout_orders`.
+
+The figure counts what goes to one bank account too, from whatever agreement: requests for it take turns by an advisory
+lock on the account. The order is balance, then account, one of each a transaction and nothing of another agreement's
+after them; so who waits for an account holds nothing that its holder could want.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ from billing.claims import credit
 from billing.claims.standing import recompute_locked
 from billing.ledger.book import Account, Entry, book
 from billing.passages.balances import lock
-from billing.payments.payout_models import Payout
+from billing.payments.payout_models import Payout, PayoutOrder
 from config import receivers
 from config.clock import business_date
 from config.problems import Conflict, Forbidden, Invalid, NotFound
@@ -52,6 +56,7 @@ def request(
         raise Invalid("A payout is more than nothing.", errors=[{"field": "amount_ore", "message": "must be above 0"}])
     today = business_date(now)
     lock(session, [agreement_id])
+    _take_turn(session, account)
     _may_be_paid(session, agreement_id)
     if credit.use(session, credit.past_due(session, [agreement_id], today), today, now):
         recompute_locked(session, [agreement_id], today, now, actor)
@@ -75,6 +80,12 @@ def request(
     session.flush()
     credit.payout(session, agreement_id, row.id, wanted, today, now)
     return row
+
+
+def _take_turn(session: Session, account: str) -> None:
+    """Let one at a time ask for money to this account, until the transaction ends; what is summed later counts it."""
+    key = {"key": f"brikke payout account {account}"}
+    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)
 
 
 def _lately(session: Session, agreement_id: int, account: str, now: dt.datetime) -> int:
@@ -133,12 +144,15 @@ def cancel(session: Session, payout_id: int, *, actor: str, now: dt.datetime) ->
 def rejected(session: Session, payout_id: int, *, why: str, actor: str, now: dt.datetime) -> Payout:
     """Note that the bank refused a payout; the credit comes back and the customer is told. Noted before is a result.
 
-    Raises NotFound; Conflict (``not-ordered``).
+    The bank cannot have refused a file that it has not been given: were the credit back before the file goes out, the
+    customer would be paid twice. Raises NotFound; Conflict (``not-ordered``, ``not-written``).
     """
     row = _locked(session, payout_id)
     if row.state == "rejected":
         return row
     _must_be_ordered(row)
+    if session.scalar(select(PayoutOrder.written_at).where(PayoutOrder.id == row.order_id)) is None:
+        raise Conflict("The order's file has not been put in the bank's outbox yet.", slug="not-written")
     _come_back(session, row, "rejected", why.strip()[:LONGEST], actor, now)
     tell(session, [NewMessage(row.agreement_id, "payout_rejected", f"payout:{row.id}", None, _said(row))], now=now)
     return row

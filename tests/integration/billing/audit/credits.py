@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+from sqlalchemy import text
+
 from billing.invoices.below_zero import credit_now
 from billing.invoices.reissue import reissue
 from billing.passages.credit import credit
@@ -31,6 +33,7 @@ def credits(books: Books, now: dt.datetime) -> None:
             else:
                 tomorrow = noon(now.date() + dt.timedelta(days=3))
                 payout_orders.order(session, debtor=Debtor("Brikke", OURS), now=tomorrow)
+                session.execute(text("UPDATE payout_orders SET written_at = made_at WHERE written_at IS NULL"))
                 payouts.rejected(session, row.id, why="closed", actor="accountant:eva", now=now)
     other = books.agreement()
     books.invoice(other, 2_900, due=DUE + dt.timedelta(days=90))

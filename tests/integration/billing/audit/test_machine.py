@@ -174,6 +174,7 @@ class Machine(RuleBasedStateMachine):
         ids = self.session.scalars(text("SELECT id FROM payouts WHERE state = :s ORDER BY id"), {"s": state}).all()
         if end == "order":
             payout_orders.order(self.session, debtor=Debtor("Brikke", OURS), now=noon(self.day))
+            self.session.execute(text("UPDATE payout_orders SET written_at = made_at WHERE written_at IS NULL"))
         elif ids:
             payout, now = data.draw(st.sampled_from(list(ids))), noon(self.day)
             if end == "cancel":

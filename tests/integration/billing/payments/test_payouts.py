@@ -77,6 +77,10 @@ def test_what_the_bank_refuses_is_in_credit_again(books: Books) -> None:
     with pytest.raises(Conflict):
         payouts.rejected(books.session, row.id, why="closed", actor="accountant:eva", now=ON)
     payout_orders.order(books.session, debtor=US, now=ON)
+    with pytest.raises(Conflict, match="outbox"):  # the file would go out all the same, and pay it
+        payouts.rejected(books.session, row.id, why="AC04", actor="accountant:eva", now=ON)
+    assert (state(books, row.id), books.credit(agreement)) == ("ordered", 1_000)
+    books.session.execute(text("UPDATE payout_orders SET written_at = made_at"))
     for _ in range(2):
         payouts.rejected(books.session, row.id, why="AC04", actor="accountant:eva", now=ON)
     assert (state(books, row.id), books.credit(agreement)) == ("rejected", 3_000)
@@ -184,6 +188,43 @@ def test_two_at_once_never_get_more_than_there_is(books: Books, sessions: Sessio
     books.prove(ON)
 
 
+def test_two_at_once_to_one_account_take_a_second_person(
+    books: Books, sessions: SessionFactory, engine: Engine
+) -> None:
+    """From two agreements, each at the figure: the second sees what the first has taken, when it has ended."""
+    first, second = in_credit(books, 500_000), in_credit(books, 500_000)
+    books.session.commit()
+
+    def other() -> str:
+        with sessions.begin() as session:
+            return payouts.request(
+                session, second, amount_ore=None, account=THEIRS, reason="x", actor="agent:kari", now=ON
+            ).state
+
+    assert ask(books, first).state == "approved"
+    beside = Beside(engine, other)
+    assert beside.waited
+    books.session.commit()
+    assert beside.result() == "requested"
+    books.prove(ON)
+
+
+def test_requests_for_other_accounts_do_not_wait(books: Books, sessions: SessionFactory, engine: Engine) -> None:
+    first, second = in_credit(books, 3_000), in_credit(books, 3_000)
+    books.session.commit()
+
+    def other() -> str:
+        with sessions.begin() as session:
+            return payouts.request(
+                session, second, amount_ore=None, account="15030054331", reason="x", actor="agent:kari", now=ON
+            ).state
+
+    ask(books, first)
+    beside = Beside(engine, other)
+    assert not beside.waited
+    assert beside.result() == "approved"
+
+
 def test_one_order_a_bank_day_whole_in_the_outbox(books: Books, sessions: SessionFactory, settings: Settings) -> None:
     agreement = in_credit(books, 3_000)
     first, second = ask(books, agreement, 1_000), ask(books, agreement, 1_500)
@@ -235,6 +276,23 @@ def test_a_crash_before_the_commit_writes_it_once(
     assert payout_orders.job_outbox(ctx, ON) == {"written": 1}
     assert payout_orders.job_outbox(ctx, ON) == {"written": 0}
     assert [file.name for file in settings.bank_outbox.iterdir()] == [made.name]
+
+
+def test_two_outboxes_at_once_put_a_file_once(
+    books: Books, sessions: SessionFactory, settings: Settings, engine: Engine
+) -> None:
+    """The second waits for the first, and does not put again what the bank has fetched meanwhile."""
+    ask(books, in_credit(books, 3_000))
+    assert payout_orders.order(books.session, debtor=US, now=ON) is not None
+    books.session.commit()
+    ctx = JobContext(sessions, settings, "payout_outbox")
+    row = books.session.query(PayoutOrder).with_for_update().one()
+    beside = Beside(engine, lambda: payout_orders.job_outbox(ctx, ON))
+    assert beside.waited
+    row.written_at = ON
+    books.session.commit()
+    assert beside.result() == {"written": 0}
+    assert not settings.bank_outbox.exists() or list(settings.bank_outbox.iterdir()) == []
 
 
 class TestOverHttp:
