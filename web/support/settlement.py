@@ -59,6 +59,10 @@ _WHYS: Mapping[str, tuple[str, str]] = {
         "Den som laget betalingen, kan ikke frigi den. Det må en annen gjøre.",
         "Who made the order cannot release it. Somebody else must.",
     ),
+    "not-written": (
+        "Banken har ikke fått filen ennå. Prøv igjen om litt.",
+        "The bank has not been given the file yet. Try again shortly.",
+    ),
     "account-changed": (
         "Kontonummeret er endret siden betalingen ble laget. Trekk den tilbake.",
         "The account has changed since the order was made. Withdraw it.",

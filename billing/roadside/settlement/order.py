@@ -130,12 +130,15 @@ def withdraw(session: Session, order_id: int, *, why: str, actor: str, now: dt.d
 def rejected(session: Session, order_id: int, *, why: str, actor: str, now: dt.datetime) -> ChargerOrder:
     """Note that the bank refused an order; its settlement can be ordered again. Rejected before is a result.
 
-    Raises NotFound, Conflict (``not-released``, ``order-ended``).
+    The bank cannot have refused a file that it has not been given, and one that goes out after its settlement was
+    ordered again would be paid twice. Raises NotFound, Conflict (``not-released``, ``not-written``, ``order-ended``).
     """
     found, row = _locked(session, order_id)
     if found.state == "rejected":
         return found
     _must_be_out(found)
+    if found.written_at is None:
+        raise Conflict("The order's file has not been put in the bank's outbox yet.", slug="not-written")
     return _end(session, found, row, "rejected", why, actor, now)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import hashlib
+from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
 from billing.payments.pain001 import Transfer, build
@@ -21,6 +22,7 @@ from config.jobs import JobContext
 from config.outbox import put
 from config.problems import Conflict, Forbidden, Invalid, NotFound
 from config.settings import Settings
+from tests.integration.billing.beside import Beside
 from tests.integration.billing.settlement.conftest import ACCOUNT, OVER, US, World
 
 TODAY = dt.date(2026, 4, 1)
@@ -133,6 +135,50 @@ def test_a_crash_before_it_was_noted_writes_no_second_file(
     assert len(list(settings.bank_outbox.iterdir())) == 1
 
 
+def test_what_ended_between_pick_and_put_stays_here(
+    settled: World, sessions: SessionFactory, settings: Settings, engine: Engine
+) -> None:
+    """The outbox has picked it and waits; what holds it ends it and orders anew: only the new one goes out."""
+    row = settled.settle()
+    made = settled.released(row)
+    settled.session.commit()
+    settled.session.execute(text("SELECT FROM charger_orders WHERE id = :o FOR UPDATE"), {"o": made.id})
+    beside = Beside(engine, lambda: outbox.job(JobContext(sessions, settings), OVER))
+    assert beside.waited
+    made.state, made.ended_at, made.ended_by, made.why, row.state = "rejected", OVER, "accountant:kari", "x", "agreed"
+    settled.session.flush()
+    second = order(settled.session, row.id, actor="accountant:kari", now=OVER)
+    release(settled.session, second.id, debtor=US, actor="lead:ola", now=OVER)
+    settled.session.commit()
+    assert beside.result() == {"written": 0}
+    assert outbox.job(JobContext(sessions, settings), OVER) == {"written": 1}
+    assert [file.name for file in settings.bank_outbox.iterdir()] == [file_name(second.end_to_end_id)]
+
+
+def test_it_does_not_end_while_it_is_put(
+    settled: World, sessions: SessionFactory, settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Refused while the file is on its way out: that waits until it is noted that the bank has it."""
+    made = settled.released(settled.settle())
+    settled.session.commit()
+    asked: list[Beside[str]] = []
+
+    def refuse() -> str:
+        with sessions.begin() as session:
+            return rejected(session, made.id, why="AC04", actor="accountant:kari", now=OVER).state
+
+    def put_slowly(folder: Path, name: str, content: bytes) -> bool:
+        asked.append(Beside(engine, refuse))
+        assert asked[0].waited
+        return put(folder, name, content)
+
+    monkeypatch.setattr(outbox, "put", put_slowly)
+    assert outbox.job(JobContext(sessions, settings), OVER) == {"written": 1}
+    assert asked[0].result() == "rejected"
+    settled.session.refresh(made)
+    assert made.written_at is not None
+
+
 def test_paid_books_what_left_the_bank_once(settled: World) -> None:
     row = settled.settle()
     made = settled.released(row)
@@ -155,7 +201,7 @@ def test_not_paid_before_its_release_nor_ahead(settled: World, day: dt.date) -> 
         paid(settled.session, made.id, reference="R1", paid_on=day, actor="accountant:kari", now=OVER)
 
 
-def test_what_the_bank_refused_is_ordered_again(settled: World) -> None:
+def test_what_the_bank_refused_is_ordered_again(settled: World, sessions: SessionFactory, settings: Settings) -> None:
     row = settled.settle()
     made = settled.ordered(row)
     with pytest.raises(Conflict, match="Nobody has released"):
@@ -165,6 +211,11 @@ def test_what_the_bank_refused_is_ordered_again(settled: World) -> None:
     release(settled.session, made.id, debtor=US, actor="lead:ola", now=OVER)
     with pytest.raises(Conflict, match="released"):
         withdraw(settled.session, made.id, why="x", actor="lead:ola", now=OVER)
+    with pytest.raises(Conflict, match="outbox"):
+        rejected(settled.session, made.id, why="AC04", actor="accountant:kari", now=OVER)
+    settled.session.commit()
+    assert outbox.job(JobContext(sessions, settings), OVER) == {"written": 1}
+    settled.session.refresh(made)
     for _ in range(2):
         assert rejected(settled.session, made.id, why="AC04", actor="accountant:kari", now=OVER).state == "rejected"
     assert row.state == "agreed"

@@ -12,8 +12,12 @@ from sqlalchemy import text
 
 from billing.roadside.reconcile import keep
 from billing.roadside.reconcile.check import reconcile
+from billing.roadside.settlement import outbox
 from billing.roadside.settlement.claim import ClaimLine
 from config.clock import move_clock
+from config.database import SessionFactory
+from config.jobs import JobContext
+from config.settings import Settings
 from tests.integration.billing.passages.conftest import NOW
 from tests.integration.billing.settlement.conftest import OVER, World
 
@@ -65,7 +69,9 @@ def test_from_draft_to_paid(app: Flask, world: World, settled: int) -> None:
     assert [row[0] for row in done] == ["settlement.agree", "settlement.order", "order.release", "order.paid"]
 
 
-def test_taken_back_and_refused(app: Flask, world: World, settled: int) -> None:
+def test_taken_back_and_refused(
+    app: Flask, world: World, settled: int, sessions: SessionFactory, settings: Settings
+) -> None:
     accountant, lead = browser(app, "accountant"), browser(app, "lead", "ola")
     at = f"/support/settlement/{settled}"
     accountant.post(f"{at}/agree", data={"csrf_token": "token", "note": "x"})
@@ -77,6 +83,10 @@ def test_taken_back_and_refused(app: Flask, world: World, settled: int) -> None:
         ((order,),) = world.road.ask("SELECT max(id) FROM charger_orders")
         if path == "rejected":
             lead.post(f"{at}/orders/{order}/release", data={"csrf_token": "token"})
+            early = {"csrf_token": "token", "why": "wrong"}
+            said = who.post(f"{at}/orders/{order}/{path}", data=early, follow_redirects=True).text
+            assert "Banken har ikke fått filen ennå" in said
+            outbox.job(JobContext(sessions, settings), OVER)
         who.post(f"{at}/orders/{order}/{path}", data={"csrf_token": "token"})  # without a reason: nothing
         who.post(f"{at}/orders/{order}/{path}", data={"csrf_token": "token", "why": "wrong"})
         world.session.rollback()
