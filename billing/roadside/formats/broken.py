@@ -48,19 +48,30 @@ class FileHead(msgspec.Struct, forbid_unknown_fields=True):
         return Head(self.number, self.sender, self.originator, self.records)
 
 
-_CANCEL = msgspec.json.Decoder(Cancel)
+class _Does(msgspec.Struct):
+    action: object = None
+
+
+class _Cancels(Cancel, forbid_unknown_fields=False, gc=False):
+    """A cancellation, whatever else it says."""
+
+
+_DOES = msgspec.json.Decoder(_Does)
+_CANCEL = msgspec.json.Decoder(_Cancels)
+_UNREAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def decode(decoder: msgspec.json.Decoder[Sent], position: int, line: bytes, raw: bytes) -> Item:
-    """Return the item of a record's JSON: what it says, or why it cannot be read. A cancellation may be short."""
+    """Return the item of a record's JSON: what it says, or why it cannot be read. A cancellation may say less than a
+    passage, and what it says more is not looked at."""
     try:
         return Item(position, raw, decoder.decode(line))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        if b'"cancel"' in line:
-            try:
+    except _UNREAD as error:
+        try:
+            if _DOES.decode(line).action == "cancel":
                 return Item(position, raw, _CANCEL.decode(line))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as other:
-                return broken(position, raw, other)
+        except _UNREAD as other:
+            return broken(position, raw, other)
         return broken(position, raw, error)
 
 

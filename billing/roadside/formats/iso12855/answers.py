@@ -54,8 +54,12 @@ def refused(answered: Answered, reason: str, line: int) -> bytes:
 
 def _header(answered: Answered, structs: int) -> Header:
     head, us = answered.head, ourselves()
-    # The answer goes to who sent the file: a hub hands it on.
-    recipient = Provider.read(head.sender or answered.charger)
+    # The answer goes to who sent the file: a hub hands it on. In our own formats a sender may have a name that cannot
+    # be said here (HUB SOR); then it goes to the charger.
+    try:
+        recipient = Provider.read(head.sender or answered.charger)
+    except ValueError:
+        recipient = Provider.read(answered.charger)
     return Header(us, us, recipient, answered.batch_id, "Ack", structs, answered.received_at, head.number)
 
 

@@ -145,8 +145,8 @@ def record(values: dict[str, Any], originator: Provider) -> Sent | Cancel:
             raise Fault("invalid_record", "charger", "is another than the originator of the message")
     if "version" in values:
         values["version"] = _number(values["version"])
-    if values.get("action") == "cancel" and values.keys() <= _CANCEL:
-        return msgspec.convert(values, Cancel)
+    if values.get("action") == "cancel":  # whatever else it says is not looked at
+        return msgspec.convert({name: values[name] for name in _CANCEL & values.keys()}, Cancel)
     if (currency := values.pop("currency", None)) != "NOK":
         raise Fault("invalid_record", "currency", "must be NOK" if currency else "is missing; it must be NOK")
     if values.pop("feeQualifier", "standard") != "standard":

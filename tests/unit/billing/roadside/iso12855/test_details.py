@@ -67,12 +67,14 @@ def test_a_cancellation_says_only_what_it_cancels_and_an_adjustment_everything()
     assert cancel.sent == Cancel("FJ-2", "cancel", "FJ-1", 2, None)
     assert is_valid(message(CANCEL))
     correction = "<action>{}</action><originalClaimId>FJ-0</originalClaimId><version>2</version></billingDetails>"
-    for action in ("adjust", "cancel"):
-        whole = PLAIN.replace("</billingDetails>", correction.format(action))
-        sent = one(whole).sent
-        assert isinstance(sent, Sent)
-        assert (sent.action, sent.original, sent.version, sent.amount) == (action, "FJ-0", 2, 2480)
-        assert is_valid(message(whole))
+    whole = PLAIN.replace("</billingDetails>", correction.format("adjust"))
+    sent = one(whole).sent
+    assert isinstance(sent, Sent)
+    assert (sent.action, sent.original, sent.version, sent.amount) == ("adjust", "FJ-0", 2, 2480)
+    assert is_valid(message(whole))
+    for more in (PLAIN, PLAIN.replace("NOK", "EUR"), PLAIN.replace("24.80", "2480")):
+        said = more.replace("</billingDetails>", correction.format("cancel"))
+        assert one(said).sent == Cancel("FJ-1", "cancel", "FJ-0", 2, None)  # whatever else it says
     assert fault(one(CANCEL.replace("cancel", "adjust"))) == ("invalid_record", "currency")
 
 
