@@ -29,6 +29,8 @@ _READ: Mapping[str, Callable[[str], str]] = {
 }
 _NEEDED = ("host", "username", "host_key", "remote_in", "remote_out")
 SSH_PORT = 22
+LISTS_JOB = "status_lists"
+"""What sends status lists; those of a charger whose exchange is off wait."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ def keep_exchange(
     session: Session, charger: Charger, given: ExchangeGiven, check: Callable[[Exchange], None] | None = None
 ) -> tuple[Exchange, bool]:
     """Add or change how files are exchanged with a charger; return it and whether it is new. ``check`` is called with
-    a known one, locked, before it is changed, and may raise. It is tried at once, however often it failed before.
+    a known one, locked, before it is changed, and may raise. It is tried at once, however often it failed before,
+    and status lists that waited for it go.
 
     Raises Invalid, naming the fields: for a server all that is needed must be there, for a folder nothing of it.
     """
@@ -64,6 +67,7 @@ def keep_exchange(
     query = select(Exchange).where(Exchange.charger_id == charger.id).with_for_update()
     known = session.scalar(query.execution_options(populate_existing=True))
     ring(session, JOB)
+    ring(session, LISTS_JOB)
     if known is None:
         made = Exchange(charger_id=charger.id, **values)
         session.add(made)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
 from billing.roadside.exchange.keys import KeyFileError, read_secret
 from billing.roadside.exchange.models import Exchange
 from billing.roadside.exchange.sftp import Server, Sftp
-from billing.roadside.lists.outbox import FolderOutbox, Outbox
+from billing.roadside.lists.outbox import FolderOutbox, Outbox, SwitchedOff
+from config.clock import now_utc
 from config.database import SessionFactory
 from config.settings import Settings
 
@@ -63,9 +65,18 @@ class SftpOutbox:
 
 
 def outbox_of(sessions: SessionFactory, settings: Settings, code: str) -> Outbox:
-    """Return where files for a charger go: its server, else ``out`` in its folder."""
+    """Return where files for a charger go: its server, else ``out`` in its folder. Raises SwitchedOff."""
     with sessions() as session:
-        exchange = session.scalar(select(Exchange).join(Charger).where(Charger.code == code, Exchange.enabled))
+        exchange = session.scalar(select(Exchange).join(Charger).where(Charger.code == code))
+    if exchange is not None and not exchange.enabled:
+        raise SwitchedOff(f"files are not exchanged with {code}: it is switched off")
     if exchange is not None and exchange.kind == "sftp":
         return SftpOutbox(exchange, settings)
     return FolderOutbox(folder_of(settings, code) / "out")
+
+
+def left_alone(session: Session) -> frozenset[int]:
+    """Return the chargers (ids) that nothing is sent to at this moment: their exchange is switched off, or their server
+    could not be reached and it is not time yet to try again."""
+    query = select(Exchange.charger_id).where(or_(~Exchange.enabled, Exchange.next_at > now_utc()))
+    return frozenset(session.scalars(query))

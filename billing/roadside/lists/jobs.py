@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
 from accounts.chargers.rules import types_of
-from billing.roadside.exchange.transport import outbox_of
+from billing.roadside.exchange.transport import left_alone, outbox_of
 from billing.roadside.lists.cut import Cut, cut, latest
 from billing.roadside.lists.release import release
 from billing.roadside.lists.rules import full_is_due
@@ -76,12 +76,18 @@ def cut_one(sessions: SessionFactory, charger_id: int, list_type: str, kind: str
 
 
 def send_due(ctx: JobContext) -> Result:
-    """Send what waits; return how much was sent, offered, failed."""
+    """Send what waits; return how much was sent, offered, failed. A charger that could not be reached with one is left
+    alone with its others this time: each would cost the rest a wait as long."""
     counts: Result = {"sent": 0, "offered": 0, "failed": 0}
     with ctx.sessions() as session:
-        waiting = due(session, business_now(session))
-    for version_id in waiting:
+        waiting = due(session, business_now(session), left_alone(session))
+    failing: set[int] = set()
+    for version_id, charger_id in waiting:
+        if charger_id in failing:
+            continue
         outcome = send(ctx.sessions, version_id, partial(outbox_of, ctx.sessions, ctx.settings))
+        if outcome == "failed":
+            failing.add(charger_id)
         if outcome in counts:
             counts[outcome] = int(counts[outcome]) + 1
     return counts

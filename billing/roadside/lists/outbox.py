@@ -18,6 +18,10 @@ class Outbox(Protocol):
         """Put a file there whole, or raise OSError and put none."""
 
 
+class SwitchedOff(OSError):
+    """Nothing goes to this charger by file until somebody switches that on again: what waits, waits."""
+
+
 class FolderOutbox:
     """A folder: a file appears in it under its name when it is whole, on disk and closed."""
 

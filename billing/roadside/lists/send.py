@@ -2,20 +2,22 @@
 
 A version is a row before it is sent, so that one killed on the way sends the same bytes again. What is pulled is sent
 when the charger has fetched it; when it is not acknowledged in time there is nothing to send again, but the alarm is
-the same.
+the same. What could not be delivered is tried again soon, after 1, 2, 5 … minutes as all files are: a charger whose
+server is back after a minute knows of a block within five.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger, ListPart, ListVersion
-from billing.roadside.lists.outbox import Outbox
+from billing.roadside.exchange.rules import next_try as try_again
+from billing.roadside.lists.outbox import Outbox, SwitchedOff
 from billing.roadside.lists.rules import next_try
 from config.clock import business_date, business_now
 from config.database import SessionFactory
@@ -36,21 +38,24 @@ def content(sessions: SessionFactory, version_id: int) -> Iterator[bytes]:
         part += 1
 
 
-def due(session: Session, now: dt.datetime) -> list[int]:
-    """Return the versions to be sent, or sent again, by now: ids, in the order of each list."""
+def due(session: Session, now: dt.datetime, left_alone: Collection[int] = ()) -> list[tuple[int, int]]:
+    """Return the versions to be sent, or sent again, by now, as (id, charger id), in the order of each list; those of
+    chargers that could be reached come first. What is pushed to ``left_alone`` (charger ids) waits."""
+    failing = func.bool_or(ListVersion.error.is_not(None)).over(partition_by=ListVersion.charger_id)
     query = (
-        select(ListVersion.id)
-        .where(ListVersion.next_at <= now)
-        .order_by(ListVersion.charger_id, ListVersion.list_type, ListVersion.version)
+        select(ListVersion.id, ListVersion.charger_id)
+        .join(Charger)
+        .where(ListVersion.next_at <= now, ~and_(Charger.lists == "push", Charger.id.in_(left_alone)))
+        .order_by(failing, ListVersion.charger_id, ListVersion.list_type, ListVersion.version)
     )
-    return list(session.scalars(query))
+    return [(row.id, row.charger_id) for row in session.execute(query)]
 
 
 def send(sessions: SessionFactory, version_id: int, outbox_of: Callable[[str], Outbox]) -> str:
-    """Send a version; return what came of it: sent, offered (to be pulled), failed or gone (nothing to do any more).
+    """Send a version; return what came of it: sent, offered (to be pulled), failed, off (it waits until files are
+    exchanged with the charger again) or gone (nothing to do any more).
 
-    The delivery is outside of any transaction; its outcome is written after it. An error is kept in the row and tried
-    again like one that is not acknowledged.
+    The delivery is outside of any transaction; its outcome is written after it. An error is kept in the row.
     """
     with sessions() as session:
         row, charger = _both(session, version_id)
@@ -61,6 +66,8 @@ def send(sessions: SessionFactory, version_id: int, outbox_of: Callable[[str], O
     if lists == "push":
         try:
             outbox_of(code).deliver(name, content(sessions, version_id))
+        except SwitchedOff:
+            return "off"
         except OSError as caught:
             error = f"{type(caught).__name__}: {caught}"[:500]
     with sessions.begin() as session:
@@ -71,9 +78,10 @@ def _tried(session: Session, version_id: int, error: str | None, now: dt.datetim
     row, charger = _both(session, version_id, lock=True)
     if row.next_at is None:  # acknowledged while we sent it
         return "gone"
-    again = row.attempts > 0
+    again = row.attempts > 0 and row.error is None
     row.attempts += 1
-    row.next_at = next_try(now, whole("status_list_ack_minutes", business_date(now)))
+    minutes = whole("status_list_ack_minutes", business_date(now))
+    row.next_at = next_try(now, minutes) if error is None else try_again(row.attempts, now)
     row.error = error
     about = {"charger": charger.code, "list": row.list_type, "version": row.version, "attempts": row.attempts}
     if error is not None:
