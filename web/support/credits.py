@@ -208,6 +208,7 @@ def _refused(problem: Conflict | Forbidden | NotFound) -> Page:
     http.current_session().rollback()
     said = {
         "second-person": words.t("Den som ba om den, kan ikke godkjenne den.", "Who asked for it cannot approve it."),
+        "not-written": words.t("Banken har ikke fått filen ennå.", "The bank has not been given the file yet."),
         "payout-ordered": words.t("Banken har ordren; den kan ikke stanses.", "The bank has it; it cannot be stopped."),
     }.get(problem.type.removeprefix("/problems/"))
     flash(said or words.t("Det går ikke slik den står nå.", "Not possible as it stands now."), "bad")

@@ -111,7 +111,7 @@ def one_settlement(settlement_id: int) -> Page:
         "support/settlement.html",
         shown=shown,
         row=shown.row,
-        claims=[(claim, kinds(session, claim.id)) for claim in shown.claims],
+        claims=[(one.row, one.replaced, kinds(session, one.row.id)) for one in shown.claims],
         order=next((one for one in shown.orders if one.state not in orders.ENDED), None),
         keeps=principal().role in KEEPERS,
         state_word=state_word,

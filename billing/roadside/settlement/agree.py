@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import ColumnElement, func, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from billing.ledger.book import Account, Entry, book
@@ -25,9 +25,8 @@ def locked(session: Session, settlement_id: int) -> Settlement:
 def agree(session: Session, settlement_id: int, *, note: str | None, actor: str, now: dt.datetime) -> Settlement:
     """Agree to a draft and book its remuneration; agreed before is a result.
 
-    Where the charger's claims for its days differ from it (of several for the same days the last received counts), a
-    note must say why it stands. With nothing to pay out it becomes ``carried``. Raises NotFound, Conflict
-    (``differences-unexplained``).
+    Where the charger's claims for any of its days differ, of those that count (see ``replaced``), a note must say why
+    it stands. With nothing to pay out it becomes ``carried``. Raises NotFound, Conflict (``differences-unexplained``).
     """
     row = locked(session, settlement_id)
     if row.state != "draft":
@@ -44,24 +43,38 @@ def agree(session: Session, settlement_id: int, *, note: str | None, actor: str,
 
 
 def _differences(session: Session, row: Settlement) -> int:
-    """Return how much the charger's claims for any of the days differ, of those that count: the last received for the
-    same days. A later one under another number replaces it; the same number cannot be used again (claim.py)."""
-    later = aliased(ChargerClaim)
-    replaced = select(later.id).where(
-        later.charger_id == ChargerClaim.charger_id,
-        later.period_from == ChargerClaim.period_from,
-        later.period_to == ChargerClaim.period_to,
-        tuple_(later.received_at, later.id) > tuple_(ChargerClaim.received_at, ChargerClaim.id),
-    )
+    """Return in how many places the charger's claims for any of the days differ, of those that count."""
     total = session.scalar(
         select(func.sum(ChargerClaim.difference_count)).where(
             ChargerClaim.charger_id == row.charger_id,
             ChargerClaim.period_from <= row.period_to,
             ChargerClaim.period_to >= row.period_from,
-            ~replaced.exists(),
+            ~replaced(),
         )
     )
     return int(total or 0)
+
+
+def replaced() -> ColumnElement[bool]:
+    """Return the condition that a ``ChargerClaim`` of the query has been replaced: by one that came later, is of the
+    same form, and covers all of its days.
+
+    So nothing is hidden by a claim that says less: one by project does not take the place of one by record, nor one for
+    fewer days; both count then. A later one has another number; the same cannot be used again (claim.py).
+    """
+    later = aliased(ChargerClaim)
+    return (
+        select(later.id)
+        .where(
+            later.charger_id == ChargerClaim.charger_id,
+            later.form == ChargerClaim.form,
+            later.period_from <= ChargerClaim.period_from,
+            later.period_to >= ChargerClaim.period_to,
+            tuple_(later.received_at, later.id) > tuple_(ChargerClaim.received_at, ChargerClaim.id),
+        )
+        .correlate(ChargerClaim)
+        .exists()
+    )
 
 
 def _entries(row: Settlement) -> list[Entry]:

@@ -171,7 +171,8 @@ class ChargerClaim(Base):
     difference_count: Mapped[int]
     digest: Mapped[bytes] = mapped_column(LargeBinary)
     sha256: Mapped[bytes] = mapped_column(LargeBinary)
-    content: Mapped[bytes] = mapped_column(LargeBinary)
+    content: Mapped[bytes] = mapped_column(LargeBinary, deferred=True, deferred_raiseload=True)
+    """May be hundreds of megabytes: who wants it asks for it (``undefer``)."""
     received_at: Mapped[Instant]
     received_by: Mapped[Str]
 

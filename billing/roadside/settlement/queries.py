@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Select, select
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
+from billing.roadside.settlement.agree import replaced
 from billing.roadside.settlement.models import (
     ChargerClaim,
     ChargerOrder,
@@ -24,6 +25,14 @@ OURS = ("made_by", "released_by", "agreed_by", "ended_by", "note", "why")
 
 
 @dataclass(frozen=True)
+class Claimed:
+    """A charger's claim, and whether a later one has taken its place: then what it differs by counts no more."""
+
+    row: ChargerClaim
+    replaced: bool
+
+
+@dataclass(frozen=True)
 class Shown:
     """A settlement with its charger's code and name, lines by project, orders (the last first), and claims for any of
     its days."""
@@ -33,7 +42,7 @@ class Shown:
     name: str
     lines: Sequence[SettlementLine]
     orders: Sequence[ChargerOrder]
-    claims: Sequence[ChargerClaim]
+    claims: Sequence[Claimed]
 
     def as_dict(self, *, to_charger: bool = False) -> dict[str, Any]:
         """Return it as the API shows it; a charger is not told who of ours did what, nor what they noted."""
@@ -91,11 +100,8 @@ def shown(session: Session, rows: Iterable[Settlement]) -> list[Shown]:
     orders = session.scalars(
         select(ChargerOrder).where(ChargerOrder.settlement_id.in_(ids)).order_by(ChargerOrder.id.desc())
     ).all()
-    claims = session.scalars(
-        select(ChargerClaim)
-        .options(defer(ChargerClaim.content, raiseload=True))
-        .where(ChargerClaim.charger_id.in_(owners))
-        .order_by(ChargerClaim.id)
+    claims = session.execute(
+        select(ChargerClaim, replaced()).where(ChargerClaim.charger_id.in_(owners)).order_by(ChargerClaim.id)
     ).all()
     return [
         Shown(
@@ -105,8 +111,8 @@ def shown(session: Session, rows: Iterable[Settlement]) -> list[Shown]:
             [line for line in lines if line.settlement_id == row.id],
             [one for one in orders if one.settlement_id == row.id],
             [
-                one
-                for one in claims
+                Claimed(one, later)
+                for one, later in claims
                 if one.charger_id == row.charger_id
                 and one.period_from <= row.period_to
                 and one.period_to >= row.period_from

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
+from sqlalchemy.exc import InvalidRequestError
 
 from billing.passages.credit import credit
 from billing.roadside.settlement.agree import agree
 from billing.roadside.settlement.claim import ChargerClaim, Checked, ClaimLine, check_claim
+from billing.roadside.settlement.models import ChargerClaim as Kept
+from billing.roadside.settlement.queries import claim, shown
+from billing.roadside.settlement.rules import Period
 from config.database import SessionFactory
 from config.problems import Conflict, Invalid
 from tests.integration.billing.beside import Beside
-from tests.integration.billing.settlement.conftest import APRIL, LATE_MARCH, MARCH, MAY, MIDNIGHT, OVER, World
+from tests.integration.billing.settlement.conftest import APRIL, FEBRUARY, LATE_MARCH, MARCH, MAY, MIDNIGHT, OVER, World
 
 
 def record(name: str, ore: int) -> ClaimLine:
@@ -269,6 +274,58 @@ def test_a_sum_that_is_not_the_lines(world: World) -> None:
 def test_not_while_records_may_still_arrive(world: World) -> None:
     with pytest.raises(Conflict, match="not over"):
         world.claim([], now=LATE_MARCH)
+
+
+def days(first: int, last: int) -> Period:
+    return Period(dt.date(2026, 3, first), dt.date(2026, 3, last))
+
+
+@pytest.mark.parametrize(
+    ("later", "lines", "replaces"),
+    [
+        (MARCH, [("A", None, 1_000)], True),
+        (Period(FEBRUARY.first, MARCH.last), [("A", None, 1_000)], True),
+        (days(1, 30), [("A", None, 1_000)], False),  # what it says nothing of, the first still says
+        (days(2, 31), [("A", None, 1_000)], False),
+        (APRIL, [], False),
+        (MARCH, [(None, "BERGEN", 1_000)], False),  # right in all, and no answer to the record that differed
+    ],
+)
+def test_what_a_later_claim_replaces(
+    world: World, later: Period, lines: list[tuple[str | None, str | None, int]], replaces: bool
+) -> None:
+    """One of the same form that covers all its days; any other stands beside it."""
+    world.drive("A", 1_000)
+    assert world.claim([record("A", 900)]).kinds == {"amount_differs": 1}
+    again = world.claim([ClaimLine(*line) for line in lines], number="later", period=later, now=MAY)
+    assert again.kinds == {}
+    row = world.settle()
+    seen = [(one.row.number, one.replaced) for one in shown(world.session, [row])[0].claims]
+    assert seen == [("2026-03", replaces), *([("later", False)] if later != APRIL else [])]
+    if replaces:
+        assert agree(world.session, row.id, note=None, actor="accountant:kari", now=OVER).state == "agreed"
+    else:
+        with pytest.raises(Conflict, match="differs in 1 places"):
+            agree(world.session, row.id, note=None, actor="accountant:kari", now=OVER)
+
+
+def test_a_claims_bytes_are_kept_and_not_read(world: World) -> None:
+    """They may be hundreds of megabytes: neither a claim that is shown, nor the same one again, brings them along."""
+    world.claim([record("A", 900)])
+    assert world.road.ask("SELECT content FROM charger_claims") == [(b"as sent",)]
+    row = world.settle()
+    reads: list[Callable[[], Kept]] = [
+        lambda: world.claim([record("A", 900)]).row,
+        lambda: claim(world.session, "FJELL", "2026-03"),
+        lambda: shown(world.session, [row])[0].claims[0].row,
+    ]
+    for read in reads:
+        world.session.flush()
+        world.session.expunge_all()
+        found = read()
+        assert (found.number, "content" in inspect(found).unloaded) == ("2026-03", True)
+        with pytest.raises(InvalidRequestError, match="raiseload"):
+            _ = found.content
 
 
 def test_a_settlement_that_differs_needs_a_note(world: World) -> None:

@@ -69,6 +69,22 @@ def test_from_draft_to_paid(app: Flask, world: World, settled: int) -> None:
     assert [row[0] for row in done] == ["settlement.agree", "settlement.order", "order.release", "order.paid"]
 
 
+def test_a_replaced_claim_is_said_to_be_and_does_not_count(app: Flask, world: World, settled: int) -> None:
+    world.claim([ClaimLine("A", None, 100_000)], number="2026-03b")
+    world.session.commit()
+    accountant = browser(app, "accountant")
+    page = accountant.get(f"/support/settlement/{settled}").text
+    assert (page.count("erstattet"), page.count("1 avvik"), page.count("stemmer")) == (1, 0, 1)
+    english = browser(app, "lead")
+    with english.session_transaction() as held:
+        held["language"] = "en"
+    assert "A later claim counts in its place." in english.get(f"/support/settlement/{settled}").text
+    agreed = accountant.post(
+        f"/support/settlement/{settled}/agree", data={"csrf_token": "token"}, follow_redirects=True
+    )
+    assert "Bestill" in agreed.text
+
+
 def test_taken_back_and_refused(
     app: Flask, world: World, settled: int, sessions: SessionFactory, settings: Settings
 ) -> None:
