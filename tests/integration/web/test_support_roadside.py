@@ -111,6 +111,14 @@ def test_each_page_is_for_its_roles_in_both_languages(desk: Desk) -> None:
         assert desk.browser("agent").get(path).status_code == 404
 
 
+def test_what_came_without_a_name_is_called_by_its_number(desk: Desk) -> None:
+    batch = desk.send(record("A"))
+    desk.session.execute(update(Batch).values(name="request"))  # as over HTTP
+    desk.session.commit()
+    for path in ("/roadside", "/roadside/FJELL", f"/roadside/files/{batch}"):
+        assert f"Parti {batch}" in desk.browser("operator").text(path), path
+
+
 def test_the_stand_of_a_charger(desk: Desk) -> None:
     desk.send(record("A"), record("B", plate="EV9"), record("C", station="S9"))
     desk.send({"id": "K", "action": "cancel", "original": "NONE", "version": 1}, name="two.jsonl")
