@@ -69,3 +69,35 @@ def list_type_of(list_types: LiteralString, by_plate: LiteralString) -> LiteralS
     return (
         f"CASE {list_types} WHEN 'both' THEN CASE WHEN {by_plate} THEN 'plates' ELSE 'tags' END ELSE {list_types} END"
     )
+
+
+def latency(at: LiteralString, since: LiteralString, minutes: LiteralString) -> LiteralString:
+    """Return the SQL of how long after it was told a change counts, for a row ``t`` of ``taken`` and ``k`` of ``told``:
+    what is told at once needs no time to reach the roadside. Where nothing is agreed a figure counts from its date on:
+    ``since`` (instants) and ``minutes`` are parameters, arrays of one length; ``at`` is when it happened."""
+    return f"""
+        make_interval(mins => CASE WHEN k.version IS NULL THEN 0 ELSE coalesce(t.latency_minutes, (
+            SELECT f.minutes
+            FROM unnest(CAST({since} AS timestamptz[]), CAST({minutes} AS integer[])) AS f (since, minutes)
+            WHERE f.since <= {at} ORDER BY f.since DESC LIMIT 1
+        ), 0) END)
+    """  # noqa: S608 - ours
+
+
+BY_TAG: LiteralString = list_type_of("t.list_types", "false")
+"""The list that goes for a tag that was read, for a row ``t`` of ``taken``."""
+
+
+def tag_refused(pan: LiteralString, at: LiteralString, wait: LiteralString) -> LiteralString:
+    """Return the SQL condition that the last which a charger (a row ``c``) had been told by an instant of what became
+    of a tag is that it is lost, stolen or returned. ``pan`` and ``at`` are SQL; ``wait`` is that of ``latency``."""
+    return f"""coalesce((
+        SELECT p.reason <> 'active'
+        FROM tags AS g
+        JOIN publications AS p ON p.agreement_id = g.agreement_id AND p.tag_id = g.id
+            AND p.reason IN ('active', 'lost', 'stolen', 'returned')
+        CROSS JOIN LATERAL {taken(at)} AS t
+        CROSS JOIN LATERAL {told(BY_TAG)} AS k
+        WHERE g.pan = {pan} AND k.at + {wait} <= {at}
+        ORDER BY p.id DESC LIMIT 1
+    ), false)"""  # noqa: S608 - ours

@@ -16,7 +16,7 @@ from typing import Any, LiteralString, cast
 from psycopg import Cursor
 
 from accounts.chargers.models import Charger
-from accounts.chargers.told import list_type_of, taken, told
+from accounts.chargers.told import BY_TAG, latency, list_type_of, tag_refused, taken, told
 from config.clock import start_of_day
 from config.rates import figures
 
@@ -29,19 +29,20 @@ def statements(name: str) -> Mapping[str, LiteralString]:
     return cast(Mapping[str, LiteralString], dict(zip(parts[::2], parts[1::2], strict=True)))
 
 
-# A figure counts from its date on, by when it was driven. What is told at once needs no time to reach the roadside.
-_LATENCY: LiteralString = """
-    make_interval(mins => CASE WHEN k.version IS NULL THEN 0 ELSE coalesce(t.latency_minutes, (
-        SELECT f.minutes
-        FROM unnest(CAST(%(since)s AS timestamptz[]), CAST(%(minutes)s AS integer[])) AS f (since, minutes)
-        WHERE f.since <= m.passed_at ORDER BY f.since DESC LIMIT 1
-    ), 0) END)
-"""
+_LATENCY = latency("m.passed_at", "%(since)s", "%(minutes)s")
 _FILLED: Mapping[LiteralString, LiteralString] = {
+    "{tag_refused}": tag_refused("i.pan", "m.passed_at", _LATENCY),
     "{taken}": taken("m.passed_at"),
+    "{told_by_tag}": told(BY_TAG),
     "{told}": told(list_type_of("t.list_types", "m.flags & 1 <> 0")),
     "{latency}": _LATENCY,
 }
+
+
+def latencies() -> dict[str, Any]:
+    """Return the parameters of ``told.latency``: since when (instants) each figure counts, and its minutes."""
+    figure = figures()["status_list_latency_minutes"]
+    return {"since": [start_of_day(one.since) for one in figure], "minutes": [one.value for one in figure]}
 
 
 def _filled(sql: LiteralString) -> LiteralString:
@@ -73,14 +74,7 @@ def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime, *, judged:
     refuses none: somebody of ours takes it all the same. Nothing is prepared: a plan made for a chunk of one record
     must not be kept for one of ten thousand.
     """
-    latencies = figures()["status_list_latency_minutes"]
-    params = {
-        "charger": charger.id,
-        "code": charger.code,
-        "oldest": oldest,
-        "since": [start_of_day(one.since) for one in latencies],
-        "minutes": [one.value for one in latencies],
-    }
+    params = {"charger": charger.id, "code": charger.code, "oldest": oldest, **latencies()}
     cursor.execute(_SQL["prefer_btree"])
     cursor.execute(_SQL["match"], params, prepare=False)
     ferry = charger.kind == "ferry"  # accounts.vehicles.additional takes no other operators
@@ -108,11 +102,11 @@ def is_stale(cursor: Cursor[Any], charger: Charger) -> bool:
     cursor.execute(_SQL["prefer_btree"])
     stale = _says(cursor, "stale", {})
     if not stale and charger.kind == "ferry":
-        stale = _says(cursor, "stale_additional", {"code": charger.code})
+        stale = _says(cursor, "stale_additional", {"charger": charger.id, "code": charger.code, **latencies()})
     cursor.execute(_SQL["prefer_any"])
     return stale
 
 
-def _says(cursor: Cursor[Any], name: str, params: Mapping[str, str]) -> bool:
+def _says(cursor: Cursor[Any], name: str, params: Mapping[str, Any]) -> bool:
     cursor.execute(_SQL[name], params, prepare=False)
     return cursor.fetchone() == (True,)

@@ -98,7 +98,8 @@ LEFT JOIN LATERAL (
 ) AS r ON true
 
 -- name: additional
--- A ferry operator's additional agreement, by tag or by vehicle, wins over the tag agreement.
+-- A ferry operator's additional agreement, by tag or by vehicle, wins over the tag agreement. By a tag only until this
+-- charger had been told that it is lost, stolen or returned: a tag in a thief's hands travels on nobody's agreement.
 UPDATE matched AS m
 SET agreement_id = a.agreement_id, registration_id = a.id, external = (a.settlement = 'external'),
     flags = CASE a.rank WHEN 1 THEN m.flags & ~1 ELSE m.flags END,
@@ -107,11 +108,13 @@ FROM (
     SELECT m.position, r.*
     FROM matched AS m
     JOIN incoming AS i ON i.position = m.position
+    JOIN chargers AS c ON c.id = %(charger)s
     CROSS JOIN LATERAL (
         SELECT f.* FROM (
             (SELECT 1 AS rank, reg.id, reg.agreement_id, reg.settlement FROM registrations AS reg
             WHERE reg.pan = i.pan AND reg.scope = %(code)s
                 AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+                AND NOT {tag_refused}
             ORDER BY reg.valid_from DESC LIMIT 1)
             UNION ALL
             (SELECT 2, reg.id, reg.agreement_id, reg.settlement FROM registrations AS reg
@@ -300,11 +303,13 @@ SELECT EXISTS (
 SELECT EXISTS (
     SELECT FROM matched AS m
     JOIN incoming AS i ON i.position = m.position
+    JOIN chargers AS c ON c.id = %(charger)s
     CROSS JOIN LATERAL (
         SELECT f.id FROM (
             (SELECT 1 AS rank, reg.id FROM registrations AS reg
             WHERE reg.pan = i.pan AND reg.scope = %(code)s
                 AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+                AND NOT {tag_refused}
             ORDER BY reg.valid_from DESC LIMIT 1)
             UNION ALL
             (SELECT 2, reg.id FROM registrations AS reg

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from accounts.chargers.told import latency, tag_refused
 from accounts.vehicles.models import Removal
 from billing.ledger.book import book_query
 from billing.passages.backlog.notice import notice
 from billing.passages.balances import lock
+from billing.passages.match import latencies
 from billing.passages.partitions import ensure
 from billing.passages.reverse import BALANCES, COUNTER_ROWS, REPLACEMENTS
 from config.clock import business_date, business_now
@@ -27,30 +29,32 @@ from config.rates import whole
 
 ACTOR = "billing.passages"
 
-_TARGETS = text("""
-    SELECT p.id, r.agreement_id, r.id AS registration_id, r.settlement = 'external' AS external
-    FROM passages AS p
-    JOIN chargers AS c ON c.id = p.charger_id
+_LOST = tag_refused("m.pan", "m.passed_at", latency("m.passed_at", ":since_dates", ":minutes"))
+_TARGETS = text(f"""
+    SELECT m.id, r.agreement_id, r.id AS registration_id, r.settlement = 'external' AS external
+    FROM passages AS m
+    JOIN chargers AS c ON c.id = m.charger_id
     CROSS JOIN LATERAL (
         SELECT reg.id, reg.agreement_id, reg.settlement FROM (
-            (SELECT 1 AS rank, x.* FROM registrations AS x WHERE x.pan = p.pan AND x.scope = c.code
-                AND x.valid_from <= p.passed_at AND (x.valid_to IS NULL OR x.valid_to > p.passed_at) LIMIT 1)
+            (SELECT 1 AS rank, x.* FROM registrations AS x WHERE x.pan = m.pan AND x.scope = c.code
+                AND x.valid_from <= m.passed_at AND (x.valid_to IS NULL OR x.valid_to > m.passed_at)
+                AND NOT {_LOST} LIMIT 1)
             UNION ALL
             (SELECT 2, x.* FROM registrations AS x
-            WHERE x.country = p.country AND x.plate = p.plate AND x.scope = c.code
-                AND x.valid_from <= p.passed_at AND (x.valid_to IS NULL OR x.valid_to > p.passed_at) LIMIT 1)
+            WHERE x.country = m.country AND x.plate = m.plate AND x.scope = c.code
+                AND x.valid_from <= m.passed_at AND (x.valid_to IS NULL OR x.valid_to > m.passed_at) LIMIT 1)
             UNION ALL
             (SELECT 3, x.* FROM registrations AS x
-            WHERE x.country = p.country AND x.plate = p.plate AND x.scope = ''
-                AND x.valid_from <= p.passed_at AND (x.valid_to IS NULL OR x.valid_to > p.passed_at) LIMIT 1)
+            WHERE x.country = m.country AND x.plate = m.plate AND x.scope = ''
+                AND x.valid_from <= m.passed_at AND (x.valid_to IS NULL OR x.valid_to > m.passed_at) LIMIT 1)
         ) AS reg ORDER BY reg.rank LIMIT 1
     ) AS r
-    WHERE p.agreement_id = :agreement AND p.registration_id = :registration AND p.passed_at >= :ends_at
-        AND p.booked_at >= :since AND p.reverses_id IS NULL AND NOT p.external
-        AND (r.agreement_id <> p.agreement_id OR r.settlement = 'external')
-        AND NOT EXISTS (SELECT FROM reversals AS v WHERE v.passage_id = p.id)
-    ORDER BY p.id
-""")
+    WHERE m.agreement_id = :agreement AND m.registration_id = :registration AND m.passed_at >= :ends_at
+        AND m.booked_at >= :since AND m.reverses_id IS NULL AND NOT m.external
+        AND (r.agreement_id <> m.agreement_id OR r.settlement = 'external')
+        AND NOT EXISTS (SELECT FROM reversals AS v WHERE v.passage_id = m.id)
+    ORDER BY m.id
+""")  # noqa: S608 - ours
 
 _REVERSE = text("""
     INSERT INTO reversals (passage_id, counter_id, replaced_by, cause, reason, actor, at)
@@ -125,9 +129,12 @@ def _since(removal: Removal, now: dt.datetime) -> dt.datetime:
 
 
 def _targets(session: Session, removal: Removal, now: dt.datetime) -> Sequence[_Target]:
+    told = latencies()
     rows = session.execute(
         _TARGETS,
         {
+            "since_dates": told["since"],
+            "minutes": told["minutes"],
             "agreement": removal.agreement_id,
             "registration": removal.registration_id,
             "ends_at": removal.ends_at,
