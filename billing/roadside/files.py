@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO, cast
 
 from sqlalchemy import select, text, update
@@ -18,9 +21,10 @@ from billing.passages.incoming import Answer
 from billing.passages.models import Batch, Correction
 from billing.roadside.formats import FORMATS, Answered, Head
 from config.database import SessionFactory
-from config.problems import NotFound
+from config.problems import Conflict, NotFound
 
 _MEMORY = 8 * 1024 * 1024
+_PIECE = 1024 * 1024
 
 
 class SameFile(Exception):
@@ -67,6 +71,34 @@ def number(session: Session, batch: Receiving, head: Head) -> None:
         if digest == session.scalar(select(Batch.sha256).where(Batch.id == batch.batch_id)):
             raise SameFile(first) from None
         raise NumberTaken(f"file number {head.number} came before with other contents, as batch {first}") from None
+
+
+class StillWritten(Conflict):
+    """A file that was written to while it was read."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is still being written; nothing of it was read.", slug="still-written")
+
+
+@contextmanager
+def held(path: Path, looks: tuple[int, int] | None = None) -> Iterator[BinaryIO]:
+    """Yield what a file holds now, on disk beyond some megabytes, whatever is written to it or put in its place from
+    then on. ``looks``: the size and time of change (ns) it must have; else those it has when it is opened. Raises
+    StillWritten, OSError."""
+    with path.open("rb") as there, tempfile.SpooledTemporaryFile(_MEMORY) as copy:
+        if looks is None:
+            looks = _looks(there)
+        while there.tell() <= looks[0] and (piece := there.read(_PIECE)):
+            copy.write(piece)
+        if _looks(there) != looks or copy.tell() != looks[0]:
+            raise StillWritten(path.name)
+        copy.seek(0)
+        yield cast(BinaryIO, copy)
+
+
+def _looks(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
 
 
 def spooled(sessions: SessionFactory, batch_id: int) -> BinaryIO:

@@ -36,7 +36,7 @@ def ingest_file(
         raise Invalid(f"There is no file {path}.", slug="no-file")
     if max_bytes is not None and path.stat().st_size > max_bytes:
         raise TooLarge(f"{path.name} is over {max_bytes} bytes (MAX_PASSAGE_FILE_BYTES).")
-    with path.open("rb") as stream:
+    with files.held(path) as stream:
         origin = Origin(path.name, way)
         received = receive(sessions, code, stream, form=kind, origin=origin, chunk_size=chunk_size)
     if answers is not None:

@@ -1,9 +1,14 @@
-"""The watched folder of a charger: what lies in ``in`` is taken, answered, and moved to ``done`` or ``refused``."""
+"""The watched folder of a charger: what lies in ``in`` is taken, answered, and moved to ``done`` or ``refused``.
+
+While it is being taken it lies in a folder of ours (``TAKING``), and what is booked is a copy of what it held.
+"""
 
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
+from typing import BinaryIO
 
 import structlog
 from sqlalchemy import select
@@ -14,56 +19,77 @@ from billing.passages.models import Batch
 from billing.payments.inbox import whole_files
 from billing.roadside.exchange.models import Incoming
 from billing.roadside.exchange.outgoing import resend, send_answers, send_file
-from billing.roadside.exchange.pull import is_fetched
 from billing.roadside.exchange.route import HOOKS, ISO, Routed, not_yet, route
-from billing.roadside.exchange.rules import answer_name, usable_name
-from billing.roadside.exchange.world import Look, failed
+from billing.roadside.exchange.rules import answer_name, safe_name, shown_name
+from billing.roadside.exchange.world import IN, TAKING, Look, failed, lying, name_of
+from billing.roadside.files import held
 from billing.roadside.receive import Origin, Received, receive
 from config.clock import business_now, now_utc
 from config.problems import Conflict, Problem, TooLarge
 
 log = structlog.get_logger(__name__)
 
-IN, DONE, REFUSED = "in", "done", "refused"
+DONE, REFUSED = "done", "refused"
 LONGEST_REASON = 1000
 
 
 def take_all(look: Look) -> None:
-    """Take the files that lie in the inbox whole, by name, as many as one look takes."""
+    """Take the files that lie in the inbox whole, by name, as many as one look takes; first those that were begun
+    with. One that waits for its time, or for another's, takes no other's place."""
     _forget_gone(look)
-    inbox = look.folder / IN
-    for path in whole_files(inbox, look.settings.exchange_settle_seconds)[: look.settings.exchange_max_files]:
-        if not usable_name(path.name):
-            log.warning("exchange.unusable_name", charger=look.charger.code, name=ascii(path.name)[:100])
-            look.counts["failed"] += 1
-            continue
-        try:
-            row = _row(look, path)
-        except FileNotFoundError:  # taken away since it was listed
-            continue
-        if row.next_at is not None and row.next_at > now_utc():
-            continue
-        try:
-            if row.state == "coming":
-                row = _take(look, path, row)
-            if row.state == "taken":
-                _move(look, path, row)
-        except Exception as error:  # the file stays where it is, and its neighbours are not kept waiting
-            if isinstance(error, FileNotFoundError) and not path.exists():
-                log.info("exchange.gone", charger=look.charger.code, file=path.name)  # the next look closes its row
-                continue
-            with look.sessions.begin() as session:
-                failed(look, session.get_one(Incoming, row.id), "take", error)
+    settle = look.settings.exchange_settle_seconds
+    left = look.settings.exchange_max_files
+    for path in [*whole_files(look.folder / TAKING, settle), *whole_files(look.folder / IN, settle)]:
+        if not left:
+            return
+        left -= _tried(look, path)
+
+
+def _tried(look: Look, path: Path) -> bool:
+    """Take a file; say whether it had its turn, however that ended."""
+    try:
+        row = _row(look, path)
+    except FileNotFoundError:  # taken away since it was listed
+        return False
+    if row.next_at is not None and row.next_at > now_utc():
+        return False
+    waited = look.counts["wait"]
+    try:
+        if path.parent.name == IN:
+            path = _make_ours(look, path)
+            row = _row(look, path)  # another one, where another file had come under the name
+        if row.state == "coming":
+            row = _take(look, path, row)
+        if row.state == "taken":
+            _move(look, path, row)
+    except Exception as error:  # the file stays where it is, and its neighbours are not kept waiting
+        if isinstance(error, FileNotFoundError) and not path.exists():
+            log.info("exchange.gone", charger=look.charger.code, file=row.name)  # the next look closes its row
+            return False
+        with look.sessions.begin() as session:
+            failed(look, session.get_one(Incoming, row.id), "take", error)
+    return look.counts["wait"] == waited
+
+
+def _make_ours(look: Look, path: Path) -> Path:
+    """Move a file to where nobody else writes, before anything of it is read: what comes under its name from then on is
+    another file. If we die, it is found there."""
+    folder = look.folder / TAKING
+    folder.mkdir(exist_ok=True)
+    target = folder / f"{secrets.token_hex(8)}_{shown_name(path.name)}"
+    os.rename(path, target)  # noqa: PTH104 - Path.rename is the same; this one says that nothing else happens
+    return target
 
 
 def _forget_gone(look: Look) -> None:
-    """Close the rows of files that lie in the inbox no more: moved before we died, or taken away by somebody."""
+    """Close the rows of files that lie here no more: moved before we died, or taken away by somebody."""
+    here = lying(look)
     with look.sessions.begin() as session:
         query = select(Incoming).where(
             Incoming.charger_id == look.charger.id, Incoming.way == "inbox", Incoming.state.in_(("coming", "taken"))
         )
         for row in session.scalars(query):
-            if not is_fetched(look.folder / IN / row.name, row.size, row.mtime_ns):
+            if (row.name, row.size, row.mtime_ns) not in here:
                 row.outcome = row.outcome or "gone"
                 row.state, row.next_at = "done", None
 
@@ -72,7 +98,7 @@ def _row(look: Look, path: Path) -> Incoming:
     """Return the row of a file in the inbox: of what was fetched from the server, if it is that, else its own."""
     status = path.stat()
     looks = {
-        "charger_id": look.charger.id, "name": path.name, "size": status.st_size, "mtime_ns": status.st_mtime_ns,
+        "charger_id": look.charger.id, "name": name_of(path), "size": status.st_size, "mtime_ns": status.st_mtime_ns,
     }  # fmt: skip
     with look.sessions.begin() as session:
         fetched = select(Incoming).filter_by(**looks, way="sftp").where(Incoming.state.in_(("coming", "taken")))
@@ -80,8 +106,11 @@ def _row(look: Look, path: Path) -> Incoming:
         if row is not None:
             return row
         own = looks | {"way": "inbox", "inode": status.st_ino}
+        known = select(Incoming).filter_by(**own).where(Incoming.state != "done")
+        if (row := session.scalar(known)) is not None:
+            return row
         session.execute(insert(Incoming).values(**own, seen_at=business_now(session)).on_conflict_do_nothing())
-        return session.scalars(select(Incoming).filter_by(**own).where(Incoming.state != "done")).one()
+        return session.scalars(known).one()
 
 
 def _take(look: Look, path: Path, row: Incoming) -> Incoming:
@@ -89,10 +118,10 @@ def _take(look: Look, path: Path, row: Incoming) -> Incoming:
     try:
         if row.size > look.settings.max_passage_file_bytes:
             raise TooLarge(f"{row.name} is over {look.settings.max_passage_file_bytes} bytes (MAX_PASSAGE_FILE_BYTES).")
-        routed = route(path, look.exchange.form)
-        if routed.what != "records":
-            return _note(look, path, row, routed)
-        with path.open("rb") as stream:
+        with held(path, (row.size, row.mtime_ns)) as stream:
+            routed = route(stream, row.name, look.exchange.form)
+            if routed.what != "records":
+                return _note(look, stream, row, routed)
             origin = Origin(row.name, row.way)
             received = receive(look.sessions, look.charger.code, stream, form=routed.form, origin=origin)
     except Problem as problem:
@@ -117,13 +146,13 @@ def _booked(look: Look, row: Incoming, received: Received) -> Incoming:
     return kept
 
 
-def _note(look: Look, path: Path, row: Incoming, routed: Routed) -> Incoming:
+def _note(look: Look, stream: BinaryIO, row: Incoming, routed: Routed) -> Incoming:
     """Take what is not records, in one commit with its row."""
     most = look.settings.max_body_bytes
     if row.size > most:
         raise TooLarge(f"{row.name} is over {most} bytes (MAX_BODY_BYTES).")
     with look.sessions.begin() as session:
-        said = HOOKS[routed.what](session, look.charger, path.read_bytes(), business_now(session))
+        said = HOOKS[routed.what](session, look.charger, stream.read(), business_now(session))
         kept = _taken(session, row, routed.what, "noted")
     log.info("exchange.noted", charger=look.charger.code, file=row.name, said=said)
     look.counts["noted"] += 1
@@ -163,17 +192,21 @@ def _taken(session: Session, row: Incoming, what: str | None, outcome: str) -> I
 
 
 def _move(look: Look, path: Path, row: Incoming) -> None:
-    """Move a file that is taken out of the inbox, never over another; one from a server is done when it is cleared
-    away there."""
-    refused = row.outcome == "refused"
-    folder = look.folder / (REFUSED if refused else DONE)
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / path.name
-    if target.exists():
-        target = folder / f"{path.stem}-{row.id}{path.suffix}"
-    if refused:
-        target.with_name(f"{target.name}.reason.txt").write_text(f"{row.error}\n", "utf-8")
-    os.rename(path, target)  # noqa: PTH104 - Path.rename is the same; this one says that nothing else happens
+    """Move a file that is taken to where it is kept, never over another; one from a server is done when it is cleared
+    away there. One that was written to since it was read is another file: it stays, and is taken when it is whole."""
+    status = path.stat()
+    if (status.st_size, status.st_mtime_ns) == (row.size, row.mtime_ns):
+        refused = row.outcome == "refused"
+        folder = look.folder / (REFUSED if refused else DONE)
+        folder.mkdir(parents=True, exist_ok=True)
+        target = folder / safe_name(row.name)
+        if target.exists():
+            target = folder / f"{target.stem}-{row.id}{target.suffix}"
+        if refused:
+            target.with_name(f"{target.name}.reason.txt").write_text(f"{row.error}\n", "utf-8")
+        os.rename(path, target)  # noqa: PTH104 - as above
+    else:
+        log.warning("exchange.written_after", charger=look.charger.code, file=row.name)
     if row.way == "inbox":
         with look.sessions.begin() as session:
             session.get_one(Incoming, row.id).state = "done"

@@ -9,38 +9,42 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from billing.roadside.exchange.models import Incoming
 from billing.roadside.exchange.outgoing import send_file
-from billing.roadside.exchange.rules import answer_name
+from billing.roadside.exchange.rules import LONGEST_NAME, answer_name, shown_name
 from billing.roadside.exchange.sftp import ExchangeError, RemoteFile, Sftp
-from billing.roadside.exchange.world import Look, failed
+from billing.roadside.exchange.world import IN, LONGEST_ERROR, Look, failed, lying
 from config.clock import business_now, now_utc
 
 NS = 1_000_000_000
+log = structlog.get_logger(__name__)
 
 
 def pull(look: Look, there: Sftp) -> None:
     """Fetch what is there whole, as many as one look takes. Of each that fails its row says why; it ends when the
     connection does. Raises ExchangeError where the folder cannot be looked at."""
     assert look.exchange.remote_in is not None
-    fetched = 0
+    fetched, here = 0, lying(look)
     for remote in _steady(look, there, look.exchange.remote_in):
-        if fetched >= look.settings.exchange_max_files or there.broken:
+        if there.broken:
             return
         row = _row(look, remote)
         if row.state != "coming" or (row.next_at is not None and row.next_at > now_utc()):
             continue
-        if remote.size > look.settings.max_passage_file_bytes:
-            _leave(look, row)
+        if why := _unwanted(look, remote):
+            _leave(look, row, why)
+            continue
+        if fetched >= look.settings.exchange_max_files:
             continue
         fetched += 1
         try:
-            _fetch(look, there, remote)
+            _fetch(look, there, remote, here)
         except OSError as error:
             with look.sessions.begin() as session:
                 failed(look, session.get_one(Incoming, row.id), "fetch", error)
@@ -61,41 +65,51 @@ def _all_known(look: Look, found: list[RemoteFile]) -> bool:
     with look.sessions() as session:
         query = select(Incoming.name, Incoming.size, Incoming.mtime_ns).where(
             Incoming.charger_id == look.charger.id, Incoming.way == "sftp", Incoming.state != "done",
-            Incoming.name.in_([one.name for one in found]),
+            Incoming.name.in_([shown_name(one.name) for one in found]),
         )  # fmt: skip
         known = {tuple(row) for row in session.execute(query)}
-    return all((one.name, one.size, one.mtime * NS) in known for one in found)
+    return all((shown_name(one.name), one.size, one.mtime * NS) in known for one in found)
 
 
 def _row(look: Look, remote: RemoteFile) -> Incoming:
     """Return the row of a file that lies there, a new one where it has none."""
     with look.sessions.begin() as session:
         seen = {
-            "charger_id": look.charger.id, "way": "sftp", "name": remote.name, "size": remote.size,
+            "charger_id": look.charger.id, "way": "sftp", "name": shown_name(remote.name), "size": remote.size,
             "mtime_ns": remote.mtime * NS,
         }  # fmt: skip
         session.execute(insert(Incoming).values(**seen, seen_at=business_now(session)).on_conflict_do_nothing())
         return session.scalars(select(Incoming).filter_by(**seen, inode=0).where(Incoming.state != "done")).one()
 
 
-def _leave(look: Look, row: Incoming) -> None:
-    """Refuse a file that is too large to be fetched, and leave it where it is."""
+def _unwanted(look: Look, remote: RemoteFile) -> str | None:
+    """Say why a file cannot be fetched, and must be left where it is; None for one that can."""
     most = look.settings.max_passage_file_bytes
+    if remote.size > most:
+        return f"is over {most} bytes (MAX_PASSAGE_FILE_BYTES)"
+    if shown_name(remote.name) != remote.name:
+        log.error("exchange.unusable_name", charger=look.charger.code, name=ascii(remote.name)[:300])
+        look.counts["alarms"] += 1
+        return f"its name holds characters that cannot be printed, or is over {LONGEST_NAME} bytes: {remote.name!a}"
+    return None
+
+
+def _leave(look: Look, row: Incoming, why: str) -> None:
+    """Refuse a file that cannot be fetched, and leave it where it is."""
     with look.sessions.begin() as session:
         row = session.get_one(Incoming, row.id)
         now = business_now(session)
-        row.state, row.outcome, row.taken_at = "left", "refused", now
-        row.error = f"is over {most} bytes (MAX_PASSAGE_FILE_BYTES)"
+        row.state, row.outcome, row.taken_at, row.error = "left", "refused", now, why[:LONGEST_ERROR]
         name = answer_name(row.name, ".refused.json")
         send_file(session, look.charger.id, "refusal", str(row.id), name, now, form="json")
     look.counts["refused"] += 1
 
 
-def _fetch(look: Look, there: Sftp, remote: RemoteFile) -> None:
-    inbox = look.folder / "in"
+def _fetch(look: Look, there: Sftp, remote: RemoteFile, here: set[tuple[str, int, int]]) -> None:
+    inbox = look.folder / IN
     inbox.mkdir(parents=True, exist_ok=True)
     target, unfinished = inbox / remote.name, inbox / f".{remote.name}.part"
-    if is_fetched(target, remote.size, remote.mtime * NS):
+    if (remote.name, remote.size, remote.mtime * NS) in here:
         return
     if target.exists():
         raise ExchangeError(f"another file called {remote.name} lies in the inbox; it must be taken first")
@@ -113,15 +127,6 @@ def _fetch(look: Look, there: Sftp, remote: RemoteFile) -> None:
     look.counts["fetched"] += 1
 
 
-def is_fetched(path: Path, size: int, mtime_ns: int) -> bool:
-    """Say whether a file here is the one that a row tells of."""
-    try:
-        status = path.lstat()
-    except FileNotFoundError:
-        return False
-    return (status.st_size, status.st_mtime_ns) == (size, mtime_ns)
-
-
 def taken(look: Look) -> list[Incoming]:
     """Return the files that are taken, lie here in ``done`` or ``refused``, and have not been cleared away there."""
     with look.sessions() as session:
@@ -129,8 +134,9 @@ def taken(look: Look) -> list[Incoming]:
             Incoming.charger_id == look.charger.id, Incoming.way == "sftp", Incoming.state == "taken"
         )
         rows = list(session.scalars(query.order_by(Incoming.id).limit(look.settings.exchange_max_files)))
-    # One that still lies in the inbox has not been moved here: the other side keeps it until it has.
-    return [row for row in rows if not is_fetched(look.folder / "in" / row.name, row.size, row.mtime_ns)]
+    # One that has not been moved on here is kept by the other side until it has.
+    here = lying(look)
+    return [row for row in rows if (row.name, row.size, row.mtime_ns) not in here]
 
 
 def clear(look: Look, there: Sftp) -> None:

@@ -11,6 +11,7 @@ from config.checks import Wrong, refuse_unprintable
 KINDS = ("folder", "sftp")
 LONGEST_NAME = 200
 """Bytes of a file's name; file systems take 255, and we lengthen it."""
+LONGEST_ENDING = 20
 LONGEST_FOLDER = 200
 RETRY_MINUTES = (1, 2, 5, 15, 30, 60)
 """How long to wait (real time) after the first, second, … attempt; the last figure from then on, for ever."""
@@ -28,19 +29,42 @@ def next_try(attempts: int, real: dt.datetime) -> dt.datetime:
     return real + dt.timedelta(minutes=RETRY_MINUTES[min(max(attempts, 1), len(RETRY_MINUTES)) - 1])
 
 
+def unfinished(name: str) -> bool:
+    """Say whether a file's name says that it is not to be taken (yet): hidden, or still coming."""
+    return name.startswith(".") or PurePosixPath(name).suffix.lower() in UNFINISHED
+
+
 def usable_name(name: str) -> bool:
-    """Say whether a file of this name can be taken: one part of a path, printable, not hidden, finished."""
+    """Say whether a file of ours can have this name: one part of a path, printable, not hidden, finished, and nothing
+    that leads elsewhere on a charger's system."""
+    return bool(name.strip()) and not unfinished(name) and safe_name(name) == name
+
+
+def shown_name(name: str) -> str:
+    """Return the name of a charger's file as it is shown and kept: what is not printable, or would be another path,
+    becomes ``_``, and one that is too long is shortened. Most names stay what they are."""
+    kept = "".join(char if _is_plain(char) else "_" for char in name)
+    if not kept.strip():
+        return "file"
+    ending = PurePosixPath(kept).suffix
+    ending = ending if len(ending.encode()) <= LONGEST_ENDING else ""
+    stem = kept.removesuffix(ending)
+    while len(f"{stem}{ending}".encode()) > LONGEST_NAME:
+        stem = stem[:-1]
+    return f"{stem}{ending}"
+
+
+def safe_name(name: str) -> str:
+    """Return what a charger's file is called in our folders: its name without what means something on some system."""
+    return re.sub(r"[\\:]", "_", shown_name(name))
+
+
+def _is_plain(char: str) -> bool:
     try:
-        refuse_unprintable(name)
+        refuse_unprintable(char)
     except Wrong:
         return False
-    return (
-        bool(name.strip())
-        and not name.startswith(".")
-        and not set(name) & {"/", "\\", ":"}
-        and len(name.encode()) <= LONGEST_NAME
-        and PurePosixPath(name).suffix.lower() not in UNFINISHED
-    )
+    return char != "/"
 
 
 def answer_name(name: str, suffix: str, more: str = "") -> str:

@@ -16,7 +16,7 @@ from billing.roadside.exchange.outgoing import answer_all
 from billing.roadside.exchange.pull import clear, pull, taken
 from billing.roadside.exchange.push import push, waiting
 from billing.roadside.exchange.transport import connect, folder_of
-from billing.roadside.exchange.world import Look, failed
+from billing.roadside.exchange.world import IN, Look, failed
 from config.clock import business_now, now_utc
 from config.database import SessionFactory
 from config.jobs import JobContext, Result, alone
@@ -62,7 +62,7 @@ def _parties(sessions: SessionFactory, settings: Settings, code: str | None) -> 
         if (
             row.Exchange.enabled
             if row.Exchange
-            else row.code in wanted or (folder_of(settings, row.code) / "in").is_dir()
+            else row.code in wanted or (folder_of(settings, row.code) / IN).is_dir()
         )
     ]
 
@@ -74,7 +74,7 @@ def look_at(sessions: SessionFactory, settings: Settings, code: str) -> Counter[
         exchange = session.get(Exchange, charger.id) or Exchange(charger_id=charger.id, kind="folder", attempts=0)
     look = Look(sessions, settings, charger, exchange)
     if exchange.kind == "folder":
-        (look.folder / inbox.IN).mkdir(parents=True, exist_ok=True)
+        (look.folder / IN).mkdir(parents=True, exist_ok=True)
     reachable = exchange.kind != "sftp" or _visit(look, fetch=True)
     inbox.take_all(look)
     with sessions.begin() as session:

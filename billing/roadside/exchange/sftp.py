@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 import asyncssh
 
-from billing.roadside.exchange.rules import usable_name
+from billing.roadside.exchange.rules import unfinished
 
 T = TypeVar("T")
 
@@ -108,7 +108,7 @@ class Sftp:
         return self._thread.submit(self._runner.run, work).result()
 
     def listing(self, folder: str) -> list[RemoteFile]:
-        """Return the files of a folder that can be taken, by name; not links, folders, empty or unfinished ones."""
+        """Return the files of a folder, whatever they are called; not links, folders, empty or unfinished ones."""
         return self._do(f"list {folder}", self._listing(folder), 3 * self.timeout)
 
     def stat(self, path: str) -> RemoteFile | None:
@@ -188,7 +188,8 @@ class Sftp:
         except OSError as error:  # refused, no such host, unreachable
             self.broken = True
             raise ExchangeError(f"connect: {_why(error)}") from None
-        self._there = await self._connection.start_sftp_client()
+        # A name that is not UTF-8 is one of many: it must not hide the others.
+        self._there = await self._connection.start_sftp_client(path_errors="surrogateescape")
 
     async def _listing(self, folder: str) -> list[RemoteFile]:
         found = []
@@ -198,7 +199,7 @@ class Sftp:
             if looked > MOST_LISTED:
                 break
             one = _file(str(entry.filename), entry.attrs)
-            if one is not None and one.size and usable_name(one.name):
+            if one is not None and one.size and not unfinished(one.name):
                 found.append(one)
         return sorted(found)
 

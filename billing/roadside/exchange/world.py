@@ -11,7 +11,7 @@ import structlog
 
 from accounts.chargers.models import Charger
 from billing.roadside.exchange.models import Exchange
-from billing.roadside.exchange.rules import next_try
+from billing.roadside.exchange.rules import next_try, shown_name
 from billing.roadside.exchange.transport import folder_of
 from config.clock import now_utc
 from config.database import SessionFactory
@@ -20,6 +20,8 @@ from config.settings import Settings
 log = structlog.get_logger(__name__)
 
 LONGEST_ERROR = 500
+IN, TAKING = "in", ".taking"
+"""Where a charger's files come, and where one lies from when we begin with it until it is done or refused."""
 
 
 @dataclass
@@ -36,6 +38,24 @@ class Look:
     def folder(self) -> Path:
         """The charger's folder here."""
         return folder_of(self.settings, self.charger.code)
+
+
+def name_of(path: Path) -> str:
+    """Return what a file in ``IN`` or ``TAKING`` is called: what it came as, as it is shown."""
+    return shown_name(path.name if path.parent.name == IN else path.name.partition("_")[2])
+
+
+def lying(look: Look) -> set[tuple[str, int, int]]:
+    """Return name, size and time of change (ns) of what lies here and has not been moved on."""
+    found = set()
+    for folder in (look.folder / IN, look.folder / TAKING):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            try:
+                status = path.lstat()
+            except FileNotFoundError:  # moved since it was listed
+                continue
+            found.add((name_of(path), status.st_size, status.st_mtime_ns))
+    return found
 
 
 def failed(look: Look, row: Any, what: str, error: BaseException | str) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from billing.roadside.exchange import rules
-from config.checks import Wrong
+from config.checks import Wrong, refuse_unprintable
 
 NOW = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 
@@ -41,6 +41,31 @@ def test_names_that_can_be_taken(name: str) -> None:
 )
 def test_names_that_cannot(name: str) -> None:
     assert not rules.usable_name(name)
+
+
+@given(st.text(max_size=300))
+def test_a_name_that_is_shown_is_one_line_and_a_safe_one_can_be_used(name: str) -> None:
+    shown = rules.shown_name(name)
+    assert rules.shown_name(shown) == shown
+    assert len(shown.encode()) <= rules.LONGEST_NAME
+    refuse_unprintable(shown)
+    assert rules.usable_name(rules.safe_name(name)) or rules.unfinished(shown)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "safe"),
+    [
+        ("a.jsonl", "a.jsonl", "a.jsonl"),
+        ("T08:00.jsonl", "T08:00.jsonl", "T08_00.jsonl"),
+        ("d\\e.xml", "d\\e.xml", "d_e.xml"),
+        ("a/b\n\u202e.csv", "a_b__.csv", "a_b__.csv"),
+        ("\udce6.jsonl", "_.jsonl", "_.jsonl"),
+        ("ø" * 130 + ".jsonl", "ø" * 97 + ".jsonl", "ø" * 97 + ".jsonl"),
+        (" ", "file", "file"),
+    ],
+)
+def test_names_of_chargers_files(name: str, shown: str, safe: str) -> None:
+    assert (rules.shown_name(name), rules.safe_name(name)) == (shown, safe)
 
 
 @given(st.text(max_size=300), st.sampled_from([".answers.jsonl", ".refused.json"]), st.sampled_from(["", "-17"]))

@@ -16,6 +16,7 @@ from billing.passages.rules import Sent
 from billing.roadside.complaints.models import Complaint
 from billing.roadside.exchange.models import Outgoing
 from billing.roadside.exchange.outgoing import resend, send_file
+from billing.roadside.exchange.world import TAKING
 from billing.roadside.formats.iso12855 import Header, Provider
 from billing.roadside.formats.iso12855.write import write_details
 from billing.roadside.ingest_file import ingest_file
@@ -255,7 +256,9 @@ class TestOtherFiles:
     def test_a_claim_of_days_that_are_not_over_waits(self, party: Party) -> None:
         party.put("claim.json", claim("2026-03-02", "2026-03-02"))
         assert party.look() == {"wait": 1}
-        assert party.names("in") == ["claim.json"]
+        assert [name[17:] for name in party.names(TAKING)] == ["claim.json"]
+        party.put("a.jsonl", lines("A"))
+        assert party.look(exchange_max_files=1) == {"wait": 1, "booked": 1, "sent": 1}  # it takes no other's place
 
     def test_responses_to_complaints(self, party: Party) -> None:
         party.put("a.jsonl", lines("A"))

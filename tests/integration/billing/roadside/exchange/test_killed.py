@@ -112,6 +112,7 @@ def check(party: Party, answers: Path, name: str, where: str) -> None:
     ]
     assert len([one for one in kept if one.endswith(".jsonl")]) == 1, where
     assert [one for one in party.names("in") if one.endswith(".jsonl")] == [], where
+    assert party.names(".taking") == [], where
 
 
 @pytest.mark.slow

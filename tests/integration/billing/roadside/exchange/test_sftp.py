@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -66,14 +67,42 @@ def test_it_is_removed_there_only_when_it_is_stored_here(
     assert files(server.inbox) == []
 
 
-def test_unfinished_names_and_odd_ones_are_not_touched(remote: Party, server: Charger) -> None:
-    for name in ("a.jsonl.part", "b.tmp", ".c.jsonl", "d\\e.jsonl", "f\n.jsonl"):
+def test_unfinished_names_are_not_touched(remote: Party, server: Charger) -> None:
+    for name in ("a.jsonl.part", "b.tmp", ".c.jsonl"):
         write(server.inbox / name, lines("A"))
     (server.inbox / "folder.jsonl").mkdir()
     (server.inbox / "link.jsonl").symlink_to(server.inbox / "b.tmp")
     (server.inbox / "empty.jsonl").touch()
     assert remote.look() == {}
     assert remote.names("in") == []
+
+
+def test_names_that_mean_something_elsewhere_are_names_here(remote: Party, server: Charger) -> None:
+    write(server.inbox / "passages-2026-03-02T08:00.jsonl", lines("A"))
+    write(server.inbox / "d\\e.jsonl", lines("B"))
+    assert remote.look() == {"fetched": 2, "booked": 2, "sent": 2}
+    assert files(server.inbox) == []
+    assert files(server.outbox) == ["d_e.answers.jsonl", "passages-2026-03-02T08_00.answers.jsonl"]
+    assert remote.names("done") == ["d_e.jsonl", "passages-2026-03-02T08_00.jsonl"]
+    assert remote.ask("SELECT name FROM batches ORDER BY id") == [("d\\e.jsonl",), ("passages-2026-03-02T08:00.jsonl",)]
+    assert remote.look() == {}
+
+
+def test_names_that_cannot_be_are_refused_once_and_shown(remote: Party, server: Charger) -> None:
+    """They stay on the server, and keep nothing else out."""
+    for name in ("a\n.jsonl", os.fsdecode(b"\xe6.jsonl"), "x" * 230 + ".jsonl"):
+        write(server.inbox / name, lines("A"))
+    write(server.inbox / "z.jsonl", lines("Z"))
+    assert remote.look(exchange_max_files=1) == {"refused": 3, "alarms": 3, "fetched": 1, "booked": 1, "sent": 1}
+    assert remote.look() == {"sent": 3}
+    assert remote.look() == {}
+    assert len(files(server.inbox)) == 3
+    rows = remote.ask("SELECT name, state, outcome, error FROM incoming_files WHERE state = 'left' ORDER BY name")
+    assert [row[:3] for row in rows] == [
+        ("_.jsonl", "left", "refused"), ("a_.jsonl", "left", "refused"), ("x" * 194 + ".jsonl", "left", "refused"),
+    ]  # fmt: skip
+    assert "a\\n.jsonl" in rows[1][3]
+    assert "cannot be printed" in json.loads((server.outbox / "a_.refused.json").read_bytes())["reason"]
 
 
 class TestNotReached:
