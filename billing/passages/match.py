@@ -84,7 +84,11 @@ def match(cursor: Cursor[Any], charger: Charger, oldest: dt.datetime, *, judged:
     if cursor.fetchone() == (True,):
         # The operator's own agreement is asked for first by the read plate too, as it was by the tag and its vehicle.
         first = ("additional_instead_of_tag",) if ferry else ()
-        for name in (*first, "plate_instead_of_tag", "after_removal", "not_started"):
+        for name in (*first, "plate_instead_of_tag", "last_mount"):
+            cursor.execute(_SQL[name], params, prepare=False)
+        if ferry and cursor.rowcount:  # of the vehicles that these tags were in, which have not been looked at
+            cursor.execute(_SQL["additional"], params, prepare=False)
+        for name in ("after_removal", "not_started"):
             cursor.execute(_SQL[name], params, prepare=False)
     if judged:
         cursor.execute(_SQL["published"], params, prepare=False)

@@ -166,6 +166,44 @@ FROM (
 ) AS a
 WHERE a.position = m.position
 
+-- name: last_mount
+-- The tag that was read is in no vehicle, and this charger had not been told: it is where it was last. Whether anybody
+-- has that vehicle is found here or, where it was removed as well, by what follows.
+UPDATE matched AS m
+SET code = CASE WHEN a.id IS NULL THEN m.code ELSE 'accepted' END, agreement_id = a.agreement_id,
+    registration_id = a.id, by_tag = true, country = a.country, plate = a.plate,
+    flags = m.flags & ~1 | 4 | CASE WHEN a.other_plate THEN 2 ELSE 0 END
+FROM (
+    SELECT m.position, l.country, l.plate, i.plate <> l.plate OR i.country <> l.country AS other_plate, r.id,
+        r.agreement_id
+    FROM matched AS m
+    JOIN incoming AS i ON i.position = m.position
+    CROSS JOIN LATERAL (
+        SELECT tm.tag_id, tm.country, tm.plate, tm.valid_to FROM tag_mounts AS tm
+        WHERE tm.pan = i.pan AND tm.valid_to <= i.passed_at AND tm.valid_to > tm.valid_from
+        ORDER BY tm.valid_from DESC LIMIT 1
+    ) AS l
+    LEFT JOIN LATERAL (
+        SELECT reg.id, reg.agreement_id FROM registrations AS reg
+        WHERE reg.country = l.country AND reg.plate = l.plate AND reg.scope = ''
+            AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
+        ORDER BY reg.valid_from DESC LIMIT 1
+    ) AS r ON true
+    CROSS JOIN LATERAL (
+        -- What was published of the tag since: nothing where that was before there were such publications. Who was
+        -- told any of it, knows.
+        SELECT count(*) AS published, count(*) FILTER (WHERE k.at + {latency} <= m.passed_at) AS told
+        FROM tags AS g
+        JOIN publications AS p ON p.agreement_id = g.agreement_id AND p.tag_id = g.id AND p.effective_at >= l.valid_to
+        JOIN chargers AS c ON c.id = %(charger)s
+        CROSS JOIN LATERAL {taken} AS t
+        LEFT JOIN LATERAL {told_by_tag} AS k ON true
+        WHERE g.id = l.tag_id
+    ) AS w
+    WHERE m.code = 'unknown_vehicle' AND NOT m.by_tag AND w.published > 0 AND w.told = 0
+) AS a
+WHERE a.position = m.position
+
 -- name: after_removal
 -- Nobody has the vehicle, and this charger had not been told that its last holder did not either.
 UPDATE matched AS m
@@ -285,17 +323,18 @@ WHERE a.position = m.position
 SELECT EXISTS (
     SELECT FROM matched AS m
     LEFT JOIN registrations AS r ON r.id = m.registration_id
-    WHERE m.code IN ('accepted', 'other_agreement') AND m.flags & 4 = 0
+    WHERE m.code IN ('accepted', 'other_agreement') AND (m.flags & 4 = 0 OR r.scope <> '')
         AND (r.agreement_id IS DISTINCT FROM m.agreement_id OR r.valid_from > m.passed_at OR r.valid_to <= m.passed_at)
 ) OR EXISTS (
     SELECT FROM matched AS m
+    JOIN registrations AS own ON own.id = m.registration_id AND own.scope = ''
     CROSS JOIN LATERAL (
-        SELECT FROM registrations AS reg
+        SELECT reg.id FROM registrations AS reg
         WHERE reg.country = m.country AND reg.plate = m.plate AND reg.scope = ''
             AND reg.valid_from <= m.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > m.passed_at)
         ORDER BY reg.valid_from DESC LIMIT 1
     ) AS r
-    WHERE m.code = 'accepted' AND m.flags & 4 <> 0
+    WHERE m.code = 'accepted' AND m.flags & 4 <> 0 AND r.id <> own.id
 )
 
 -- name: stale_additional

@@ -10,6 +10,8 @@ from sqlalchemy import select
 from accounts.chargers.models import Charger
 from accounts.vehicles import tags
 from accounts.vehicles.models import Tag
+from accounts.vehicles.remove import remove
+from billing.audit.passages import RULES as PASSAGES
 from billing.passages.incoming import Answer
 from billing.roadside.lists.acknowledge import acknowledge
 from tests.integration.billing.passages.conftest import HOUR, pan
@@ -28,6 +30,109 @@ def acknowledged(world: World, code: str = "FJELL") -> Charger:
         acknowledge(world.session, charger, list_type, version, accepted=True, now=world.now)
     world.session.commit()
     return charger
+
+
+class TestOutOfItsVehicle:
+    """Lost, or taken out: its list said that it was valid, so it is, until the charger was told."""
+
+    @pytest.fixture
+    def told(self, world: World) -> World:
+        """FJELL's lists are acknowledged; a minute later nothing has changed."""
+        world.minute(full=True)
+        acknowledged(world)
+        world.at(world.now + HOUR)
+        return world
+
+    def out(self, world: World, how: str) -> dt.datetime:
+        tag = the_tag(world)
+        if how == "out":
+            tags.mount(world.session, tag.id, None, at=world.now, now=world.now)
+        else:
+            tags.set_state(world.session, tag.id, how, now=world.now)
+        world.session.commit()
+        return world.now
+
+    def ask(self, world: World, at: dt.datetime, name: str = "A", **more: str) -> Answer:
+        record = world.road.record(name, pan=pan(1), passed_at=at, **more)
+        return world.road.one(record, now=max(at, world.now) + DAY)
+
+    @pytest.mark.parametrize("how", ["lost", "stolen", "returned", "out"])
+    def test_is_accepted_until_that_was_told(self, told: World, how: str) -> None:
+        out = self.out(told, how)
+        told.minute()
+        told.at(told.now + HOUR)
+        acknowledged(told)
+        assert (told.rows(1)[0]["state"], told.rows(2)[0]["state"]) == ("valid", "blocked")
+        answers = [self.ask(told, at, f"{at}") for at in (out, told.now - MINUTE, told.now)]
+        assert [(one.code, one.flags) for one in answers] == [
+            ("accepted", ("after_removal",)), ("accepted", ("after_removal",)), ("unknown_vehicle", ()),
+        ]  # fmt: skip
+        assert told.road.ask("SELECT DISTINCT agreement_id, country, plate, pan FROM passages") == [
+            (told.agreement, "NO", "EV10001", pan(1))
+        ]
+        for rule in PASSAGES:
+            assert told.road.ask(rule.sql) == [], rule.name
+
+    def test_before_any_list_nothing_was_told(self, world: World) -> None:
+        out = self.out(world, "lost")
+        assert self.ask(world, out + MINUTE).code == "accepted"
+
+    def test_who_is_told_at_once_knows_it_at_once(self, told: World) -> None:
+        told.take("none")
+        told.at(told.now + HOUR)
+        out = self.out(told, "out")
+        assert self.ask(told, out - MINUTE, "before").code == "accepted"
+        assert self.ask(told, out, "after").code == "unknown_vehicle"
+
+    def test_another_plate_that_was_read_with_it_is_a_mismatch_and_one_of_ours_wins(self, told: World) -> None:
+        out = self.out(told, "out")
+        other = self.ask(told, out + MINUTE, "other", plate="EV90009")
+        assert (other.code, other.flags) == ("accepted", ("tag_plate_mismatch", "after_removal"))
+        told.road.vehicle(told.agreement, "EV20002")
+        ours = self.ask(told, out + MINUTE, "ours", plate="EV20002")
+        assert (ours.code, ours.flags) == ("accepted", ("by_plate",))
+
+    def test_sold_with_the_vehicle_in_one_hour(self, told: World) -> None:
+        """The tag is taken out, and the vehicle off the agreement: neither had been told."""
+        self.out(told, "out")
+        remove(told.session, told.agreement, told.vehicle, ends_at=told.now, reason=None, now=told.now, actor="test")
+        told.session.commit()
+        assert self.ask(told, told.now + MINUTE).flags == ("after_removal",)
+        told.minute()
+        acknowledged(told)
+        assert self.ask(told, told.now + MINUTE, "told").code == "unknown_vehicle"
+
+    def test_a_block_that_was_told_still_refuses_it(self, told: World) -> None:
+        told.block()
+        told.minute()
+        acknowledged(told)
+        out = self.out(told, "lost")
+        assert self.ask(told, out + MINUTE).code == "not_valid"
+
+    @pytest.mark.parametrize("to", [True, False])
+    def test_it_goes_to_who_has_the_vehicle(self, told: World, to: bool) -> None:
+        """Its own agreement, or the one that has the vehicle since; and looked at under the locks it still does."""
+        out = self.out(told, "lost")
+        at = out + MINUTE
+        if to:
+            other = told.road.agreement()
+            remove(told.session, told.agreement, told.vehicle, ends_at=out, reason=None, now=out, actor="test")
+            told.road.vehicle(other, since=out)
+            assert self.ask(told, at).code == "accepted"
+            assert told.road.ask("SELECT agreement_id FROM passages") == [(other,)]
+        else:
+            assert self.ask(told, at).code == "accepted"
+
+    def test_with_a_ferry_operator_it_is_the_additional_agreements(self, told: World) -> None:
+        child = told.road.agreement(kind="ferry", parent_id=told.agreement, operator="FJORD")
+        told.road.vehicle(child, scope="FJORD")
+        told.take("push", code="FJORD")
+        told.minute(full=True)
+        acknowledged(told, "FJORD")
+        out = self.out(told, "lost")
+        record = told.road.record("F", station="K1", service="ferry", pan=pan(1), passed_at=out + MINUTE)
+        assert told.road.one(record, charger=told.charger("FJORD"), now=out + DAY).code == "accepted"
+        assert told.road.ask("SELECT agreement_id FROM passages") == [(child,)]
 
 
 class TestAdditional:
