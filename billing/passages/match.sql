@@ -243,16 +243,18 @@ WHERE i.position = m.position AND m.code = 'unknown_vehicle' AND EXISTS (
 -- What this charger had last been told of the agreement when it happened: only a block or an end refuses. The last is
 -- the one that was written last (under the agreement's lock; an instant is read before it); an end is for good. Few
 -- agreements were ever blocked: the others cost one look at an index that does not have them.
+-- Of a vehicle that this charger had not been told is on the agreement, its list still said what its holder before was:
+-- it refuses only where it did by that.
 WITH suspects AS MATERIALIZED (
-    SELECT m.position, m.agreement_id, m.passed_at, m.flags
+    SELECT m.position, m.agreement_id, m.registration_id, m.passed_at, m.flags
     FROM matched AS m
     CROSS JOIN LATERAL (
         SELECT FROM publications AS r WHERE r.agreement_id = m.agreement_id AND r.status IN ('blocked', 'ended')
         ORDER BY r.agreement_id LIMIT 1
     ) AS r
     WHERE m.code = 'accepted'
-), refused AS MATERIALIZED (
-    SELECT m.position, x.status, x.version, x.at
+), blocked AS MATERIALIZED (
+    SELECT m.*, x.status, x.version, x.at
     FROM suspects AS m
     JOIN chargers AS c ON c.id = %(charger)s
     CROSS JOIN LATERAL {taken} AS t
@@ -265,12 +267,42 @@ WITH suspects AS MATERIALIZED (
         ORDER BY p.status = 'ended' DESC, p.id DESC LIMIT 1
     ) AS x
     WHERE x.status IN ('blocked', 'ended')
+), moved AS MATERIALIZED (
+    SELECT m.position
+    FROM blocked AS m
+    JOIN chargers AS c ON c.id = %(charger)s
+    CROSS JOIN LATERAL {taken} AS t
+    JOIN registrations AS own ON own.id = m.registration_id
+    CROSS JOIN LATERAL (
+        SELECT reg.id, reg.agreement_id FROM registrations AS reg
+        WHERE reg.country = own.country AND reg.plate = own.plate AND reg.scope = own.scope
+            AND reg.valid_to <= own.valid_from AND reg.valid_to > reg.valid_from
+        ORDER BY reg.valid_from DESC LIMIT 1
+    ) AS before
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE p.status = 'registered') AS registered,
+            count(*) FILTER (WHERE k.at + {latency} <= m.passed_at) AS told
+        FROM publications AS p
+        LEFT JOIN LATERAL {told} AS k ON true
+        WHERE p.registration_id = ANY(ARRAY[own.id, before.id])
+            AND p.status = CASE p.registration_id WHEN own.id THEN 'registered' ELSE 'removed' END
+    ) AS w
+    LEFT JOIN LATERAL (
+        SELECT p.status
+        FROM publications AS p
+        CROSS JOIN LATERAL {told} AS k
+        WHERE p.agreement_id = before.agreement_id AND p.status IN ('valid', 'blocked', 'ended')
+            AND p.effective_at <= m.passed_at AND k.at + {latency} <= m.passed_at
+        ORDER BY p.status = 'ended' DESC, p.id DESC LIMIT 1
+    ) AS s ON true
+    WHERE w.registered > 0 AND w.told = 0 AND coalesce(s.status, 'valid') = 'valid'
 )
 UPDATE matched AS m
 SET code = 'not_valid', detail = a.status || CASE WHEN a.version IS NULL THEN ', published '
     ELSE format(', list %%s acknowledged ', a.version) END
     || to_char(a.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"')
-FROM refused AS a WHERE a.position = m.position
+FROM blocked AS a
+WHERE a.position = m.position AND NOT EXISTS (SELECT FROM moved AS o WHERE o.position = m.position)
 
 -- name: additional_unavailable
 -- An additional agreement of ours that was blocked or ended for this operator leaves the journey to the tag agreement,
