@@ -1,4 +1,5 @@
-"""Decide records anew: corrections whose original has come, and what a charger contests.
+"""Decide records anew: corrections whose original has come, what a charger contests, and second reads of a passing
+whose first was taken back.
 
 A record that was refused or had waited is matched once more, as it was sent. What is said of it now goes into
 ``records`` and, beside what was said before, into ``amendments``; the answers as they were given stay.
@@ -24,13 +25,14 @@ from billing.passages.ingest import StillChanging
 from billing.passages.match import is_stale, make_tables, match, obu_to_pan, statements
 from billing.passages.partitions import ensure
 from config.clock import business_date
+from config.jobs import ring
 from config.rates import whole
 
 _SQL = statements("again.sql")
 _BOOK = statements("book.sql")
 _TRIES = 5
 
-Cause = Literal["original_came", "contested"]
+Cause = Literal["original_came", "contested", "read_taken_back"]
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,14 @@ def decide_again(
     actor: str,
     now: dt.datetime,
     any_age: bool = False,
+    double: bool = False,
     judged: bool = True,
 ) -> DecidedAgain:
     """Match refused and waiting records of a charger once more (at most some hundreds), book what is accepted now.
 
-    ``any_age``: also what is too old. Without ``judged``: also what the charger had been told not to take (see match).
-    What is accepted already, and what a correction has replaced, is left. The caller commits. Raises StillChanging.
+    ``any_age``: also what is too old; ``double``: also second reads of one passing, flagged. Without ``judged``: also
+    what the charger had been told not to take (see match). What is accepted already, and what a correction has
+    replaced, is left. The caller commits. Raises StillChanging.
     """
     ensure(session, now)
     connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
@@ -83,13 +87,20 @@ def decide_again(
         cursor.execute(_SQL["records"], {**params, "ids": ids}, prepare=False)
         cursor.execute(_SQL["corrections"], {**params, "ids": ids}, prepare=False)
         obu_to_pan(cursor)
+        lanes = odd.lanes_as_sent(cursor, charger.id)
         accepted = odd.agreed(cursor, charger.id)
         if cause == "contested":  # a person has looked at what is odd about it
             accepted = accepted | {"tag_plate_mismatch": True, "wrong_class": True}
-        accepted = accepted | {"too_old": any_age or accepted["too_old"]}
-        _match_and_lock(session, cursor, charger, accepted, judged=judged, now=now)
+        accepted = accepted | {
+            "too_old": any_age or accepted["too_old"],
+            "double_read": double or accepted["double_read"],
+        }
+        lanes = _match_and_lock(session, cursor, charger, accepted, lanes=lanes, judged=judged, now=now)
         for name in ("decide", "amend", "update", "passages"):
             cursor.execute(_SQL[name], params, prepare=False)
+        cursor.execute(_SQL["forget_doubles"], {**params, "ids": list(source_ids)}, prepare=False)
+        if lanes and odd.keep_lanes(cursor, charger.id):
+            ring(session, "corrections")
         cursor.execute(_BOOK["balances"], params, prepare=False)
         touched = {row[0] for row in cursor.fetchall()}
         cursor.execute(_BOOK["old"], {"old_before": old_before(now)}, prepare=False)
@@ -112,8 +123,16 @@ def give_up(session: Session, now: dt.datetime) -> int:
 
 
 def _match_and_lock(
-    session: Session, cursor: Cursor[Any], charger: Charger, accepted: odd.Accepted, *, judged: bool, now: dt.datetime
-) -> None:
+    session: Session,
+    cursor: Cursor[Any],
+    charger: Charger,
+    accepted: odd.Accepted,
+    *,
+    lanes: bool,
+    judged: bool,
+    now: dt.datetime,
+) -> bool:
+    """Match and lock as ingest does; return whether there are lanes."""
     days = whole("passage_max_age_days", business_date(now))
     odd.before_matching(cursor, charger.id, accepted)
     for _ in range(_TRIES):
@@ -126,8 +145,12 @@ def _match_and_lock(
         touched = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
         lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}", {})
         if not is_stale(cursor, charger) and not correct.is_stale(cursor):
+            lanes |= odd.lanes_of_corrections(cursor, charger.id)
+            if lanes:
+                odd.without_doubles(cursor, charger.id, accepted, now, corrects=True, again=True)
+                correct.drop_refused(cursor)
             cursor.execute("RELEASE SAVEPOINT matching")
-            return
+            return lanes
         cursor.execute("ROLLBACK TO SAVEPOINT matching")
     raise StillChanging("vehicles of these records are being changed all the time; try again")
 

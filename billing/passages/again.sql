@@ -42,9 +42,10 @@ JOIN batches AS b ON b.id = r.batch_id
 WHERE i.position = m.position AND m.passed_at < b.received_at - make_interval(days => %(days)s)
 
 -- name: records
+-- In the order in which they came.
 INSERT INTO incoming (position, source_id, hash, passed_at, passed_offset, station, service, country, plate, pan, obu_id,
     vehicle_class, list_ore, amount_ore, vat_bp, flags)
-SELECT row_number() OVER (ORDER BY r.source_id COLLATE "C"), r.source_id, r.hash, r.passed_at, b.offset_minutes, b.station,
+SELECT row_number() OVER (ORDER BY r.batch_id, r.position), r.source_id, r.hash, r.passed_at, b.offset_minutes, b.station,
     b.service, b.country, b.plate, b.pan, b.obu_id, b.vehicle_class, b.list_price, b.amount, b.vat_rate, b.flags
 FROM records AS r
 CROSS JOIN LATERAL jsonb_to_record(r.body) AS b (offset_minutes smallint, station text, service text, country text,
@@ -91,6 +92,10 @@ JOIN (
     FROM correcting AS c WHERE c.action = 'cancel'
 ) AS d ON d.source_id = r.source_id
 WHERE r.charger_id = %(charger)s AND (r.code, coalesce(r.detail, '')) IS DISTINCT FROM (d.code, coalesce(d.detail, ''))
+
+-- name: forget_doubles
+-- Those that are so still are written anew.
+DELETE FROM double_reads WHERE charger_id = %(charger)s AND source_id = ANY(%(ids)s)
 
 -- name: amend
 WITH made AS (

@@ -22,6 +22,7 @@ from billing.passages.match import statements
 from billing.passages.reverse import BALANCES, COUNTERS
 from billing.passages.rules import CORRECTION_COLUMNS
 from config.clock import business_date
+from config.jobs import ring
 
 _SQL = statements("correct.sql")
 _DEEPEST = 10
@@ -83,11 +84,6 @@ def is_stale(cursor: Cursor[Any]) -> bool:
     return cursor.fetchone() == (True,)
 
 
-def without_lanes(cursor: Cursor[Any]) -> None:
-    """Leave corrections out of the search for second reads of one passing; before it."""
-    cursor.execute(_SQL["without_lanes"], prepare=False)
-
-
 def drop_refused(cursor: Cursor[Any]) -> None:
     """Take nothing back that was refused after ``judge``, as a second read of one passing."""
     cursor.execute(_SQL["drop_refused"], prepare=False)
@@ -116,6 +112,7 @@ def apply(session: Session, cursor: Cursor[Any], params: dict[str, Any], now: dt
     cursor.execute(_SQL["reversals"], {**params, "actor": actor}, prepare=False)
     cursor.execute("SELECT passage_id, counter_id, second_id, agreement_id FROM reversing ORDER BY position")
     rows = cursor.fetchall()
+    _free_lanes(session, cursor, params)
     if not rows:
         return []
     seconds = [second for _, _, second, _ in rows if second is not None]
@@ -128,6 +125,16 @@ def apply(session: Session, cursor: Cursor[Any], params: dict[str, Any], now: dt
     session.execute(text(BALANCES), {"fresh": fresh, "now": now, "today": business_date(now)})
     book_query(session, _LEDGER, {"fresh": fresh, "now": now}, booked_on=business_date(now), now=now)
     return [agreement for _, _, _, agreement in rows]
+
+
+def _free_lanes(session: Session, cursor: Cursor[Any], params: dict[str, Any]) -> None:
+    """Take reads that stand no more out of their lanes; second reads of theirs are to be decided anew."""
+    cursor.execute(_SQL["free_lanes"], params, prepare=False)
+    gone = [row[0] for row in cursor.fetchall()]
+    if gone:
+        cursor.execute(_SQL["free_doubles"], {**params, "gone": gone}, prepare=False)
+        if cursor.rowcount:
+            ring(session, "corrections")
 
 
 def answers(cursor: Cursor[Any]) -> list[Any]:

@@ -16,7 +16,8 @@ CREATE TEMP TABLE IF NOT EXISTS correcting (
     issued_at timestamptz NOT NULL,
     again boolean NOT NULL DEFAULT false,
     outcome text,
-    detail text
+    detail text,
+    booked boolean NOT NULL DEFAULT false -- had it counted
 ) ON COMMIT DELETE ROWS
 
 -- name: make_reversing
@@ -75,7 +76,7 @@ SELECT count(*) FROM (
 -- name: judge
 WITH asked AS (
     SELECT c.position, c.original_id, c.version, c.issued_at, c.source_id,
-        coalesce(m.code IN ('too_old', 'unknown_station'), false) AS refused,
+        coalesce(m.code IN ('too_old', 'unknown_station'), false) AS refused, coalesce(m.code = 'accepted', false) AS booked,
         (EXISTS (SELECT FROM records AS r WHERE r.charger_id = %(charger)s AND r.source_id = c.original_id)
             AND NOT EXISTS (SELECT FROM corrections AS k WHERE k.charger_id = %(charger)s AND k.source_id = c.original_id))
         OR EXISTS (
@@ -96,7 +97,8 @@ WITH asked AS (
     ORDER BY x.original_id, x.version DESC, x.issued_at DESC, x.source_id COLLATE "C" DESC
 )
 UPDATE correcting AS c
-SET outcome = CASE
+SET booked = a.booked,
+    outcome = CASE
         WHEN NOT a.here THEN 'deferred_original_missing'
         WHEN a.refused THEN 'refused'
         WHEN t.source_id <> c.source_id THEN 'superseded'
@@ -231,9 +233,20 @@ JOIN records AS r ON r.charger_id = %(charger)s AND r.source_id = c.source_id
 LEFT JOIN batches AS b ON b.id = r.batch_id
 WHERE c.action = 'cancel' AND c.outcome = 'twice'
 
--- name: without_lanes
--- An adjustment is in the lane of what it adjusts.
-DELETE FROM lanes AS l WHERE EXISTS (SELECT FROM correcting AS c WHERE c.position = l.position)
+-- name: free_lanes
+-- What has been corrected stands in its lane no more; what is in force does.
+DELETE FROM lane_reads AS k USING (
+    SELECT c.original_id AS source_id, c.source_id AS in_force FROM correcting AS c WHERE c.outcome = 'applied'
+    UNION
+    SELECT o.source_id, c.source_id
+    FROM correcting AS c JOIN corrections AS o ON o.charger_id = %(charger)s AND o.original_id = c.original_id
+    WHERE c.outcome = 'applied' AND o.source_id <> c.source_id
+) AS gone
+WHERE k.charger_id = %(charger)s AND k.source_id = gone.source_id
+RETURNING k.source_id
+
+-- name: free_doubles
+UPDATE double_reads SET freed = true WHERE charger_id = %(charger)s AND kept_id = ANY(%(gone)s)
 
 -- name: drop_refused
 -- An original of this chunk that was refused under the locks leaves nothing to take back.

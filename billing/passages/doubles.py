@@ -1,10 +1,11 @@
 """Double reads: one vehicle read twice, by tag and by camera, in a lane within seconds is one passing.
 
 The rule: reads are taken in the order in which they **arrive** (of a chunk by position). One is a double if a read that
-was kept of that vehicle, at that station, in that lane lies within ``double_read_seconds`` of it, before or after; else
+stands, of that vehicle, at that station, in that lane, lies within ``double_read_seconds`` of it, before or after; else
 it is kept itself, if it is booked at all. So a double makes no third one double, and it is the same wherever a chunk
-ends. A kept read that has been cancelled by then (also by a cancellation that came before it) is no passing; one that
-has been adjusted stays in its lane. What arrives later changes no answer that was given.
+ends. Of a read that was corrected the correction in force decides: a cancelled one stands no more (also when the
+cancellation came before it), an adjusted one stands where its adjustment says, which may be a double itself. A refused
+double whose read stands no more is decided anew (billing.roadside.waiting), and may stand then.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ _SQL = statements("odd.sql")
 Lane = tuple[str, str, str, str]
 """Country and plate, station, lane."""
 
+Rank = tuple[int, dt.datetime, str]
+"""Version, issued at, source id: of several corrections of one original the highest is in force."""
+
 
 class Read(NamedTuple):
     """A read that can be booked."""
@@ -33,79 +37,120 @@ class Read(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A correction of this chunk; ``rank`` (version, issued at, source id) says which of several counts."""
+    """A correction of this chunk; an adjustment that can be booked, and has a lane, has a ``read``."""
 
     position: int
     source_id: str
     original_id: str
-    cancels: bool
-    rank: tuple[int, dt.datetime, str]
+    rank: Rank
+    read: Read | None = None
 
 
-Ranks = dict[str, tuple[tuple[int, dt.datetime, str], bool]]
-"""Of an original: the highest correction so far, and whether it cancels."""
+class Kept(NamedTuple):
+    """A read that was kept before this chunk; an adjustment's has what it corrects as ``original_id``."""
+
+    lane: Lane
+    passed_at: dt.datetime
+    source_id: str
+    original_id: str
+
+
+class _Lanes:
+    """The reads that stand, by lane and by original."""
+
+    def __init__(self, within: dt.timedelta) -> None:
+        self.within = within
+        self.doubles: dict[int, str] = {}
+        self._reads: dict[Lane, dict[str, tuple[dt.datetime, str]]] = {}
+        self._lane_of: dict[str, Lane] = {}
+
+    def put(self, lane: Lane, at: dt.datetime, name: str, original: str) -> None:
+        self._reads.setdefault(lane, {})[original] = at, name
+        self._lane_of[original] = lane
+
+    def free(self, original: str) -> None:
+        lane = self._lane_of.pop(original, None)
+        if lane is not None:
+            del self._reads[lane][original]
+
+    def judge(self, read: Read, original: str, *, stands: bool) -> None:
+        others = self._reads.get(read.lane, {}).values()
+        near = [(abs(at - read.passed_at), name) for at, name in others if abs(at - read.passed_at) <= self.within]
+        if near:
+            self.doubles[read.position] = min(near)[1]
+        elif stands:
+            self.put(read.lane, read.passed_at, read.source_id, original)
 
 
 def find(
-    arriving: Iterable[Read | Word],
-    kept: Mapping[Lane, Iterable[tuple[dt.datetime, str]]],
-    ranks: Mapping[str, tuple[tuple[int, dt.datetime, str], bool]],
-    within: dt.timedelta,
+    arriving: Iterable[Read | Word], kept: Iterable[Kept], ranks: Mapping[str, Rank], within: dt.timedelta
 ) -> dict[int, str]:
     """Return the doubles among reads: position → source id of the kept read that it repeats (the nearest in time).
 
-    ``kept`` are the reads kept before and ``ranks`` the corrections that came before. Of several of one source id only
-    the first is a read; the others are repeats, and not ours to judge.
+    ``kept`` are the reads kept before and ``ranks`` the highest corrections before, by original. Of several of one
+    source id only the first is a read; the others are repeats, and not ours to judge.
     """
-    lanes = {lane: list(reads) for lane, reads in kept.items()}
-    in_force: Ranks = dict(ranks)
+    events = sorted(arriving, key=lambda each: each.position)
+    in_force = dict(ranks)
+    lanes = _Lanes(within)
+    for one in kept:
+        if one.original_id not in in_force or in_force[one.original_id][2] == one.source_id:
+            lanes.put(one.lane, one.passed_at, one.source_id, one.original_id)
+    to_come = {each.source_id for each in events if isinstance(each, Read)}
+    early: dict[str, Read | None] = {}
     seen: set[str] = set()
-    doubles: dict[int, str] = {}
-    for one in sorted(arriving, key=lambda each: each.position):
-        if one.source_id in seen:
+    for each in events:
+        if each.source_id in seen:
             continue
-        seen.add(one.source_id)
-        if isinstance(one, Word):
-            if one.original_id not in in_force or in_force[one.original_id][0] < one.rank:
-                in_force[one.original_id] = one.rank, one.cancels
-            continue
-        others = lanes.setdefault(one.lane, [])
-        near = [
-            (abs(at - one.passed_at), name)
-            for at, name in others
-            if abs(at - one.passed_at) <= within and not (name in in_force and in_force[name][1])
-        ]
-        if near:
-            doubles[one.position] = min(near)[1]
-        else:
-            others.append((one.passed_at, one.source_id))
-    return doubles
+        seen.add(each.source_id)
+        if isinstance(each, Read):
+            to_come.discard(each.source_id)
+            lanes.judge(each, each.source_id, stands=each.source_id not in in_force)
+            came = early.pop(each.source_id, None)
+            if came is not None:
+                lanes.judge(came, each.source_id, stands=True)
+        elif each.original_id not in in_force or in_force[each.original_id] < each.rank:
+            in_force[each.original_id] = each.rank
+            if each.original_id in to_come:
+                early[each.original_id] = each.read
+                continue
+            lanes.free(each.original_id)
+            if each.read is not None:
+                lanes.judge(each.read, each.original_id, stands=True)
+    return lanes.doubles
 
 
-def in_chunk(cursor: Cursor[Any], charger_id: int, within: dt.timedelta, *, corrects: bool) -> dict[int, str]:
+def in_chunk(
+    cursor: Cursor[Any], charger_id: int, within: dt.timedelta, *, corrects: bool, again: bool = False
+) -> dict[int, str]:
     """Return the doubles of the chunk in ``lanes``, ``incoming`` and ``matched`` (and ``correcting``, where it
-    ``corrects``): position → source id of the read kept. Where no two reads are near each other that is one query."""
+    ``corrects``): position → source id of the read kept. Where no two reads are near each other that is one query.
+    ``again``: what is decided anew, and so has records."""
     params = {"charger": charger_id, "within": within}
     cursor.execute(_SQL["near"], params, prepare=False)
     reads: dict[int, Read] = {}
-    kept: dict[Lane, set[tuple[dt.datetime, str]]] = {}
+    near: dict[str, tuple[Lane, dt.datetime]] = {}
     for position, name, country, plate, station, lane, at, other, other_at in cursor:
         read = reads[position] = Read(position, name, (country, plate, station, lane), at)
         if other is not None:
-            kept.setdefault(read.lane, set()).add((other_at, other))
+            near[other] = read.lane, other_at
     if not reads:
         return {}
-    here = _known(cursor, charger_id, [read.source_id for read in reads.values()])
-    arriving: list[Read | Word] = [read for read in reads.values() if read.source_id not in here]
+    here = set() if again else _known(cursor, charger_id, [read.source_id for read in reads.values()])
+    words: list[Word] = []
     if corrects:
         cursor.execute(_SQL["words"], prepare=False)
-        arriving += [
-            Word(at, name, of, cancels, (version, issued, name)) for at, name, of, cancels, version, issued in cursor
+        words = [
+            Word(at, name, of, (version, issued, name), reads.pop(at, None)) for at, name, of, version, issued in cursor
         ]
-    names = {name for reads_of in kept.values() for _, name in reads_of} | {read.source_id for read in reads.values()}
+    arriving = [read for read in reads.values() if read.source_id not in here]
+    cursor.execute(_SQL["roots"], {**params, "names": sorted(near)}, prepare=False)
+    roots = dict(cursor.fetchall())
+    kept = [Kept(lane, at, name, roots.get(name, name)) for name, (lane, at) in near.items()]
+    names = {one.original_id for one in kept} | {one.source_id for one in arriving} | {one.original_id for one in words}
     cursor.execute(_SQL["ranks"], {**params, "names": sorted(names)}, prepare=False)
-    ranks = {original: ((version, issued_at, name), cancels) for original, version, issued_at, name, cancels in cursor}
-    return find(arriving, kept, ranks, within)
+    ranks = {original: (version, issued_at, name) for original, version, issued_at, name in cursor}
+    return find([*arriving, *words], kept, ranks, within)
 
 
 def _known(cursor: Cursor[Any], charger_id: int, names: Sequence[str]) -> set[str]:

@@ -28,6 +28,7 @@ from billing.passages.models import BatchFault
 from billing.passages.partitions import ensure
 from billing.passages.rules import COLUMNS, flag_names
 from config.clock import business_date
+from config.jobs import ring
 
 _SQL = statements("book.sql")
 _TRIES = 5
@@ -62,10 +63,14 @@ def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.date
     params = {"charger": batch.charger.id, "batch": batch.batch_id, "now": now}
     with connection.cursor() as cursor:
         seen = _take_in(cursor, chunk, params)
-        _match_and_lock(session, cursor, batch, chunk)
+        accepted, lanes = _match_and_lock(session, cursor, batch, chunk)
         seen += _write_records(cursor, chunk, params, len(seen))
-        if chunk.lanes:
-            odd.keep_lanes(cursor, batch.charger.id)
+        if lanes:
+            odd.keep_lanes_of_refused(cursor, batch.charger.id, batch.batch_id)
+            if odd.keep_lanes(cursor, batch.charger.id):
+                ring(session, "corrections")
+        if not accepted["tag_plate_mismatch"]:
+            odd.keep_mismatches(cursor, batch.charger.id)
         cursor.execute(_SQL["passages"], params, prepare=False)
         cursor.execute(_SQL["balances"], params, prepare=False)
         unbilled = dict(cursor.fetchall())
@@ -101,12 +106,15 @@ def _take_in(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any]) -> list[
     if not chunk.corrects:
         return _known_beforehand(cursor, chunk, params)
     correct.make_tables(cursor)
+    if not chunk.lanes:
+        odd.make_lanes(cursor)
     return _known(cursor, params) + correct.take_in(cursor, chunk.corrections, params)
 
 
-def _match_and_lock(session: Session, cursor: Cursor[Any], batch: Receiving, chunk: Chunk) -> None:
+def _match_and_lock(session: Session, cursor: Cursor[Any], batch: Receiving, chunk: Chunk) -> tuple[odd.Accepted, bool]:
     """Match, lock, look again. What changed in between is matched anew, the locks given back first: they
-    belong to the savepoint, and new agreements may have lower ids than those held."""
+    belong to the savepoint, and new agreements may have lower ids than those held. Return what oddities are accepted,
+    and whether there are lanes."""
     charger = batch.charger
     accepted = odd.agreed(cursor, charger.id)
     odd.before_matching(cursor, charger.id, accepted)
@@ -120,20 +128,22 @@ def _match_and_lock(session: Session, cursor: Cursor[Any], batch: Receiving, chu
             correct.judge(cursor, charger.id)
         lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}" if chunk.corrects else touched, {})
         if not is_stale(cursor, charger) and not (chunk.corrects and correct.is_stale(cursor)):
-            if chunk.lanes:
-                _without_doubles(cursor, batch, accepted, bool(chunk.corrects))
+            lanes = _without_doubles(cursor, batch, accepted, chunk)
             cursor.execute("RELEASE SAVEPOINT matching")
-            return
+            return accepted, lanes
         cursor.execute("ROLLBACK TO SAVEPOINT matching")
     raise StillChanging("vehicles of this batch are being changed all the time; send it again")
 
 
-def _without_doubles(cursor: Cursor[Any], batch: Receiving, accepted: odd.Accepted, corrects: bool) -> None:
+def _without_doubles(cursor: Cursor[Any], batch: Receiving, accepted: odd.Accepted, chunk: Chunk) -> bool:
+    lanes, corrects = bool(chunk.lanes), bool(chunk.corrects)
     if corrects:
-        correct.without_lanes(cursor)
-    odd.without_doubles(cursor, batch.charger.id, accepted, batch.received_at, corrects=corrects)
-    if corrects:
-        correct.drop_refused(cursor)
+        lanes |= odd.lanes_of_corrections(cursor, batch.charger.id)
+    if lanes:
+        odd.without_doubles(cursor, batch.charger.id, accepted, batch.received_at, corrects=corrects)
+        if corrects:
+            correct.drop_refused(cursor)
+    return lanes
 
 
 def _write_records(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any], known: int) -> list[_Known]:

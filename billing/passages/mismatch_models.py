@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Date, Index, text
+from sqlalchemy import BigInteger, Boolean, CheckConstraint, Date, Index, Integer, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.database import Base, Id, Instant, Str
@@ -25,13 +25,24 @@ class TagMismatch(Base):
     read_country: Mapped[Str | None]
     read_plate: Mapped[Str | None]
     """What the camera read; null where the record no longer says it."""
-    passage_id: Mapped[int] = mapped_column(BigInteger, unique=True)
+    passage_id: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+    """Null where the record was refused for it."""
     passed_at: Mapped[Instant]
     told_on: Mapped[dt.date] = mapped_column(Date)
     """The Oslo date on which the holder was told."""
     told_at: Mapped[Instant]
     times: Mapped[int] = mapped_column(server_default=text("1"))
     """How many passages of it there were until the holder is told again."""
+
+
+class RefusedMismatch(Base):
+    """A record that was refused because its tag is in another vehicle, until its holder is told: work for the job."""
+
+    __tablename__ = "refused_mismatches"
+
+    id: Mapped[Id]
+    charger_id: Mapped[int] = mapped_column(Integer)
+    source_id: Mapped[Str]
 
 
 class MismatchPosition(Base):

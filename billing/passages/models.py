@@ -188,7 +188,10 @@ class Amendment(Base):
 
     __tablename__ = "amendments"
     __table_args__ = (
-        CheckConstraint("cause IN ('original_came', 'gave_up', 'contested', 'moved')", name="cause"),
+        CheckConstraint(
+            "cause IN ('original_came', 'gave_up', 'contested', 'moved', 'read_taken_back')",
+            name="cause",
+        ),
         Index("ix_amendments_charger", "charger_id", "id"),
         Index("ix_amendments_record", "charger_id", "source_id", "id"),
     )
@@ -206,7 +209,7 @@ class Amendment(Base):
     amount_ore: Mapped[Ore]
     cause: Mapped[Str]
     """original_came (it had waited), gave_up (it waited too long), contested (an agent decided it anew), moved (to who
-    settles elsewhere)."""
+    settles elsewhere), read_taken_back (the read that it was a second one of)."""
     reason: Mapped[Str | None]
     actor: Mapped[Str]
     at: Mapped[Instant]
@@ -255,7 +258,8 @@ class Passage(Base):
 
 
 class LaneRead(Base):
-    """In which lane an accepted record was read, where it says: by this second reads of one passing are known."""
+    """In which lane an accepted record was read, where it says: by this second reads of one passing are known. Only
+    what stands is here: of a read that was corrected, its adjustment in force."""
 
     __tablename__ = "lane_reads"
     __table_args__ = (
@@ -270,6 +274,23 @@ class LaneRead(Base):
     country: Mapped[Str]
     plate: Mapped[Str]
     passed_at: Mapped[Instant]
+
+
+class DoubleRead(Base):
+    """A refused second read of a passing, and the read that was kept of it; ``freed`` when that is taken back, until
+    the double is decided anew."""
+
+    __tablename__ = "double_reads"
+    __table_args__ = (
+        PrimaryKeyConstraint("charger_id", "source_id"),
+        Index("ix_double_reads_kept", "charger_id", "kept_id"),
+        Index("ix_double_reads_freed", "charger_id", "source_id", postgresql_where="freed"),
+    )
+
+    charger_id: Mapped[int] = mapped_column(Integer)
+    source_id: Mapped[Str]
+    kept_id: Mapped[Str]
+    freed: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class Reversal(Base):

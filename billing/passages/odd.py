@@ -32,10 +32,15 @@ def agreed(cursor: Cursor[Any], charger_id: int) -> dict[Oddity, bool]:
     return accepted_by(cursor.fetchall())
 
 
-def take_in_lanes(cursor: Cursor[Any], block: bytes) -> None:
-    """COPY the lanes of a chunk's records, where any has one (lines of position and lane)."""
+def make_lanes(cursor: Cursor[Any]) -> None:
+    """Make this connection's temporary table ``lanes``, or empty the one it has."""
     cursor.execute(_SQL["make_lanes"], prepare=False)
     cursor.execute("DELETE FROM lanes")
+
+
+def take_in_lanes(cursor: Cursor[Any], block: bytes) -> None:
+    """COPY the lanes of a chunk's records, where any has one (lines of position and lane)."""
+    make_lanes(cursor)
     with cursor.copy("COPY lanes (position, lane) FROM STDIN") as copy:
         copy.write(block)
 
@@ -57,20 +62,62 @@ def after_matching(cursor: Cursor[Any], charger_id: int, accepted: Accepted) -> 
         cursor.execute(_SQL["wrong_class"], {"accepted": accepted["wrong_class"]}, prepare=False)
 
 
+def lanes_as_sent(cursor: Cursor[Any], charger_id: int) -> bool:
+    """Fill ``lanes`` with those of records that are decided anew; return whether any has one."""
+    make_lanes(cursor)
+    cursor.execute(_SQL["lanes_as_sent"], {"charger": charger_id}, prepare=False)
+    return cursor.rowcount > 0
+
+
+def lanes_of_corrections(cursor: Cursor[Any], charger_id: int) -> bool:
+    """Give adjustments that name no lane that of what they adjust; return whether any has got one. After ``judge``."""
+    cursor.execute(_SQL["lanes_of_corrections"], prepare=False)
+    cursor.execute(_SQL["lanes_adjusted"], {"charger": charger_id}, prepare=False)
+    return cursor.rowcount > 0
+
+
 def without_doubles(
-    cursor: Cursor[Any], charger_id: int, accepted: Accepted, now: dt.datetime, *, corrects: bool
+    cursor: Cursor[Any],
+    charger_id: int,
+    accepted: Accepted,
+    now: dt.datetime,
+    *,
+    corrects: bool,
+    again: bool = False,
 ) -> None:
     """Flag or refuse second reads of one passing (see doubles).
 
     Under the balances' locks: of two transactions with a read each the second sees the first's.
     """
     within = dt.timedelta(seconds=whole("double_read_seconds", business_date(now)))
-    found = doubles.in_chunk(cursor, charger_id, within, corrects=corrects)
+    found = doubles.in_chunk(cursor, charger_id, within, corrects=corrects, again=again)
     if found:
         params = {"accepted": accepted["double_read"], "positions": list(found), "firsts": list(found.values())}
         cursor.execute(_SQL["doubles"], params, prepare=False)
+        cursor.execute(_SQL["firsts"], params, prepare=False)
 
 
-def keep_lanes(cursor: Cursor[Any], charger_id: int) -> None:
-    """Keep the lanes of the reads that are booked; when what is here already has left the chunk."""
+def keep_lanes(cursor: Cursor[Any], charger_id: int) -> bool:
+    """Keep the lanes of the reads that are booked, and whose doubles those are that are refused; when what is here
+    already has left the chunk. Return whether there are doubles whose read stands no more already."""
     cursor.execute(_SQL["keep_lanes"], {"charger": charger_id}, prepare=False)
+    cursor.execute(_SQL["refused_doubles"], prepare=False)
+    refused = cursor.fetchall()
+    if not refused:
+        return False
+    names, firsts = [row[0] for row in refused], [row[1] for row in refused]
+    cursor.execute(_SQL["stand"], {"charger": charger_id, "names": sorted(set(firsts))}, prepare=False)
+    standing = [row[0] for row in cursor.fetchall()]
+    params = {"charger": charger_id, "doubles": names, "firsts": firsts, "standing": standing}
+    cursor.execute(_SQL["keep_doubles"], params, prepare=False)
+    return not set(firsts) <= set(standing)
+
+
+def keep_lanes_of_refused(cursor: Cursor[Any], charger_id: int, batch_id: int) -> None:
+    """Keep the lanes of records that are not booked, with what else was sent. Their records are written."""
+    cursor.execute(_SQL["lanes_of_refused"], {"charger": charger_id, "batch": batch_id}, prepare=False)
+
+
+def keep_mismatches(cursor: Cursor[Any], charger_id: int) -> None:
+    """Note the records that are refused because their tag is in another vehicle; where they are."""
+    cursor.execute(_SQL["keep_mismatches"], {"charger": charger_id}, prepare=False)

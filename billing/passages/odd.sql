@@ -25,11 +25,58 @@ FROM vehicle_classes AS v, incoming AS i
 WHERE i.position = m.position AND m.code = 'accepted' AND v.country = m.country AND v.plate = m.plate
     AND upper(i.vehicle_class) <> upper(v.vehicle_class)
 
+-- name: keep_mismatches
+-- Of those that are refused: their holders are told (mismatch.py).
+INSERT INTO refused_mismatches (charger_id, source_id)
+SELECT %(charger)s, i.source_id FROM matched AS m JOIN incoming AS i ON i.position = m.position
+WHERE m.code = 'tag_plate_mismatch' ORDER BY m.position
+
 -- name: make_lanes
+-- counts: a read that stood, for as long as no higher correction of this chunk took its place. first: whose double it is.
 CREATE TEMP TABLE IF NOT EXISTS lanes (
     position integer PRIMARY KEY,
-    lane text NOT NULL
+    lane text NOT NULL,
+    counts boolean NOT NULL DEFAULT false,
+    first text
 ) ON COMMIT DELETE ROWS
+
+-- name: lanes_as_sent
+INSERT INTO lanes (position, lane)
+SELECT i.position, r.body ->> 'lane'
+FROM incoming AS i JOIN records AS r ON r.charger_id = %(charger)s AND r.source_id = i.source_id
+WHERE r.body ->> 'lane' IS NOT NULL
+
+-- name: lanes_of_corrections
+UPDATE lanes AS l SET counts = true FROM correcting AS c
+WHERE c.position = l.position AND c.outcome = 'superseded' AND c.booked
+
+-- name: lanes_adjusted
+-- An adjustment that names no lane, at the station, was read where that which it adjusts was.
+INSERT INTO lanes (position, lane)
+SELECT c.position, coalesce(k.lane, h.lane)
+FROM correcting AS c
+JOIN incoming AS i ON i.position = c.position
+LEFT JOIN (
+    SELECT DISTINCT ON (o.source_id) o.source_id, o.station, l.lane
+    FROM incoming AS o JOIN lanes AS l ON l.position = o.position ORDER BY o.source_id, o.position
+) AS h ON h.source_id = c.original_id AND h.station = i.station
+LEFT JOIN LATERAL (
+    SELECT k.lane FROM lane_reads AS k
+    WHERE k.charger_id = %(charger)s AND k.station = i.station AND k.source_id IN (
+        SELECT c.original_id UNION ALL
+        SELECT o.source_id FROM corrections AS o WHERE o.charger_id = %(charger)s AND o.original_id = c.original_id
+    )
+    LIMIT 1
+) AS k ON true
+WHERE c.action = 'adjust' AND c.outcome IN ('applied', 'superseded') AND coalesce(k.lane, h.lane) IS NOT NULL
+ON CONFLICT DO NOTHING
+
+-- name: lanes_of_refused
+-- What is not booked keeps its lane beside the rest of what was sent, for when it is decided anew.
+UPDATE records AS r SET body = r.body || jsonb_build_object('lane', l.lane)
+FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
+WHERE m.code NOT IN ('accepted', 'other_agreement') AND r.charger_id = %(charger)s AND r.source_id = i.source_id
+    AND r.batch_id = %(batch)s AND r.position = i.position AND r.body IS NOT NULL
 
 -- name: near
 -- Reads that may be doubles: another of the vehicle in that lane is near, of this chunk or kept before. Of several of one
@@ -39,7 +86,7 @@ WITH reads AS (
         m.passed_at - lag(m.passed_at) OVER beside <= %(within)s
             OR lead(m.passed_at) OVER beside - m.passed_at <= %(within)s AS beside
     FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
-    WHERE m.code = 'accepted' AND m.plate IS NOT NULL
+    WHERE (m.code = 'accepted' OR l.counts) AND m.plate IS NOT NULL
         AND NOT EXISTS (SELECT FROM incoming AS o WHERE o.source_id = i.source_id AND o.position < i.position)
     WINDOW beside AS (PARTITION BY m.country, m.plate, i.station, l.lane ORDER BY m.passed_at)
 )
@@ -57,13 +104,17 @@ WHERE r.beside OR k.source_id IS NOT NULL
 SELECT source_id FROM records WHERE charger_id = %(charger)s AND source_id = ANY(%(names)s)
 
 -- name: words
-SELECT position, source_id, original_id, action = 'cancel', version, issued_at FROM correcting
-WHERE outcome NOT IN ('twice', 'refused')
+SELECT position, source_id, original_id, version, issued_at FROM correcting WHERE outcome IN ('applied', 'superseded')
+
+-- name: roots
+SELECT source_id, original_id FROM corrections WHERE charger_id = %(charger)s AND source_id = ANY(%(names)s)
 
 -- name: ranks
--- Of what came before the highest counts, also where it still waits for its original (which is in this chunk then).
-SELECT DISTINCT ON (original_id) original_id, version, issued_at, source_id, action = 'cancel' FROM corrections
-WHERE charger_id = %(charger)s AND original_id = ANY(%(names)s) AND state IN ('applied', 'waiting')
+-- Of what came before the highest that is sure to count. A cancellation that waits is, when its original comes; an
+-- adjustment may be refused yet.
+SELECT DISTINCT ON (original_id) original_id, version, issued_at, source_id FROM corrections
+WHERE charger_id = %(charger)s AND original_id = ANY(%(names)s)
+    AND (state = 'applied' OR (state = 'waiting' AND action = 'cancel'))
 ORDER BY original_id, version DESC, issued_at DESC, source_id COLLATE "C" DESC
 
 -- name: doubles
@@ -71,7 +122,28 @@ UPDATE matched AS m
 SET flags = m.flags | 2048, code = CASE WHEN %(accepted)s THEN m.code ELSE 'double_read' END,
     detail = CASE WHEN %(accepted)s THEN m.detail ELSE 'the same passing as ' || d.first END
 FROM unnest(CAST(%(positions)s AS integer[]), CAST(%(firsts)s AS text[])) AS d (position, first)
-WHERE d.position = m.position
+WHERE d.position = m.position AND m.code = 'accepted'
+
+-- name: firsts
+UPDATE lanes AS l SET first = d.first
+FROM unnest(CAST(%(positions)s AS integer[]), CAST(%(firsts)s AS text[])) AS d (position, first)
+WHERE d.position = l.position
+
+-- name: stand
+-- Held until we commit: who takes one of these back waits, and then sees its doubles.
+SELECT k.source_id FROM lane_reads AS k
+WHERE k.charger_id = %(charger)s AND k.source_id = ANY(%(names)s) ORDER BY k.source_id COLLATE "C" FOR KEY SHARE
+
+-- name: refused_doubles
+SELECT i.source_id, l.first
+FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
+WHERE l.first IS NOT NULL AND m.code = 'double_read'
+
+-- name: keep_doubles
+INSERT INTO double_reads (charger_id, source_id, kept_id, freed)
+SELECT %(charger)s, d.source_id, d.kept_id, NOT d.kept_id = ANY(%(standing)s)
+FROM unnest(CAST(%(doubles)s AS text[]), CAST(%(firsts)s AS text[])) AS d (source_id, kept_id)
+ON CONFLICT DO NOTHING
 
 -- name: keep_lanes
 -- Of what is booked, but for doubles that are accepted all the same.

@@ -43,13 +43,15 @@ def contest(
     actor: str,
     now: dt.datetime,
     any_age: bool = False,
+    double: bool = False,
     despite: bool = False,
 ) -> Contested:
     """Match a refused record once more and book it when it is accepted now; a card that is due by it, is charged.
 
-    ``any_age``: also when it is too old. ``despite``: also when the charger had been told that the agreement was
-    blocked or had ended. The caller commits, and writes the trail. Raises Invalid without a reason; NotFound; Conflict
-    for what is accepted, superseded, replaced by a correction, or holds no passage.
+    ``any_age``: also when it is too old. ``double``: also when it is a second read of one passing. ``despite``: also
+    when the charger had been told that the agreement was blocked or had ended. The caller commits, and writes the
+    trail. Raises Invalid without a reason; NotFound; Conflict for what is accepted, superseded, replaced by a
+    correction, or holds no passage.
     """
     checks = Checks()
     why = checks.take("reason", one_line(LONGEST_REASON), reason, "")
@@ -62,7 +64,7 @@ def contest(
         raise Conflict("This record is accepted; only its charger can correct it.", slug="accepted")
     if before == "superseded":
         raise Conflict("A later correction is in force instead of this one.", slug="superseded")
-    how = {"any_age": any_age, "judged": not despite}
+    how = {"any_age": any_age, "double": double, "judged": not despite}
     try:
         done = decide_again(session, charger, [source_id], cause="contested", reason=why, actor=actor, now=now, **how)
     except StillChanging as changing:

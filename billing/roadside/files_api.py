@@ -181,6 +181,6 @@ class DecideAgain(MethodView):
 def note_contest(code: str, done: Contested, reason: str, asked: dict[str, Any]) -> None:
     """Write into the trail that a record was decided anew."""
     detail = {"record": done.id, "was": done.was_code, "is": done.code, "amendment": done.amendment}
-    detail |= {name: True for name in ("any_age", "despite") if asked.get(name)}
+    detail |= {name: True for name in ("any_age", "double", "despite") if asked.get(name)}
     session, now = http.current_session(), http.request_now()
     trail.record(session, principal(), "record.decide_again", f"charger:{code}", now, reason, detail)

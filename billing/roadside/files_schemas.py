@@ -87,7 +87,7 @@ class AmendmentSchema(http.Schema):
     flags = http.list_of(http.text("A word.", "by_plate"), "As in answers.", ["by_plate"])
     detail = http.text("Why.", "superseded by FJ-3", allow_none=True)
     amount_ore = http.ore("What the record is about.", 2480)
-    cause = http.text("original_came, gave_up, contested, moved.", "contested")
+    cause = http.text("original_came, gave_up, contested, moved, read_taken_back.", "contested")
     reason = http.text("What our agent wrote, where it was contested.", "The block came too late", allow_none=True)
     at = http.instant("When.")
 
@@ -97,6 +97,7 @@ class DecideAgainSchema(http.Schema):
 
     reason = http.text("Why; the charger may read it.", "The vehicle was registered the day before", max_length=300)
     any_age = http.flag("Also when it is too old.", False, load_default=False)
+    double = http.flag("Also when it is a second read of one passing; it is flagged so.", False, load_default=False)
     despite = http.flag(
         "Also when the agreement was blocked or ended and the charger had been told. For leads.",
         False,

@@ -172,10 +172,11 @@ def _record(code: str, source_id: str, values: Mapping[str, str], errors: Mappin
 @only(*DECIDERS)
 def do_decide_again() -> Page:
     """Decide a refused record anew, which its charger contests."""
-    values = forms.given("charger", "id", "reason", "any_age", "despite")
+    values = forms.given("charger", "id", "reason", "any_age", "double", "despite")
     code, source_id, who = values["charger"][:20], values["id"][:64], principal()
     session, now = http.current_session(), http.request_now()
-    how = {"any_age": bool(values["any_age"]), "despite": bool(values["despite"]) and who.role == "lead"}
+    how = {name: bool(values[name]) for name in ("any_age", "double")}
+    how["despite"] = bool(values["despite"]) and who.role == "lead"
     try:
         charger = chargers.charger(session, code)
         done = contest(session, charger, source_id, reason=values["reason"], actor=who.key, now=now, **how)

@@ -41,6 +41,7 @@ _WAYS: Mapping[str, tuple[str, str]] = {
 _CAUSES: Mapping[str, tuple[str, str]] = {
     "original_came": ("Det den retter, kom", "What it corrects came"),
     "gave_up": ("Ventet for lenge", "Waited too long"),
+    "read_taken_back": ("Den første lesingen ble trukket", "The first read was taken back"),
     "contested": ("Operatøren sto på sitt", "The operator contested it"),
     "moved": ("Flyttet til den som gjør den opp", "Moved to who settles it"),
 }
