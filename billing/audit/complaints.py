@@ -79,16 +79,17 @@ RULES = (
     ),
     Rule(
         "tag_mismatches_told",
-        "who is told of a tag that was read elsewhere, is told of a passage, by one message",
+        "who is told of a tag that was read elsewhere, is told of a passage or of a refused record, by one message",
         """
         SELECT format('mismatch %s of agreement %s, passage %s: passage %s, message %s', t.id, t.agreement_id,
-                      t.passage_id, CASE WHEN p.id IS NULL THEN 'missing' ELSE 'there' END,
+                      coalesce(t.passage_id::text, 'none'), CASE WHEN p.id IS NULL THEN 'missing' ELSE 'there' END,
                       CASE WHEN m.id IS NULL THEN 'missing' ELSE 'there' END)
         FROM tag_mismatches AS t
         LEFT JOIN passages AS p ON p.id = t.passage_id
-        LEFT JOIN messages AS m ON m.template = 'tag_mismatch' AND m.agreement_id = t.agreement_id
-            AND m.subject = format('tag_mismatch:%s:%s', t.agreement_id, t.passage_id)
-        WHERE p.id IS NULL OR m.id IS NULL ORDER BY t.id
+        LEFT JOIN messages AS m ON m.template LIKE 'tag_mismatch%' AND m.agreement_id = t.agreement_id
+            AND m.subject = format('tag_mismatch:%s:%s', t.agreement_id,
+                                   coalesce(t.passage_id::text, 'refused-' || t.id))
+        WHERE (p.id IS NULL AND t.passage_id IS NOT NULL) OR m.id IS NULL ORDER BY t.id
         """,
     ),
 )

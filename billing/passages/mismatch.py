@@ -1,5 +1,7 @@
 """Tell holders of tags that are read in other vehicles than those they are mounted in; once in some days a tag.
 
+Also where such records are refused: ingest notes those beside their answer, and they are told and forgotten.
+
 Passages are looked through by their ids, which are given out in order but committed in any: so it is first written down
 how far ids have been given out, and that far is looked when every transaction from before then has ended.
 """
@@ -57,6 +59,30 @@ _FOUND = text("""
 """)
 
 
+# Who refuses them may decide one anew, and book it: then it is a passage, and told as one. For who has the vehicle that
+# was read, the tag is none of ours: nobody is told.
+_REFUSED = text("""
+    WITH mine AS (
+        DELETE FROM refused_mismatches
+        WHERE id IN (SELECT id FROM refused_mismatches ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED)
+        RETURNING id, charger_id, source_id
+    )
+    SELECT mine.id AS note, CAST(NULL AS bigint) AS id, t.agreement_id, t.pan, t.printed_number, r.passed_at,
+        m.country AS mounted_country, m.plate AS mounted_plate, r.body ->> 'country' AS read_country,
+        r.body ->> 'plate' AS read_plate
+    FROM mine
+    LEFT JOIN records AS r ON r.charger_id = mine.charger_id AND r.source_id = mine.source_id
+        AND r.code = 'tag_plate_mismatch'
+    LEFT JOIN tags AS t ON t.pan = r.body ->> 'pan'
+    LEFT JOIN LATERAL (
+        SELECT tm.country, tm.plate FROM tag_mounts AS tm
+        WHERE tm.pan = t.pan AND tm.valid_from <= r.passed_at AND (tm.valid_to IS NULL OR tm.valid_to > r.passed_at)
+        ORDER BY tm.valid_from DESC LIMIT 1
+    ) AS m ON true
+    ORDER BY mine.id
+""")
+
+
 @dataclass(frozen=True)
 class Looked:
     """What came of looking: mismatches seen, holders told, and whether there may be more at once."""
@@ -93,6 +119,14 @@ def look(session: Session, now: dt.datetime) -> Looked:
     return Looked(len(rows), told, len(rows) == CHUNK)
 
 
+def look_at_refused(session: Session, now: dt.datetime) -> Looked:
+    """Take the next notes of records that were refused for it, and tell the holders; the caller commits. A note is
+    there when its record is, so none is passed over."""
+    rows = session.execute(_REFUSED, {"limit": CHUNK}).all()
+    known = [row for row in rows if row.agreement_id is not None]
+    return Looked(len(known), _tell(session, known, now), len(rows) == CHUNK)
+
+
 def _tell(session: Session, rows: Sequence[Row[Any]], now: dt.datetime) -> int:
     today = business_date(now)
     since = today - dt.timedelta(days=whole("tag_mismatch_days", today))
@@ -115,24 +149,26 @@ def _tell(session: Session, rows: Sequence[Row[Any]], now: dt.datetime) -> int:
             "mounted_country": row.mounted_country, "mounted_plate": row.mounted_plate,
             "read_country": row.read_country, "read_plate": row.read_plate, "told_on": today, "told_at": now,
         }  # fmt: skip
-        session.execute(insert(TagMismatch), [values])
+        made = session.scalars(insert(TagMismatch).returning(TagMismatch.id), [values]).one()
         ends = (row.printed_number or row.pan)[-4:]
-        subject = f"tag_mismatch:{row.agreement_id}:{row.id}"
-        messages.append(NewMessage(row.agreement_id, "tag_mismatch", subject, data={"facts": {"tag": ends}}))
+        what, kind = (row.id, "tag_mismatch") if row.id is not None else (f"refused-{made}", "tag_mismatch_refused")
+        subject = f"tag_mismatch:{row.agreement_id}:{what}"
+        messages.append(NewMessage(row.agreement_id, kind, subject, data={"facts": {"tag": ends}}))
     tell(session, messages, now=now)
     return len(messages)
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
-    """Look through what has been booked since, a chunk a transaction."""
+    """Look through what has been booked and refused since, a chunk a transaction."""
     del scheduled_for
     seen = told = 0
-    while True:
-        with ctx.sessions.begin() as session:
-            done = look(session, business_now(session))
-        seen, told = seen + done.seen, told + done.told
-        if not done.more:
-            return {"seen": seen, "told": told}
+    for step in (look, look_at_refused):
+        more = True
+        while more:
+            with ctx.sessions.begin() as session:
+                done = step(session, business_now(session))
+            seen, told, more = seen + done.seen, told + done.told, done.more
+    return {"seen": seen, "told": told}
 
 
 def of_agreement(session: Session, agreement_id: int, since: dt.datetime, limit: int = 20) -> list[TagMismatch]:

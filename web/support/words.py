@@ -38,6 +38,7 @@ _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "mass_undone": ("En rettelse trukket tilbake", "A correction withdrawn"),
     "backlog": ("Eldre passeringer deles opp", "Older passages billed in parts"),
     "tag_mismatch": ("Brikke lest i et annet kjøretøy", "Tag read in another vehicle"),
+    "tag_mismatch_refused": ("Brikke avvist i et annet kjøretøy", "Tag refused in another vehicle"),
     "dispute_upheld": ("Innsigelse: operatøren er enig", "Dispute: the operator agrees"),
     "dispute_rejected": ("Innsigelse: operatøren er ikke enig", "Dispute: the operator does not agree"),
     "dispute_let_go": ("Innsigelse: operatøren har ikke svart", "Dispute: the operator has not answered"),

@@ -7,8 +7,11 @@ import datetime as dt
 import pytest
 from sqlalchemy import text
 
-from billing.passages.mismatch import job, look, of_agreement
+from accounts.chargers.oddities import keep_oddities
+from billing.audit.complaints import RULES as COMPLAINTS
+from billing.passages.mismatch import job, look, look_at_refused, of_agreement
 from billing.passages.models import PASSAGE_IDS
+from billing.roadside.contest import contest
 from config.clock import move_clock
 from config.database import SessionFactory
 from config.jobs import JobContext
@@ -133,3 +136,58 @@ def test_nothing_is_told_twice_when_the_first_try_was_lost(
         session.rollback()  # killed
     assert job(ctx, NOW)["told"] == 1
     assert len(messages(road)) == 1
+
+
+def refused(road: Road, name: str, now: dt.datetime = NOW) -> None:
+    assert road.one(road.record(name, plate="EV99999", pan=pan(1)), now=now).code == "tag_plate_mismatch"
+    road.session.commit()
+
+
+def test_where_such_records_are_refused_he_is_told_too(
+    road: Road, agreement: int, ctx: JobContext, sessions: SessionFactory
+) -> None:
+    keep_oddities(road.session, road.toll, {"tag_plate_mismatch": False})
+    refused(road, "A")
+    with sessions() as session:
+        assert look_at_refused(session, NOW).told == 1
+        session.rollback()  # killed
+    assert job(ctx, NOW) == {"seen": 1, "told": 1}
+    refused(road, "B")
+    assert road.one(road.record("B", plate="EV99999", pan=pan(1))).code == "duplicate"
+    road.session.commit()
+    assert job(ctx, NOW) == {"seen": 1, "told": 0}
+    (kept,) = of_agreement(road.session, agreement, NOW - DAY)
+    assert (kept.pan, kept.mounted_plate, kept.read_plate, kept.times, kept.passage_id) == (
+        pan(1), "EV10001", "EV99999", 2, None
+    )  # fmt: skip
+    said = road.ask("SELECT agreement_id, template, data FROM messages ORDER BY id")
+    assert said == [(agreement, "tag_mismatch_refused", {"facts": {"tag": "T1"}})]
+    assert road.ask("SELECT count(*) FROM refused_mismatches") == [(0,)]
+    for rule in COMPLAINTS:
+        if rule.name == "tag_mismatches_told":
+            assert road.ask(rule.sql) == []
+            road.session.execute(text("DELETE FROM messages"))
+            assert len(road.ask(rule.sql)) == 1
+            return
+    pytest.fail("no such rule")
+
+
+def test_of_refused_ones_all_pages_are_taken(
+    road: Road, agreement: int, ctx: JobContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("billing.passages.mismatch.CHUNK", 2)
+    keep_oddities(road.session, road.toll, {"tag_plate_mismatch": False})
+    for number in range(5):
+        refused(road, f"A{number}")
+    assert job(ctx, NOW) == {"seen": 5, "told": 1}
+    assert road.ask("SELECT times FROM tag_mismatches") == [(5,)]
+
+
+def test_one_that_is_booked_by_then_is_told_as_a_passage(road: Road, agreement: int, ctx: JobContext) -> None:
+    keep_oddities(road.session, road.toll, {"tag_plate_mismatch": False})
+    refused(road, "A")
+    contest(road.session, road.toll, "A", reason="they say so", actor="agent:1", now=NOW)
+    road.session.commit()
+    assert job(ctx, NOW) == {"seen": 1, "told": 1}
+    assert [data for _, data in messages(road)] == [{"facts": {"tag": "T1"}}]
+    assert road.ask("SELECT count(*) FROM refused_mismatches") == [(0,)]
