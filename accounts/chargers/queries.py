@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, DateTime, Integer, Select, Text, select, text
 from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger, Project, Station
-from accounts.chargers.told import FIRST_TYPE, told
+from accounts.chargers.told import FIRST_TYPE, first_type, taken, told
 from config.http_pages import Page, paged
 from config.problems import NotFound
 
@@ -58,17 +58,24 @@ class Told:
 
 
 # A charger that came later was not told of what was valid already. Where nobody has acknowledged a change yet, the
-# version that holds it says when it was sent.
+# version that holds it says when it was sent. It goes by the list that the charger took when it changed; where that one
+# never told it, because it was given up before, by the one that it takes today.
 _TOLD_SQL = f"""
     SELECT p.id AS change, c.id AS charger_id, p.status, p.reason, p.registration_id AS vehicle,
         greatest(p.effective_at, c.told_from) AS made_at, c.code AS charger, s.version,
         CASE WHEN k.version IS NULL AND k.at IS NOT NULL THEN k.at ELSE s.sent_at END AS sent_at,
         k.at AS acknowledged_at
     FROM publications AS p CROSS JOIN chargers AS c
-    LEFT JOIN LATERAL {told(FIRST_TYPE)} AS k ON true
+    CROSS JOIN LATERAL {taken("p.effective_at")} AS w
+    LEFT JOIN LATERAL (
+        SELECT y.list_type, z.version, z.at
+        FROM (VALUES (1, {first_type("w.list_types")}), (2, {FIRST_TYPE})) AS y (rank, list_type)
+        CROSS JOIN LATERAL {told("y.list_type")} AS z
+        ORDER BY y.rank LIMIT 1
+    ) AS k ON true
     LEFT JOIN LATERAL (
         SELECT v.version, v.sent_at FROM list_versions AS v
-        WHERE v.charger_id = c.id AND v.list_type = {FIRST_TYPE}
+        WHERE v.charger_id = c.id AND v.list_type = coalesce(k.list_type, {FIRST_TYPE})
             AND (v.version = k.version OR (k.at IS NULL AND v.through_change >= p.position))
         ORDER BY v.through_change, v.version LIMIT 1
     ) AS s ON true

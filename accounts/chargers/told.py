@@ -59,8 +59,14 @@ def taken(at: LiteralString) -> LiteralString:
     )"""  # noqa: S608 - ours
 
 
-FIRST_TYPE: LiteralString = "CASE c.list_types WHEN 'plates' THEN 'plates' ELSE 'tags' END"
-"""The list a charger goes by when a tag is read, or when nothing is said of how: that of tags, if it takes it."""
+def first_type(list_types: LiteralString) -> LiteralString:
+    """Return the SQL of the list a charger goes by when a tag is read, or when nothing is said of how: that of tags, if
+    it takes it. ``list_types`` (what it takes) is SQL."""
+    return f"CASE {list_types} WHEN 'plates' THEN 'plates' ELSE 'tags' END"
+
+
+FIRST_TYPE = first_type("c.list_types")
+"""And which that is today, for a row ``c`` of chargers."""
 
 
 def list_type_of(list_types: LiteralString, by_plate: LiteralString) -> LiteralString:
