@@ -23,8 +23,9 @@ def wanted(
     session: Session, charger: Charger, list_type: str, *, version: int | None, since: int | None
 ) -> ListVersion | None:
     """Return the version to be fetched: the one asked for; the one after ``since``, or the newest full one where that
-    is no longer kept or was rejected; else the newest full one. None when there is nothing newer than ``since``, or
-    only what was rejected and has no full one yet that heals it.
+    is no longer kept or was rejected; else the newest full one. A full one that was rejected is given to who names it
+    only. None when there is nothing newer than ``since``, or only what was rejected and has no full one yet that heals
+    it.
 
     Raises NotFound when there is no such version, no list yet, or its bytes are no longer kept.
     """
@@ -37,7 +38,8 @@ def wanted(
         if session.scalar(mine.where(ListVersion.id == found.id, kept)) is None:
             raise NotFound(f"Version {version} is no longer kept; fetch the newest full list.", slug="list-not-kept")
         return found
-    full = session.scalar(mine.where(ListVersion.kind == "full", kept).order_by(ListVersion.version.desc()).limit(1))
+    good = mine.where(ListVersion.kind == "full", ListVersion.state != "rejected", kept)
+    full = session.scalar(good.order_by(ListVersion.version.desc()).limit(1))
     if since is None:
         if full is None:
             raise NotFound(f"There is no list of {list_type} for {charger.code} yet.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from tests.integration.billing.roadside.lists.conftest import World
+from tests.integration.billing.roadside.lists.conftest import DAY, World
 from tests.integration.conftest import Bearer
 
 LIST, ACK = "/v1/chargers/FJELL/status-list", "/v1/chargers/FJELL/status-list/tags/{}/acknowledgement"
@@ -59,9 +59,24 @@ def test_who_goes_back_is_not_given_what_it_rejected(world: World, puller: Pulle
     assert puller.since(1) == (200, "3", "full")
 
 
-def test_a_rejected_full_list_is_the_newest_there_is(world: World, client: FlaskClient, bearer: Bearer) -> None:
+def test_a_rejected_full_list_is_not_given_again(world: World, puller: Puller) -> None:
+    puller.says(2, accepted=True)
+    world.at(world.now + 8 * DAY)
+    world.minute(full=True)
+    assert puller.since(2) == (200, "3", "full")
+    puller.says(3, accepted=False)
+    assert puller.since(2) == (204, None, None)
+    assert puller.since(0) == (200, "1", "full")  # who has none begins with what was good, and goes on from there
+    assert puller.client.get(f"{LIST}?version=3", headers=puller.headers).status_code == 200
+    world.at(world.now + 8 * DAY)
+    world.minute(full=True)
+    assert puller.since(2) == (200, "4", "full")
+
+
+def test_with_the_first_one_rejected_there_is_none_yet(world: World, client: FlaskClient, bearer: Bearer) -> None:
     puller = Puller(client, bearer("charger", charger="FJELL"))
     world.take("pull")
     world.minute(full=True)
     puller.says(1, accepted=False)
-    assert puller.since(0) == (200, "1", "full")
+    assert puller.since(0) == (204, None, None)
+    assert client.get(LIST, headers=puller.headers).status_code == 404
