@@ -45,6 +45,11 @@ _WAIT = "60s"
 """How long one waits for another process that is booking the same file."""
 
 
+class NotAsAnnounced(RuntimeError):
+    """A file was found to have as many records as it says before any was booked, and then another number was read: its
+    bytes or our reading of them changed. It stays unfinished, and its job fails, until somebody has looked."""
+
+
 @dataclass(frozen=True)
 class Received:
     """What became of a batch: its id and name, the records and øre by answer code, and whether it had been answered
@@ -80,7 +85,8 @@ class Origin:
 def receive(
     sessions: SessionFactory, code: str, stream: BinaryIO, *, form: str, origin: Origin, chunk_size: int = CHUNK
 ) -> Received:
-    """Book the batch in ``stream`` (seekable; format ``form``, see ``formats.FORMATS``) for charger ``code``.
+    """Book the batch in ``stream`` (format ``form``, see ``formats.FORMATS``) for charger ``code``. The stream is
+    seekable, and nobody else writes to it (``files.held``): it is read more than once.
 
     The answers are in ``answers`` afterwards. Raises NotFound for an unknown charger; Invalid for a file that is cut
     off or cannot be read, saying at which line (nothing of it is booked, and the batch is kept as ``refused``);
@@ -209,8 +215,17 @@ def _book_all(sessions: SessionFactory, row: Batch, batch: Receiving, stream: Bi
     except files.NumberTaken as taken:
         _close(sessions, batch, str(taken))
         raise Conflict(f"{row.name}: {taken}.", slug="file-number") from None
+    _hold_to_its_word(sessions, batch)
     _close(sessions, batch, None)
     return batch
+
+
+def _hold_to_its_word(sessions: SessionFactory, batch: Receiving) -> None:
+    """Raise NotAsAnnounced where the file said another number of records than were answered."""
+    with sessions.begin() as session:
+        row = session.get_one(Batch, batch.batch_id)
+        if row.records is not None and row.records != batch.tally.done:
+            raise NotAsAnnounced(f"batch {row.id}, {row.name}: {batch.tally.done} of {row.records} records were read")
 
 
 def _number(sessions: SessionFactory, batch: Receiving, head: Head) -> None:

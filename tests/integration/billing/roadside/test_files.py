@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +19,7 @@ from billing.passages import batches
 from billing.roadside import files, waiting
 from billing.roadside import receive as receiving
 from billing.roadside.chunk import book
+from billing.roadside.formats import FORMATS
 from billing.roadside.ingest_file import ingest_file, write_answers
 from billing.roadside.receive import Origin, receive, resume
 from config.clock import move_clock
@@ -225,6 +228,23 @@ def test_corrections_that_wait_are_applied_by_the_job(
     ingest_file(sessions, tmp_path / "c.jsonl", "FJELL", answers=tmp_path / "c2.out")
     assert (tmp_path / "c2.out").read_bytes() == told  # what was answered stays; the amendment is told beside it
     road.check_books()
+
+
+def test_a_file_of_which_not_as_many_are_read_as_were_counted_is_never_done(
+    road: Road, agreement: int, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = numbered(tmp_path / "in.jsonl", 1, ["A", "B", "C"])
+    usual = FORMATS["jsonl"]
+    fewer = dataclasses.replace(usual, parse=lambda stream: itertools.islice(usual.parse(stream), 2))
+    with monkeypatch.context() as patch:
+        patch.setitem(FORMATS, "jsonl", fewer)
+        with pytest.raises(receiving.NotAsAnnounced, match="2 of 3 records"):
+            ingest_file(sessions, path, "FJELL", chunk_size=2)
+        assert road.ask("SELECT state, done FROM batches") == [("receiving", 2)]
+        with pytest.raises(waiting.StuckBatches):
+            waiting.job_batches(context(sessions, tmp_path), NOW)
+    assert ingest_file(sessions, path, "FJELL").tally.counts == {"accepted": 3}
+    assert road.ask("SELECT state, done FROM batches") == [("done", 3)]
 
 
 class TestHttp:
