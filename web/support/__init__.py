@@ -22,6 +22,7 @@ from web.support import (
     roadside,
     settlement,
     trail,
+    validity,
     vehicles,
 )
 from web.support.blueprint import blp
@@ -43,5 +44,6 @@ __all__ = [
     "roadside",
     "settlement",
     "trail",
+    "validity",
     "vehicles",
 ]

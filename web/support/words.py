@@ -89,6 +89,7 @@ _ROLES: Mapping[str, tuple[str, str]] = {
 _ACTIONS: Mapping[str, tuple[str, str]] = {
     "look_up": ("så på", "looked"),
     "look_up_passages": ("så på passeringer", "looked at passages"),
+    "look_up_validity": ("så på hva operatørene visste", "looked at what chargers knew"),
     "look_up_document": ("åpnet et dokument", "opened a document"),
     "look_up_mail": ("leste e-post", "read mail"),
     "look_up_trail": ("så på sporet", "looked at the trail"),
