@@ -12,6 +12,7 @@ from accounts.vehicles import tags
 from accounts.vehicles.models import Tag
 from accounts.vehicles.remove import remove
 from billing.audit.passages import RULES as PASSAGES
+from billing.passages import move
 from billing.passages.incoming import Answer
 from billing.roadside.lists.acknowledge import acknowledge
 from tests.integration.billing.passages.conftest import HOUR, pan
@@ -188,3 +189,18 @@ class TestAdditional:
         assert self.journey(world, world.now + 59 * MINUTE, "in time").code == "accepted"
         assert self.journey(world, world.now + HOUR, "late").code == "unknown_vehicle"
         assert child
+
+    def test_with_its_vehicle_gone_its_journeys_do_not_come_to_it(self, world: World, child: int) -> None:
+        """Driven by the plate, with a stolen tag aboard; then the vehicle turns out to have been sold before."""
+        tags.set_state(world.session, the_tag(world).id, "stolen", now=world.now)
+        world.session.commit()
+        sold = world.now
+        world.minute()
+        acknowledged(world, "FJORD")
+        world.at(world.now + HOUR)
+        assert self.journey(world, world.now, plate="EV10001").code == "accepted"
+        remove(world.session, world.agreement, world.vehicle, ends_at=sold, reason="sold", now=world.now, actor="test")
+        world.session.commit()
+        assert move.job(world.ctx, world.now)["moved"] == 0
+        assert world.road.ask("SELECT DISTINCT agreement_id FROM passages") == [(world.agreement,)]
+        assert child != world.agreement
