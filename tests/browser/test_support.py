@@ -79,3 +79,18 @@ def test_the_accountant_checks_the_books_and_changes_nothing(page: Page, site: S
     page.goto(f"{site.url}/support/agreements/{people.blocked.number}")
     expect(page.get_by_role("heading", name="Per Sørli")).to_be_visible()
     expect(page.get_by_role("button", name="Gjenåpne")).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", ["nb", "en"])
+def test_what_chargers_knew_fits(page: Page, site: Site, people: People, language: str) -> None:
+    sign_in(page, site, "Kari Kundeservice")
+    if language == "en":
+        page.get_by_role("button", name="English").click()
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)
+        page.goto(f"{site.url}/support/agreements/{people.blocked.number}")
+        page.get_by_role("link", name="full pris" if language == "nb" else "full price").click()
+        page.get_by_label("Skilt eller brikke" if language == "nb" else "Plate or tag").fill("EV 12345")
+        page.get_by_role("button", name="Vis" if language == "nb" else "Show", exact=True).click()
+        expect(page.get_by_text("EV12345")).to_be_visible()
+        assert_fits(page)
