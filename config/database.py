@@ -6,11 +6,11 @@ PostgreSQL only. Callers own transactions: a verb takes a Session and never comm
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import psycopg
 from psycopg.types.array import ListDumper
-from sqlalchemy import BigInteger, DateTime, Engine, Identity, MetaData, Text, create_engine
+from sqlalchemy import BigInteger, CursorResult, DateTime, Engine, Identity, MetaData, Result, Text, create_engine
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
 
 NAMING = {
@@ -76,3 +76,13 @@ def make_engine(url: str, *, pool_size: int = 5) -> Engine:
 def session_factory(engine: Engine) -> SessionFactory:
     """Return a factory of sessions; objects stay readable after commit."""
     return sessionmaker(engine, expire_on_commit=False)
+
+
+def raw(session: Session) -> psycopg.Connection[Any]:
+    """Return the driver's connection of a session's transaction: for COPY, and for statements sent as they are."""
+    return cast("psycopg.Connection[Any]", session.connection().connection.driver_connection)
+
+
+def touched(result: Result[Any]) -> int:
+    """Return how many rows a statement changed."""
+    return cast("CursorResult[Any]", result).rowcount

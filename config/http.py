@@ -11,14 +11,14 @@ status is below 400 and rolled back otherwise, before the first byte of the answ
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, cast
+from typing import cast
 
 from flask import Flask, Response, current_app, g
 from psycopg.pq import TransactionStatus
 from sqlalchemy.orm import Session
 
 from config.clock import business_now
-from config.database import SessionFactory
+from config.database import SessionFactory, raw
 from config.http_blueprint import Blueprint
 from config.http_fields import (
     QuerySchema,
@@ -150,10 +150,8 @@ def _finish(response: Response) -> Response:
 def _check_whole(session: Session) -> None:
     """Refuse to commit after a database error that somebody swallowed: PostgreSQL would take COMMIT for ROLLBACK,
     say nothing, and the caller would be told that it was done."""
-    if session.in_transaction():
-        raw: Any = session.connection().connection.driver_connection
-        if raw.info.transaction_status == TransactionStatus.INERROR:
-            raise RuntimeError("the transaction has failed and cannot be committed")
+    if session.in_transaction() and raw(session).info.transaction_status == TransactionStatus.INERROR:
+        raise RuntimeError("the transaction has failed and cannot be committed")
 
 
 def _close(_error: BaseException | None) -> None:

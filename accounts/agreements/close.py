@@ -14,6 +14,7 @@ from accounts.agreements.models import Agreement
 from accounts.agreements.standing import StandingChanged, change
 from accounts.chargers.publish import Notice, publish
 from config.clock import business_now
+from config.database import touched
 from config.jobs import JobContext, Result
 from config.problems import Conflict, Invalid, NotFound
 
@@ -59,7 +60,7 @@ def close(session: Session, agreement_id: int, *, at: dt.datetime, now: dt.datet
     publish(session, [Notice(row.id, "ended", "closed", effective_at=at) for row in ending], now)
     session.expire_all()
     changed = _reached(session, [row.id for row in ending], now, actor)
-    return Closed(ending, int(ended.rowcount), changed, already=False)  # type: ignore[attr-defined]  # a CursorResult
+    return Closed(ending, touched(ended), changed, already=False)
 
 
 def _locked_family(session: Session, agreement_id: int) -> list[Agreement]:

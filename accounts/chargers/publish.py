@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from config.database import touched
+
 OF_AGREEMENT = frozenset({"valid", "blocked", "ended"})
 OF_REGISTRATION = frozenset({"registered", "removed"})
 OF_TAG = frozenset({"tag"})
@@ -70,4 +72,4 @@ def publish(session: Session, notices: Sequence[Notice], now: dt.datetime) -> in
             "now": now,
         },
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]  # a CursorResult
+    return touched(result)

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from config.database import touched
+
 CHUNK = 1_000
 
 WAYS: Mapping[str, tuple[str, ...]] = {"email": ("email",)}
@@ -47,7 +49,7 @@ def plan(session: Session, *, now: dt.datetime, real: dt.datetime) -> int:
             "channels": [channels[0] for channels in WAYS.values()],
         },
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return touched(result)
 
 
 def next_channel(choice: str, tried: set[str]) -> str | None:

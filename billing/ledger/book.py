@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from billing.ledger.models import VOUCHERS, Transfer
+from config.database import touched
 
 KINDS = frozenset(
     {
@@ -106,4 +107,4 @@ def book_query(session: Session, query: str, params: Mapping[str, Any], *, booke
         ),
         {**params, "booked_on": booked_on, "booked_at": now},
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return touched(result)

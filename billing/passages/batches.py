@@ -9,17 +9,17 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 import zstandard
-from psycopg import Connection
 from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
 from billing.passages.incoming import Answer
 from billing.passages.models import Batch, BatchAnswers, BatchPart
+from config.database import raw, touched
 
 PIECE = 1024 * 1024
 """Bytes of a batch that are compressed and kept as one part."""
@@ -106,7 +106,7 @@ def close_batch(session: Session, batch: Receiving, *, now: dt.datetime, error: 
 
 def keep_bytes(session: Session, batch_id: int, stream: BinaryIO) -> None:
     """Keep a batch as it was received."""
-    connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    connection = raw(session)
     compressor = zstandard.ZstdCompressor(level=_LEVEL)
     with (
         connection.cursor() as cursor,
@@ -166,5 +166,5 @@ def count_chunk(session: Session, batch: Receiving, after: Receiving) -> None:
             "sums": msgspec.json.encode(tally.sums).decode(),
         },
     )
-    if done.rowcount != 1:  # type: ignore[attr-defined]  # a CursorResult
+    if touched(done) != 1:
         raise AnotherProcess(f"batch {batch.batch_id} is being booked by another process")

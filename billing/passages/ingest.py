@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from psycopg import Connection, Cursor
+from psycopg import Cursor
 from sqlalchemy import insert
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,7 @@ from billing.passages.models import BatchFault
 from billing.passages.partitions import ensure
 from billing.passages.rules import COLUMNS, flag_names
 from config.clock import business_date
+from config.database import raw
 from config.jobs import ring
 
 _SQL = statements("book.sql")
@@ -59,7 +60,7 @@ def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.date
     nothing. Raises StillChanging, after which the caller rolls back and may try again; AnotherProcess.
     """
     ensure(session, now)
-    connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    connection = raw(session)
     params = {"charger": batch.charger.id, "batch": batch.batch_id, "now": now}
     with connection.cursor() as cursor:
         seen = _take_in(cursor, chunk, params)

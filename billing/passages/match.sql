@@ -12,7 +12,7 @@ SET LOCAL enable_sort = on
 
 -- name: make_incoming
 CREATE TEMP TABLE IF NOT EXISTS incoming (
-    position integer PRIMARY KEY,
+    position integer NOT NULL,
     source_id text NOT NULL,
     hash bytea NOT NULL,
     passed_at timestamptz NOT NULL,
@@ -33,7 +33,7 @@ CREATE TEMP TABLE IF NOT EXISTS incoming (
 -- name: make_matched
 -- country and plate: the vehicle the record is about, which is the tag's where the tag is mounted.
 CREATE TEMP TABLE IF NOT EXISTS matched (
-    position integer PRIMARY KEY,
+    position integer NOT NULL,
     passed_at timestamptz NOT NULL,
     code text NOT NULL,
     detail text,

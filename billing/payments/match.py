@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from billing.claims.kid import check
 from billing.ledger.book import book_query
 from billing.payments.incoming import Incoming
+from config.database import raw
 
 WHYS = {
     "no_kid": "No KID.",
@@ -124,10 +125,8 @@ def stage(session: Session, rows: Iterable[Incoming]) -> int:
     """COPY payments to a temporary table of this transaction; return how many. Raises Contradiction."""
     session.execute(text("DROP TABLE IF EXISTS incoming_payments"))
     session.execute(text(_TEMPORARY))
-    connection = session.connection().connection.driver_connection
-    assert connection is not None
     count = 0
-    with connection.cursor() as cursor, cursor.copy(_COPY) as copy:
+    with raw(session).cursor() as cursor, cursor.copy(_COPY) as copy:
         for row in rows:
             copy.write_row(row)
             count += 1

@@ -23,6 +23,7 @@ from billing.passages.mass.tell import tell_customers
 from billing.passages.partitions import ensure
 from billing.passages.reverse import BALANCES, BROUGHT_BACK, COUNTERS
 from config.clock import business_date, business_now
+from config.database import touched
 from config.jobs import JobContext, ring
 
 CHUNK = 2_000
@@ -199,7 +200,7 @@ def _book(session: Session, row: MassCorrection, fresh: Sequence[int], now: dt.d
 
 def _finish(session: Session, row: MassCorrection, now: dt.datetime) -> None:
     tell_customers(session, row, now=now)
-    if row.undoes_id is not None and session.execute(_REMOVALS, {"mass": row.id}).rowcount:  # type: ignore[attr-defined]
+    if row.undoes_id is not None and touched(session.execute(_REMOVALS, {"mass": row.id})):
         ring(session, "move_passages")
     row.state, row.finished_at = "done", now
     session.flush()

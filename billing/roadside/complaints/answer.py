@@ -17,6 +17,7 @@ from billing.roadside.complaints.models import Complaint
 from billing.roadside.formats.iso12855 import Response, Responses
 from config.checks import Checks
 from config.clock import business_date
+from config.database import touched
 from config.problems import Conflict, Invalid, NotFound
 from config.rates import whole
 
@@ -122,7 +123,7 @@ def _actor(charger: Charger) -> str:
 
 def link(session: Session, complaint_id: int | None = None) -> int:
     """Name the correction in force on complaints that wait for one, set-based (or on one); return how many."""
-    return session.execute(_LINK, {"complaint": complaint_id}).rowcount  # type: ignore[attr-defined,no-any-return]
+    return touched(session.execute(_LINK, {"complaint": complaint_id}))
 
 
 def let_go(session: Session, now: dt.datetime, complaint_id: int | None = None) -> int:

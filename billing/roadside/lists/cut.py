@@ -133,7 +133,7 @@ def _rows(session: Session, list_type: str, wanted: Wanted) -> Iterator[Row]:
     committed: changes up to ``through`` are."""
     with session.get_bind().connect() as beside:  # type: ignore[union-attr]  # an Engine
         beside.exec_driver_sql(f"SET LOCAL work_mem = '{SORT_MEMORY}'")
-        raw: Connection[Any] = beside.connection.driver_connection  # type: ignore[assignment]
+        raw: Connection[Any] = beside.connection.driver_connection  # type: ignore[assignment]  # the driver is psycopg
         yield from stream(raw, list_type, wanted)
 
 

@@ -16,7 +16,7 @@ from billing.roadside.lists.release import release
 from billing.roadside.lists.rules import full_is_due
 from billing.roadside.lists.send import due, send
 from config.clock import business_date, business_now
-from config.database import SessionFactory
+from config.database import SessionFactory, touched
 from config.jobs import JobContext, Result
 from config.rates import whole
 
@@ -108,4 +108,4 @@ def _forget(sessions: SessionFactory) -> int:
         now = business_now(session)
         before = now - dt.timedelta(days=whole("status_list_keep_days", business_date(now)))
         gone = session.execute(_FORGET, {"before": before})
-        return int(gone.rowcount)  # type: ignore[attr-defined]  # a CursorResult
+        return touched(gone)

@@ -14,6 +14,8 @@ import datetime as dt
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from config.database import touched
+
 AT_ONCE = 50_000
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('brikke places on status lists', 0))")
@@ -36,7 +38,7 @@ def release(session: Session, now: dt.datetime, limit: int = AT_ONCE) -> int:
     once: others wait."""
     session.execute(_LOCK)  # a statement of its own: the next one sees what its last holder committed
     done = session.execute(_RELEASE, {"now": now, "limit": limit})
-    return int(done.rowcount)  # type: ignore[attr-defined]  # a CursorResult
+    return touched(done)
 
 
 def highest(session: Session) -> int:

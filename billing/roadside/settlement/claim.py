@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from psycopg import Connection, Copy, Cursor
+from psycopg import Copy, Cursor
 from sqlalchemy import func, insert, select, text
 from sqlalchemy.orm import Session
 
@@ -24,6 +24,7 @@ from billing.roadside.settlement.models import ChargerClaim as Row
 from billing.roadside.settlement.models import ClaimDifference
 from billing.roadside.settlement.rules import DIFFERENCES, Period
 from config.checks import Checks, one_line
+from config.database import raw
 from config.problems import Conflict, Invalid
 
 CURRENCY = "NOK"
@@ -94,7 +95,7 @@ def check_claim(
     """
     period = _head(claim)
     wait_until_closed(session, period.last, now=now, patience=patience)
-    connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    connection = raw(session)
     with connection.cursor() as cursor:
         read = _copy(cursor, claim)
     if claim.total_ore is not None and claim.total_ore != read.ore:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from billing.roadside.settlement.models import ChargerClaim
 from billing.roadside.settlement.settle import OWED
+from config.database import touched
 
 _OURS_RECORDS = """
     CREATE TEMPORARY TABLE ours ON COMMIT DROP AS
@@ -142,7 +143,7 @@ def compare(session: Session, row: ChargerClaim, begins: dt.datetime, ends: dt.d
         session.execute(text(_OURS_PROJECTS), {**spans, "earliest": begins, "latest": ends})
     session.execute(text("ANALYZE ours"))
     made = session.execute(text(_RECORDS if row.form == "records" else _PROJECTS), params)
-    row.difference_count = made.rowcount  # type: ignore[attr-defined]
+    row.difference_count = touched(made)
     ours = text("SELECT count(*) FILTER (WHERE ore <> 0), coalesce(sum(ore), 0)::bigint FROM ours")
     row.ours_count, row.ours_ore = session.execute(ours).one()
     session.flush()
