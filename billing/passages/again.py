@@ -88,13 +88,7 @@ def decide_again(
         cursor.execute(_SQL["corrections"], {**params, "ids": ids}, prepare=False)
         obu_to_pan(cursor)
         lanes = odd.lanes_as_sent(cursor, charger.id)
-        accepted = odd.agreed(cursor, charger.id)
-        if cause == "contested":  # a person has looked at what is odd about it
-            accepted = accepted | {"tag_plate_mismatch": True, "wrong_class": True}
-        accepted = accepted | {
-            "too_old": any_age or accepted["too_old"],
-            "double_read": double or accepted["double_read"],
-        }
+        accepted = _accepted(cursor, charger, cause, any_age=any_age, double=double)
         lanes = _match_and_lock(session, cursor, charger, accepted, lanes=lanes, judged=judged, now=now)
         for name in ("decide", "amend", "update", "passages"):
             cursor.execute(_SQL[name], params, prepare=False)
@@ -120,6 +114,16 @@ def give_up(session: Session, now: dt.datetime) -> int:
         "detail": f"its original did not come in {days} days",
     }
     return session.execute(text(_SQL["give_up"]), params).rowcount  # type: ignore[attr-defined,no-any-return]
+
+
+def _accepted(cursor: Cursor[Any], charger: Charger, cause: Cause, *, any_age: bool, double: bool) -> odd.Accepted:
+    accepted = odd.agreed(cursor, charger.id)
+    if cause == "contested":  # a person has looked at what is odd about it
+        accepted = accepted | {"tag_plate_mismatch": True, "wrong_class": True}
+    return accepted | {
+        "too_old": any_age or accepted["too_old"],
+        "double_read": double or accepted["double_read"],
+    }
 
 
 def _match_and_lock(

@@ -53,9 +53,13 @@ WHERE c.position = l.position AND c.outcome = 'superseded' AND c.booked
 -- name: lanes_adjusted
 -- An adjustment that names no lane, at the station, was read where that which it adjusts was.
 INSERT INTO lanes (position, lane)
-SELECT c.position, coalesce(k.lane, h.lane)
+SELECT c.position, coalesce(k.lane, h.lane, r.lane)
 FROM correcting AS c
 JOIN incoming AS i ON i.position = c.position
+LEFT JOIN LATERAL (
+    SELECT r.body ->> 'lane' AS lane FROM records AS r
+    WHERE r.charger_id = %(charger)s AND r.source_id = c.original_id AND r.body ->> 'station' = i.station
+) AS r ON true
 LEFT JOIN (
     SELECT DISTINCT ON (o.source_id) o.source_id, o.station, l.lane
     FROM incoming AS o JOIN lanes AS l ON l.position = o.position ORDER BY o.source_id, o.position
@@ -68,7 +72,7 @@ LEFT JOIN LATERAL (
     )
     LIMIT 1
 ) AS k ON true
-WHERE c.action = 'adjust' AND c.outcome IN ('applied', 'superseded') AND coalesce(k.lane, h.lane) IS NOT NULL
+WHERE c.action = 'adjust' AND c.outcome IN ('applied', 'superseded') AND coalesce(k.lane, h.lane, r.lane) IS NOT NULL
 ON CONFLICT DO NOTHING
 
 -- name: lanes_of_refused

@@ -37,6 +37,15 @@ def upgrade() -> None:
         sa.Column("source_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_refused_mismatches")),
     )
+    _link()
+    op.create_index("ix_double_reads_kept", "double_reads", ["charger_id", "kept_id"])
+    op.create_index("ix_double_reads_freed", "double_reads", ["charger_id", "source_id"], postgresql_where="freed")
+    op.alter_column("tag_mismatches", "passage_id", nullable=True)
+    op.execute("UPDATE tag_mismatches SET passage_id = NULL WHERE passage_id < 0")
+    _causes(f"{_CAUSES}, 'read_taken_back'")
+
+
+def _link() -> None:
     op.execute("""
         UPDATE records AS r SET body = r.body || jsonb_build_object('lane', l.lane) FROM lane_reads AS l
         WHERE r.code = 'double_read' AND l.charger_id = r.charger_id AND l.source_id = substr(r.detail, 21)
@@ -72,11 +81,6 @@ def upgrade() -> None:
         ) AS f ON true
         WHERE r.code = 'double_read' AND r.detail LIKE 'the same passing as %'
     """)
-    op.create_index("ix_double_reads_kept", "double_reads", ["charger_id", "kept_id"])
-    op.create_index("ix_double_reads_freed", "double_reads", ["charger_id", "source_id"], postgresql_where="freed")
-    op.alter_column("tag_mismatches", "passage_id", nullable=True)
-    op.execute("UPDATE tag_mismatches SET passage_id = NULL WHERE passage_id < 0")
-    _causes(f"{_CAUSES}, 'read_taken_back'")
 
 
 def downgrade() -> None:
