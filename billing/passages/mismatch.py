@@ -151,11 +151,14 @@ def _tell(session: Session, rows: Sequence[Row[Any]], now: dt.datetime) -> int:
         }  # fmt: skip
         made = session.scalars(insert(TagMismatch).returning(TagMismatch.id), [values]).one()
         ends = (row.printed_number or row.pan)[-4:]
-        what, kind = (row.id, "tag_mismatch") if row.id is not None else (f"refused-{made}", "tag_mismatch_refused")
-        subject = f"tag_mismatch:{row.agreement_id}:{what}"
-        messages.append(NewMessage(row.agreement_id, kind, subject, data={"facts": {"tag": ends}}))
+        subject = f"tag_mismatch:{row.agreement_id}:{f'refused-{made}' if row.id is None else row.id}"
+        messages.append(NewMessage(row.agreement_id, _template(row), subject, data={"facts": {"tag": ends}}))
     tell(session, messages, now=now)
     return len(messages)
+
+
+def _template(row: Row[Any]) -> str:
+    return "tag_mismatch_refused" if row.id is None else "tag_mismatch"
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
