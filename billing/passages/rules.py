@@ -123,8 +123,9 @@ class Sent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     lane: Text20 | None = None
 
 
-class Cancel(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A record that only takes another back (docs/formats.md): what is cancelled need not be said again."""
+class Cancel(msgspec.Struct, gc=False):
+    """A record that only takes another back (docs/formats.md): what is cancelled need not be said again, and what it
+    says more is not looked at."""
 
     id: Text64
     action: Literal["cancel"]

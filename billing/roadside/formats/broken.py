@@ -52,12 +52,8 @@ class _Does(msgspec.Struct):
     action: object = None
 
 
-class _Cancels(Cancel, forbid_unknown_fields=False, gc=False):
-    """A cancellation, whatever else it says."""
-
-
 _DOES = msgspec.json.Decoder(_Does)
-_CANCEL = msgspec.json.Decoder(_Cancels)
+_CANCEL = msgspec.json.Decoder(Cancel)
 _UNREAD = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
