@@ -20,12 +20,14 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from accounts.chargers.models import Charger
+from accounts.chargers.keep import ChargerGiven, keep_charger
+from accounts.chargers.rules import LIST_TYPES
 from accounts.customers.sign_up import sign_up
 from billing.roadside.exchange.keep import ExchangeGiven, keep_exchange
+from billing.roadside.lists.acknowledge import acknowledge
+from billing.roadside.lists.cut import cut
 from config.clock import move_clock
 from tests.integration.conftest import Bearer
 
@@ -64,10 +66,13 @@ class Refused(AssertionError):
 def world(session: Session) -> dict[str, Any]:
     """A customer with an agreement, and a charger: values for paths, and scopes for tokens."""
     move_clock(session, NOW, running=True)
-    session.add(Charger(code="FJELL", name="Fjellveien AS", kind="toll"))
-    session.flush()
-    keep_exchange(session, session.scalars(select(Charger)).one(), ExchangeGiven("folder"))
+    charger, _ = keep_charger(session, ChargerGiven("FJELL", "Fjellveien AS", "toll", lists="pull"), NOW)
+    keep_exchange(session, charger, ExchangeGiven("folder"))
     made = sign_up(session, "private", KARI, now=NOW, actor="test")
+    for list_type in LIST_TYPES:  # acknowledged, so that nothing that is sent here can reject it
+        version = cut(session, charger, list_type, "full", NOW)
+        assert version is not None
+        acknowledge(session, charger, list_type, version.version, accepted=True, now=NOW)
     session.commit()
     return {
         "paths": {"number": made.agreement.number, "code": "FJELL"},

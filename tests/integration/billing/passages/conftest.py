@@ -38,6 +38,10 @@ def pan(number: int) -> str:
     return f"957801{number:013d}"
 
 
+UNOPENED = ("standings_history", "publications_standings")
+"""Rules of the audit that do not hold in this world, whose agreements nobody opened."""
+
+
 @dataclass
 class Road:
     """Builders on one session; nothing is committed but by ``send`` when asked."""

@@ -136,7 +136,12 @@ class TestWhoSeesWhat:
             if rule.endpoint.split(".")[0] in ("mypage", "signin") and "POST" in (rule.methods or ())
         ]
         assert len(rules) >= 11
-        known: dict[str, Any] = {"number": people.invoiced.number, "registration_id": 1, "passage_id": 1}
+        known: dict[str, Any] = {
+            "number": people.invoiced.number,
+            "registration_id": 1,
+            "passage_id": 1,
+            "complaint": 1,
+        }
         with app.test_request_context():
             for rule in rules:
                 path = app.url_for(rule.endpoint, **{name: known[name] for name in rule.arguments})
