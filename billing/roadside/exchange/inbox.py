@@ -5,6 +5,7 @@ While it is being taken it lies in a folder of ours (``TAKING``), and what is bo
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import secrets
 from pathlib import Path
@@ -19,7 +20,7 @@ from billing.passages.models import Batch
 from billing.payments.inbox import whole_files
 from billing.roadside.exchange.models import Incoming
 from billing.roadside.exchange.outgoing import resend, send_answers, send_file
-from billing.roadside.exchange.route import HOOKS, ISO, Routed, not_yet, route
+from billing.roadside.exchange.route import HOOKS, ISO, PERIOD_OPEN, Routed, not_yet, route
 from billing.roadside.exchange.rules import answer_name, safe_name, shown_name
 from billing.roadside.exchange.world import IN, TAKING, Look, failed, lying, name_of
 from billing.roadside.files import held
@@ -31,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 DONE, REFUSED = "done", "refused"
 LONGEST_REASON = 1000
+_PERIODS = dt.timedelta(minutes=15)
+"""How often one asks whether a claim's period has ended."""
 
 
 def take_all(look: Look) -> None:
@@ -52,6 +55,7 @@ def _tried(look: Look, path: Path) -> bool:
     except FileNotFoundError:  # taken away since it was listed
         return False
     if row.next_at is not None and row.next_at > now_utc():
+        look.counts["wait"] += not row.attempts
         return False
     waited = look.counts["wait"]
     try:
@@ -127,9 +131,19 @@ def _take(look: Look, path: Path, row: Incoming) -> Incoming:
     except Problem as problem:
         if isinstance(problem, Conflict) and not_yet(problem):
             look.counts["wait"] += 1
-            return row
+            return _later(look, row, problem)
         return _refuse(look, row, problem)
     return _booked(look, row, received)
+
+
+def _later(look: Look, row: Incoming, problem: Conflict) -> Incoming:
+    """Let a file wait. What waits for its period to end does so for days: it is not copied and read each minute."""
+    if problem.type != PERIOD_OPEN:
+        return row
+    with look.sessions.begin() as session:
+        kept = session.get_one(Incoming, row.id)
+        kept.next_at = now_utc() + _PERIODS
+        return kept
 
 
 def _booked(look: Look, row: Incoming, received: Received) -> Incoming:

@@ -27,7 +27,8 @@ from config.problems import Conflict, Invalid
 
 ISO = "iso12855"
 _PEEK = 64 * 1024
-_NOT_YET = ("/problems/period-open", "/problems/still-arriving", "/problems/being-booked",
+PERIOD_OPEN = "/problems/period-open"
+_NOT_YET = (PERIOD_OPEN, "/problems/still-arriving", "/problems/being-booked",
             "/problems/still-written")  # fmt: skip
 """Refusals that will not be ones later: the file waits."""
 

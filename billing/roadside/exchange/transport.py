@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
@@ -13,7 +13,6 @@ from billing.roadside.exchange.keys import KeyFileError, read_secret
 from billing.roadside.exchange.models import Exchange
 from billing.roadside.exchange.sftp import Server, Sftp
 from billing.roadside.lists.outbox import FolderOutbox, Outbox, SwitchedOff
-from config.clock import now_utc
 from config.database import SessionFactory
 from config.settings import Settings
 
@@ -75,8 +74,6 @@ def outbox_of(sessions: SessionFactory, settings: Settings, code: str) -> Outbox
     return FolderOutbox(folder_of(settings, code) / "out")
 
 
-def left_alone(session: Session) -> frozenset[int]:
-    """Return the chargers (ids) that nothing is sent to at this moment: their exchange is switched off, or their server
-    could not be reached and it is not time yet to try again."""
-    query = select(Exchange.charger_id).where(or_(~Exchange.enabled, Exchange.next_at > now_utc()))
-    return frozenset(session.scalars(query))
+def switched_off(session: Session) -> frozenset[int]:
+    """Return the chargers (ids) that no files are exchanged with at this moment."""
+    return frozenset(session.scalars(select(Exchange.charger_id).where(~Exchange.enabled)))

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from accounts.chargers.models import Charger
 from accounts.chargers.rules import types_of
-from billing.roadside.exchange.transport import left_alone, outbox_of
+from billing.roadside.exchange.transport import outbox_of, switched_off
 from billing.roadside.lists.cut import Cut, cut, latest
 from billing.roadside.lists.release import release
 from billing.roadside.lists.rules import full_is_due
@@ -80,7 +80,7 @@ def send_due(ctx: JobContext) -> Result:
     alone with its others this time: each would cost the rest a wait as long."""
     counts: Result = {"sent": 0, "offered": 0, "failed": 0}
     with ctx.sessions() as session:
-        waiting = due(session, business_now(session), left_alone(session))
+        waiting = due(session, business_now(session), switched_off(session))
     failing: set[int] = set()
     for version_id, charger_id in waiting:
         if charger_id in failing:

@@ -2,8 +2,8 @@
 
 A version is a row before it is sent, so that one killed on the way sends the same bytes again. What is pulled is sent
 when the charger has fetched it; when it is not acknowledged in time there is nothing to send again, but the alarm is
-the same. What could not be delivered is tried again soon, after 1, 2, 5 … minutes as all files are: a charger whose
-server is back after a minute knows of a block within five.
+the same. What could not be delivered is tried again soon, after 1, 2 and then every 5 minutes: a charger whose server
+is back knows of a block within five.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from config.rates import whole
 
 log = structlog.get_logger(__name__)
 
+_SOON = dt.timedelta(minutes=5)
+"""How long at most what could not be delivered waits: a change of a standing is out within five minutes."""
+
 
 def content(sessions: SessionFactory, version_id: int) -> Iterator[bytes]:
     """Yield the bytes of a version, gzipped, as they were made. Nothing when they are no longer kept."""
@@ -38,14 +41,14 @@ def content(sessions: SessionFactory, version_id: int) -> Iterator[bytes]:
         part += 1
 
 
-def due(session: Session, now: dt.datetime, left_alone: Collection[int] = ()) -> list[tuple[int, int]]:
+def due(session: Session, now: dt.datetime, off: Collection[int] = ()) -> list[tuple[int, int]]:
     """Return the versions to be sent, or sent again, by now, as (id, charger id), in the order of each list; those of
-    chargers that could be reached come first. What is pushed to ``left_alone`` (charger ids) waits."""
+    chargers that could be reached come first. What is pushed to those that are ``off`` (charger ids) waits."""
     failing = func.bool_or(ListVersion.error.is_not(None)).over(partition_by=ListVersion.charger_id)
     query = (
         select(ListVersion.id, ListVersion.charger_id)
         .join(Charger)
-        .where(ListVersion.next_at <= now, ~and_(Charger.lists == "push", Charger.id.in_(left_alone)))
+        .where(ListVersion.next_at <= now, ~and_(Charger.lists == "push", Charger.id.in_(off)))
         .order_by(failing, ListVersion.charger_id, ListVersion.list_type, ListVersion.version)
     )
     return [(row.id, row.charger_id) for row in session.execute(query)]
@@ -81,7 +84,7 @@ def _tried(session: Session, version_id: int, error: str | None, now: dt.datetim
     again = row.attempts > 0 and row.error is None
     row.attempts += 1
     minutes = whole("status_list_ack_minutes", business_date(now))
-    row.next_at = next_try(now, minutes) if error is None else try_again(row.attempts, now)
+    row.next_at = next_try(now, minutes) if error is None else min(try_again(row.attempts, now), now + _SOON)
     row.error = error
     about = {"charger": charger.code, "list": row.list_type, "version": row.version, "attempts": row.attempts}
     if error is not None:
