@@ -30,11 +30,13 @@ def statements(name: str) -> Mapping[str, LiteralString]:
 
 
 _LATENCY = latency("m.passed_at", "%(since)s", "%(minutes)s")
+_LIST_TYPE = list_type_of("t.list_types", "m.flags & 1 <> 0")
 _FILLED: Mapping[LiteralString, LiteralString] = {
     "{tag_refused}": tag_refused("i.pan", "m.passed_at", _LATENCY),
     "{taken}": taken("m.passed_at"),
     "{told_by_tag}": told(BY_TAG),
-    "{told}": told(list_type_of("t.list_types", "m.flags & 1 <> 0")),
+    "{told}": told(_LIST_TYPE),
+    "{list_type}": _LIST_TYPE,
     "{latency}": _LATENCY,
 }
 

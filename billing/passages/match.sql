@@ -168,14 +168,16 @@ WHERE a.position = m.position
 
 -- name: last_mount
 -- The tag that was read is in no vehicle, and this charger had not been told: it is where it was last. Whether anybody
--- has that vehicle is found here or, where it was removed as well, by what follows.
+-- has that vehicle is found here or, where it was removed as well, by what follows. Of a vehicle that others have come
+-- to since, with this operator or at all, the tag says nothing: they drive without it, and who bought a vehicle whose
+-- tag was taken out, or stolen, pays for no journey of the tag's.
 UPDATE matched AS m
 SET code = CASE WHEN a.id IS NULL THEN m.code ELSE 'accepted' END, agreement_id = a.agreement_id,
     registration_id = a.id, by_tag = true, country = a.country, plate = a.plate,
     flags = m.flags & ~1 | 4 | CASE WHEN a.other_plate THEN 2 ELSE 0 END
 FROM (
-    SELECT m.position, l.country, l.plate, i.plate <> l.plate OR i.country <> l.country AS other_plate, r.id,
-        r.agreement_id
+    SELECT m.position, l.country, l.plate, i.plate <> l.plate OR i.country <> l.country AS other_plate,
+        CASE WHEN r.lasts THEN r.id END AS id, CASE WHEN r.lasts THEN r.agreement_id END AS agreement_id
     FROM matched AS m
     JOIN incoming AS i ON i.position = m.position
     CROSS JOIN LATERAL (
@@ -183,24 +185,36 @@ FROM (
         WHERE tm.pan = i.pan AND tm.valid_to <= i.passed_at AND tm.valid_to > tm.valid_from
         ORDER BY tm.valid_from DESC LIMIT 1
     ) AS l
-    LEFT JOIN LATERAL (
-        SELECT reg.id, reg.agreement_id FROM registrations AS reg
+    JOIN tags AS own ON own.id = l.tag_id
+    CROSS JOIN LATERAL (
+        -- Who has the vehicle, or had it last.
+        SELECT reg.id, reg.agreement_id, reg.valid_to IS NULL OR reg.valid_to > i.passed_at AS lasts
+        FROM registrations AS reg
         WHERE reg.country = l.country AND reg.plate = l.plate AND reg.scope = ''
+            AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > reg.valid_from)
+        ORDER BY reg.valid_from DESC LIMIT 1
+    ) AS r
+    LEFT JOIN LATERAL (
+        SELECT coalesce(f.parent_id, f.id) AS agreement_id
+        FROM registrations AS reg
+        JOIN agreements AS f ON f.id = reg.agreement_id
+        WHERE reg.country = l.country AND reg.plate = l.plate AND reg.scope = %(code)s
             AND reg.valid_from <= i.passed_at AND (reg.valid_to IS NULL OR reg.valid_to > i.passed_at)
         ORDER BY reg.valid_from DESC LIMIT 1
-    ) AS r ON true
+    ) AS additional ON true
     CROSS JOIN LATERAL (
         -- What was published of the tag since: nothing where that was before there were such publications. Who was
         -- told any of it, knows.
         SELECT count(*) AS published, count(*) FILTER (WHERE k.at + {latency} <= m.passed_at) AS told
-        FROM tags AS g
-        JOIN publications AS p ON p.agreement_id = g.agreement_id AND p.tag_id = g.id AND p.effective_at >= l.valid_to
+        FROM publications AS p
         JOIN chargers AS c ON c.id = %(charger)s
         CROSS JOIN LATERAL {taken} AS t
         LEFT JOIN LATERAL {told_by_tag} AS k ON true
-        WHERE g.id = l.tag_id
+        WHERE p.agreement_id = own.agreement_id AND p.tag_id = own.id AND p.effective_at >= l.valid_to
     ) AS w
     WHERE m.code = 'unknown_vehicle' AND NOT m.by_tag AND w.published > 0 AND w.told = 0
+        AND r.agreement_id = own.agreement_id
+        AND coalesce(additional.agreement_id, own.agreement_id) = own.agreement_id
 ) AS a
 WHERE a.position = m.position
 
@@ -244,7 +258,8 @@ WHERE i.position = m.position AND m.code = 'unknown_vehicle' AND EXISTS (
 -- the one that was written last (under the agreement's lock; an instant is read before it); an end is for good. Few
 -- agreements were ever blocked: the others cost one look at an index that does not have them.
 -- Of a vehicle that this charger had not been told is on the agreement, its list still said what its holder before was:
--- it refuses only where it did by that.
+-- it refuses only where it did by that. By a tag only where that came with the vehicle: one that was put into it since
+-- stands on the lists as where it was before.
 WITH suspects AS MATERIALIZED (
     SELECT m.position, m.agreement_id, m.registration_id, m.passed_at, m.flags
     FROM matched AS m
@@ -267,14 +282,17 @@ WITH suspects AS MATERIALIZED (
         ORDER BY p.status = 'ended' DESC, p.id DESC LIMIT 1
     ) AS x
     WHERE x.status IN ('blocked', 'ended')
+), pans AS MATERIALIZED ( -- once for all: where few are expected to be blocked, incoming would be read for each
+    SELECT m.position, i.pan FROM suspects AS m JOIN incoming AS i ON i.position = m.position
 ), moved AS MATERIALIZED (
     SELECT m.position
     FROM blocked AS m
+    JOIN pans AS i ON i.position = m.position
     JOIN chargers AS c ON c.id = %(charger)s
     CROSS JOIN LATERAL {taken} AS t
     JOIN registrations AS own ON own.id = m.registration_id
     CROSS JOIN LATERAL (
-        SELECT reg.id, reg.agreement_id FROM registrations AS reg
+        SELECT reg.id, reg.agreement_id, reg.valid_to FROM registrations AS reg
         WHERE reg.country = own.country AND reg.plate = own.plate AND reg.scope = own.scope
             AND reg.valid_to <= own.valid_from AND reg.valid_to > reg.valid_from
         ORDER BY reg.valid_from DESC LIMIT 1
@@ -296,6 +314,10 @@ WITH suspects AS MATERIALIZED (
         ORDER BY p.status = 'ended' DESC, p.id DESC LIMIT 1
     ) AS s ON true
     WHERE w.registered > 0 AND w.told = 0 AND coalesce(s.status, 'valid') = 'valid'
+        AND ({list_type} = 'plates' OR EXISTS (
+            SELECT FROM tag_mounts AS tm
+            WHERE tm.pan = i.pan AND tm.country = own.country AND tm.plate = own.plate
+                AND tm.valid_from < before.valid_to AND (tm.valid_to IS NULL OR tm.valid_to > m.passed_at)))
 )
 UPDATE matched AS m
 SET code = 'not_valid', detail = a.status || CASE WHEN a.version IS NULL THEN ', published '

@@ -110,19 +110,30 @@ class TestOutOfItsVehicle:
         out = self.out(told, "lost")
         assert self.ask(told, out + MINUTE).code == "not_valid"
 
-    @pytest.mark.parametrize("to", [True, False])
-    def test_it_goes_to_who_has_the_vehicle(self, told: World, to: bool) -> None:
-        """Its own agreement, or the one that has the vehicle since; and looked at under the locks it still does."""
-        out = self.out(told, "lost")
-        at = out + MINUTE
-        if to:
-            other = told.road.agreement()
-            remove(told.session, told.agreement, told.vehicle, ends_at=out, reason=None, now=out, actor="test")
-            told.road.vehicle(other, since=out)
-            assert self.ask(told, at).code == "accepted"
+    @pytest.mark.parametrize("until", [None, MINUTE / 2])
+    @pytest.mark.parametrize("how", ["stolen", "out"])
+    def test_who_has_the_vehicle_since_pays_for_no_journey_of_the_tag(
+        self, told: World, how: str, until: dt.timedelta | None
+    ) -> None:
+        """It was taken out before the vehicle came to them (or, until, left them too): they drive without it, and its
+        agreement does not have the vehicle. Whoever does drive with it, nobody was told of, and nobody is charged."""
+        out = self.out(told, how)
+        other = told.road.agreement()
+        remove(told.session, told.agreement, told.vehicle, ends_at=out, reason=None, now=out, actor="test")
+        told.road.vehicle(other, since=out, until=None if until is None else out + until)
+        answer = self.ask(told, out + MINUTE)
+        assert (answer.code, answer.flags) == ("unknown_vehicle", ())
+        assert told.road.ask("SELECT agreement_id FROM passages") == []
+        if until is None:  # they are, for what they drive
+            assert self.ask(told, out + MINUTE, "plate", plate="EV10001").flags == ("by_plate",)
             assert told.road.ask("SELECT agreement_id FROM passages") == [(other,)]
-        else:
-            assert self.ask(told, at).code == "accepted"
+
+    def test_it_is_its_own_agreements_where_the_vehicle_went_on_there(self, told: World) -> None:
+        out = self.out(told, "lost")
+        remove(told.session, told.agreement, told.vehicle, ends_at=out, reason=None, now=out, actor="test")
+        again = told.road.vehicle(told.agreement, since=out)
+        assert self.ask(told, out + MINUTE).code == "accepted"
+        assert told.road.ask("SELECT agreement_id, registration_id FROM passages") == [(told.agreement, again)]
 
     def test_with_a_ferry_operator_it_is_the_additional_agreements(self, told: World) -> None:
         child = told.road.agreement(kind="ferry", parent_id=told.agreement, operator="FJORD")
@@ -134,6 +145,19 @@ class TestOutOfItsVehicle:
         record = told.road.record("F", station="K1", service="ferry", pan=pan(1), passed_at=out + MINUTE)
         assert told.road.one(record, charger=told.charger("FJORD"), now=out + DAY).code == "accepted"
         assert told.road.ask("SELECT agreement_id FROM passages") == [(child,)]
+
+    def test_nor_does_who_has_it_with_a_ferry_operator_pay(self, told: World) -> None:
+        other = told.road.agreement()
+        told.take("push", code="FJORD")
+        told.minute(full=True)
+        acknowledged(told, "FJORD")
+        out = self.out(told, "lost")
+        remove(told.session, told.agreement, told.vehicle, ends_at=out, reason=None, now=out, actor="test")
+        child = told.road.agreement(kind="ferry", parent_id=other, operator="FJORD")
+        told.road.vehicle(child, since=out, scope="FJORD")
+        record = told.road.record("F", station="K1", service="ferry", pan=pan(1), passed_at=out + MINUTE)
+        assert told.road.one(record, charger=told.charger("FJORD"), now=out + DAY).code == "unknown_vehicle"
+        assert told.road.ask("SELECT agreement_id FROM passages") == []
 
 
 class TestAdditional:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from sqlalchemy import select
 
 from accounts.chargers.publish import Notice, publish
+from accounts.vehicles import tags
+from accounts.vehicles.models import Tag
 from accounts.vehicles.register import register
 from accounts.vehicles.remove import remove
 from billing.passages.incoming import Answer
@@ -21,7 +24,10 @@ class Sale:
         self.world = world
         world.minute(full=True)
         self.acknowledge(1)
+        self.bought = 0
         self.buyer = world.road.agreement()
+        world.road.vehicle(self.buyer, "EV20002")
+        self.tag = world.road.tag(self.buyer, 2, "EV20002")
         publish(world.session, [Notice(self.buyer, "blocked", "overdue")], world.now)
         world.session.commit()
         world.minute()
@@ -41,12 +47,18 @@ class Sale:
 
     def come(self) -> dt.datetime:
         now = self.world.now
-        register(self.world.session, self.buyer, "NO", "EV10001", valid_from=now, now=now, actor="customer:2")
+        self.bought = register(self.world.session, self.buyer, "NO", "EV10001", valid_from=now, now=now,
+                               actor="customer:2").registration.id  # fmt: skip
         self.world.session.commit()
         return now
 
+    def mount(self, pan: str, registration: int | None, at: dt.datetime) -> None:
+        tag = self.world.session.scalars(select(Tag).filter_by(pan=pan)).one()
+        tags.mount(self.world.session, tag.id, registration, at=at, now=at)
+        self.world.session.commit()
+
     def ask(self, at: dt.datetime, **read: str) -> Answer:
-        name = f"{at:%d%H%M%S}{sorted(read)}"
+        name = f"{at:%d%H%M%S}{sorted(read.items())}"
         return self.world.road.one(
             self.world.road.record(name, passed_at=at, **read), now=max(at, self.world.now) + DAY
         )
@@ -75,9 +87,9 @@ def test_sold_to_a_blocked_agreement_it_is_valid_until_that_was_told(sale: Sale,
 
 def test_nobody_had_it_before(sale: Sale) -> None:
     sale.leave()
-    register(sale.world.session, sale.buyer, "NO", "EV20002", valid_from=sale.world.now, now=sale.world.now, actor="x")
+    register(sale.world.session, sale.buyer, "NO", "EV30003", valid_from=sale.world.now, now=sale.world.now, actor="x")
     sale.world.session.commit()
-    assert sale.ask(sale.world.now + MINUTE, plate="EV20002").code == "not_valid"
+    assert sale.ask(sale.world.now + MINUTE, plate="EV30003").code == "not_valid"
 
 
 def test_its_list_said_already_that_nobody_has_it(sale: Sale) -> None:
@@ -104,3 +116,26 @@ def test_one_that_is_told_at_once_knows_it_at_once(sale: Sale) -> None:
     came = sale.come()
     sale.world.road.toll = sale.world.charger()
     assert sale.ask(came + MINUTE, plate="EV10001").code == "not_valid"
+
+
+@pytest.mark.parametrize("later", [dt.timedelta(0), MINUTE])
+def test_a_tag_that_was_put_into_it_is_blocked_as_it_was_told_to_be(sale: Sale, later: dt.timedelta) -> None:
+    """The buyer's own tag: the list of tags said that it is blocked before it came, and says so still."""
+    assert [row["state"] for row in sale.world.rows(2, "tags") if row["pan"] == sale.tag] == ["blocked"]
+    sale.leave()
+    came = sale.come()
+    sale.mount(sale.tag, sale.bought, came + later)
+    at = came + later + MINUTE
+    refused = sale.ask(at, pan=sale.tag)
+    assert (refused.code, str(refused.detail)[:29]) == ("not_valid", "blocked, list 2 acknowledged ")
+    assert sale.ask(at, pan=pan(1)).code == "accepted"  # the one that came with the vehicle
+    assert sale.ask(at, plate="EV10001").code == "accepted"
+
+
+def test_who_takes_plates_alone_was_told_of_no_tag(sale: Sale) -> None:
+    sale.world.take("push", list_types="plates")
+    sale.leave()
+    came = sale.come()
+    sale.mount(sale.tag, sale.bought, came)
+    sale.world.road.toll = sale.world.charger()
+    assert sale.ask(came + MINUTE, pan=sale.tag).code == "accepted"
