@@ -234,15 +234,15 @@ LEFT JOIN batches AS b ON b.id = r.batch_id
 WHERE c.action = 'cancel' AND c.outcome = 'twice'
 
 -- name: free_lanes
--- What has been corrected stands in its lane no more; what is in force does.
-DELETE FROM lane_reads AS k USING (
+-- What has been corrected stands in its lane no more; what is in force does. Where it was read is remembered.
+UPDATE lane_reads AS k SET stands = false FROM (
     SELECT c.original_id AS source_id, c.source_id AS in_force FROM correcting AS c WHERE c.outcome = 'applied'
     UNION
     SELECT o.source_id, c.source_id
     FROM correcting AS c JOIN corrections AS o ON o.charger_id = %(charger)s AND o.original_id = c.original_id
     WHERE c.outcome = 'applied' AND o.source_id <> c.source_id
 ) AS gone
-WHERE k.charger_id = %(charger)s AND k.source_id = gone.source_id
+WHERE k.charger_id = %(charger)s AND k.source_id = gone.source_id AND k.stands
 RETURNING k.source_id
 
 -- name: free_doubles

@@ -258,8 +258,10 @@ class Passage(Base):
 
 
 class LaneRead(Base):
-    """In which lane an accepted record was read, where it says: by this second reads of one passing are known. Only
-    what stands is here: of a read that was corrected, its adjustment in force."""
+    """In which lane an accepted record was read, where it says: by this second reads of one passing are known.
+
+    ``stands``: it is what second reads repeat; of a read that was corrected only its adjustment in force is, and no
+    double that was accepted all the same. Where the others were read is for adjustments that do not say."""
 
     __tablename__ = "lane_reads"
     __table_args__ = (
@@ -274,6 +276,7 @@ class LaneRead(Base):
     country: Mapped[Str]
     plate: Mapped[Str]
     passed_at: Mapped[Instant]
+    stands: Mapped[bool] = mapped_column(server_default=text("true"))
 
 
 class DoubleRead(Base):

@@ -51,28 +51,36 @@ UPDATE lanes AS l SET counts = true FROM correcting AS c
 WHERE c.position = l.position AND c.outcome = 'superseded' AND c.booked
 
 -- name: lanes_adjusted
--- An adjustment that names no lane, at the station, was read where that which it adjusts was.
+-- An adjustment that names no lane, at the station, was read where that which it adjusts was, by the last word on it:
+-- whatever is booked, refused or taken back by now.
 INSERT INTO lanes (position, lane)
-SELECT c.position, coalesce(k.lane, h.lane, r.lane)
-FROM correcting AS c
-JOIN incoming AS i ON i.position = c.position
-LEFT JOIN LATERAL (
-    SELECT r.body ->> 'lane' AS lane FROM records AS r
-    WHERE r.charger_id = %(charger)s AND r.source_id = c.original_id AND r.body ->> 'station' = i.station
-) AS r ON true
-LEFT JOIN (
+WITH asked AS (
+    SELECT c.position, c.source_id, c.original_id, i.station
+    FROM correcting AS c JOIN incoming AS i ON i.position = c.position
+    WHERE c.action = 'adjust' AND c.outcome IN ('applied', 'superseded')
+        AND NOT EXISTS (SELECT FROM lanes AS l WHERE l.position = c.position)
+), family AS (
+    SELECT a.position, a.station, a.original_id AS source_id, CAST(NULL AS integer) AS version,
+        CAST(NULL AS timestamptz) AS issued_at
+    FROM asked AS a
+    UNION ALL
+    SELECT a.position, a.station, o.source_id, o.version, o.issued_at
+    FROM asked AS a JOIN corrections AS o ON o.charger_id = %(charger)s AND o.original_id = a.original_id
+    WHERE o.source_id <> a.source_id
+    UNION ALL
+    SELECT a.position, a.station, o.source_id, o.version, o.issued_at
+    FROM asked AS a JOIN correcting AS o ON o.original_id = a.original_id AND o.position < a.position
+), here AS (
     SELECT DISTINCT ON (o.source_id) o.source_id, o.station, l.lane
     FROM incoming AS o JOIN lanes AS l ON l.position = o.position ORDER BY o.source_id, o.position
-) AS h ON h.source_id = c.original_id AND h.station = i.station
-LEFT JOIN LATERAL (
-    SELECT k.lane FROM lane_reads AS k
-    WHERE k.charger_id = %(charger)s AND k.station = i.station AND k.source_id IN (
-        SELECT c.original_id UNION ALL
-        SELECT o.source_id FROM corrections AS o WHERE o.charger_id = %(charger)s AND o.original_id = c.original_id
-    )
-    LIMIT 1
-) AS k ON true
-WHERE c.action = 'adjust' AND c.outcome IN ('applied', 'superseded') AND coalesce(k.lane, h.lane, r.lane) IS NOT NULL
+)
+SELECT DISTINCT ON (f.position) f.position, coalesce(k.lane, h.lane, r.body ->> 'lane')
+FROM family AS f
+LEFT JOIN lane_reads AS k ON k.charger_id = %(charger)s AND k.source_id = f.source_id AND k.station = f.station
+LEFT JOIN here AS h ON h.source_id = f.source_id AND h.station = f.station
+LEFT JOIN records AS r ON r.charger_id = %(charger)s AND r.source_id = f.source_id AND r.body ->> 'station' = f.station
+WHERE coalesce(k.lane, h.lane, r.body ->> 'lane') IS NOT NULL
+ORDER BY f.position, f.version DESC NULLS LAST, f.issued_at DESC, f.source_id COLLATE "C" DESC
 ON CONFLICT DO NOTHING
 
 -- name: lanes_of_refused
@@ -99,7 +107,7 @@ FROM reads AS r
 LEFT JOIN LATERAL (
     SELECT k.source_id, k.passed_at FROM lane_reads AS k
     WHERE k.charger_id = %(charger)s AND k.country = r.country AND k.plate = r.plate AND k.station = r.station
-        AND k.lane = r.lane AND k.passed_at BETWEEN r.passed_at - %(within)s AND r.passed_at + %(within)s
+        AND k.lane = r.lane AND k.stands AND k.passed_at BETWEEN r.passed_at - %(within)s AND r.passed_at + %(within)s
     OFFSET 0 -- a look-up a read, whatever is believed of how many there are
 ) AS k ON true
 WHERE r.beside OR k.source_id IS NOT NULL
@@ -136,7 +144,8 @@ WHERE d.position = l.position
 -- name: stand
 -- Held until we commit: who takes one of these back waits, and then sees its doubles.
 SELECT k.source_id FROM lane_reads AS k
-WHERE k.charger_id = %(charger)s AND k.source_id = ANY(%(names)s) ORDER BY k.source_id COLLATE "C" FOR KEY SHARE
+WHERE k.charger_id = %(charger)s AND k.source_id = ANY(%(names)s) AND k.stands
+ORDER BY k.source_id COLLATE "C" FOR SHARE
 
 -- name: refused_doubles
 SELECT i.source_id, l.first
@@ -150,10 +159,10 @@ FROM unnest(CAST(%(doubles)s AS text[]), CAST(%(firsts)s AS text[])) AS d (sourc
 ON CONFLICT DO NOTHING
 
 -- name: keep_lanes
--- Of what is booked, but for doubles that are accepted all the same.
-INSERT INTO lane_reads (charger_id, source_id, station, lane, country, plate, passed_at)
-SELECT %(charger)s, i.source_id, i.station, l.lane, m.country, m.plate, m.passed_at
+-- Of what is booked; doubles that are accepted all the same do not stand.
+INSERT INTO lane_reads (charger_id, source_id, station, lane, country, plate, passed_at, stands)
+SELECT %(charger)s, i.source_id, i.station, l.lane, m.country, m.plate, m.passed_at, m.flags & 2048 = 0
 FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
-WHERE m.code = 'accepted' AND m.plate IS NOT NULL AND m.flags & 2048 = 0
+WHERE m.code = 'accepted' AND m.plate IS NOT NULL
 ORDER BY i.source_id COLLATE "C"
 ON CONFLICT DO NOTHING

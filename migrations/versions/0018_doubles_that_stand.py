@@ -1,5 +1,5 @@
-"""Which read a double repeats, so that it is decided anew when that is taken back; lanes of what stands only. Refused
-records whose tag is in another vehicle are told of too."""
+"""Which read a double repeats, so that it is decided anew when that is taken back; which reads stand in their
+lanes. Refused records whose tag is in another vehicle are told of too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ depends_on = None
 
 _CAUSES = "'original_came', 'gave_up', 'contested', 'moved'"
 _STANDS = (
-    "EXISTS (SELECT FROM lane_reads AS l WHERE l.charger_id = r.charger_id AND l.source_id = substr(r.detail, 21))"
+    "EXISTS (SELECT FROM lane_reads AS l WHERE l.charger_id = r.charger_id AND l.source_id = substr(r.detail, 21) "
+    "AND l.stands)"
 )
 
 
@@ -30,6 +31,7 @@ def upgrade() -> None:
         sa.Column("freed", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.PrimaryKeyConstraint("charger_id", "source_id", name=op.f("pk_double_reads")),
     )
+    op.add_column("lane_reads", sa.Column("stands", sa.Boolean(), server_default=sa.text("true"), nullable=False))
     op.create_table(
         "refused_mismatches",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=False), nullable=False),
@@ -57,7 +59,7 @@ def _link() -> None:
             WHERE k.state = 'applied'
             ORDER BY k.charger_id, k.original_id, k.version DESC, k.issued_at DESC, k.source_id COLLATE "C" DESC
         ), gone AS (
-            DELETE FROM lane_reads AS l USING in_force AS k
+            UPDATE lane_reads AS l SET stands = false FROM in_force AS k
             WHERE l.charger_id = k.charger_id AND l.source_id = k.original_id
             RETURNING l.charger_id, k.source_id, k.action, l.lane
         )
@@ -76,7 +78,7 @@ def _link() -> None:
         FROM records AS r
         LEFT JOIN LATERAL (
             SELECT l.source_id FROM corrections AS k
-            JOIN lane_reads AS l ON l.charger_id = k.charger_id AND l.source_id = k.source_id
+            JOIN lane_reads AS l ON l.charger_id = k.charger_id AND l.source_id = k.source_id AND l.stands
             WHERE k.charger_id = r.charger_id AND k.original_id = substr(r.detail, 21) LIMIT 1
         ) AS f ON true
         WHERE r.code = 'double_read' AND r.detail LIKE 'the same passing as %'
@@ -84,12 +86,15 @@ def _link() -> None:
 
 
 def downgrade() -> None:
-    """Drop the links. Lanes of adjustments stay theirs. Who was told of a refused record has been."""
+    """Drop the links. Lanes of adjustments stay theirs; what stands no more has none. Who was told of a refused record
+    has been."""
     op.execute("UPDATE tag_mismatches SET passage_id = -id WHERE passage_id IS NULL")
     op.execute("UPDATE amendments SET cause = 'original_came' WHERE cause = 'read_taken_back'")
     op.alter_column("tag_mismatches", "passage_id", nullable=False)
     op.drop_table("refused_mismatches")
     op.drop_table("double_reads")
+    op.execute("DELETE FROM lane_reads WHERE NOT stands")
+    op.drop_column("lane_reads", "stands")
     _causes(_CAUSES)
 
 

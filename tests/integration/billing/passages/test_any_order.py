@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -99,7 +99,12 @@ def in_force(said: Sequence[Said], agreed: Mapping[str, bool]) -> dict[str, Said
     for one in said:
         if one.original is not None and not one.stays_out(agreed):
             last[root(one)] = max(last.get(root(one), one), one, key=Said.rank)
-    return {one.name: last.get(one.name, one) for one in said if one.original is None}
+    return {
+        one.name: replace(found, lane=found.lane or one.lane)
+        for one in said
+        if one.original is None
+        for found in [last.get(one.name, one)]
+    }
 
 
 def passing(one: Said) -> tuple[Any, ...]:
@@ -121,6 +126,18 @@ def holds(found: Mapping[str, int], counts: Mapping[str, Said], agreed: Mapping[
         assert found[booked] == counts[booked].amount
 
 
+def lane_said(said: Sequence[Said], original: str, odd: str, lane: str | None, *, several: bool) -> str | None:
+    """A correction names no lane only where all that could be meant is one: ``several`` are not, and it is known."""
+    if lane is not None:
+        return lane if several else "1"
+    by_name = {one.name: one for one in said}
+    root = by_name[original]
+    while root.original is not None:
+        root = by_name[root.original]
+    same_station = (root.odd == "unknown_station") == (odd == "unknown_station")
+    return None if root.lane is not None and same_station else "1"
+
+
 ODD = st.sampled_from(
     ["", "", "", "", "", "", "wrong_class", "tag_plate_mismatch", "unknown_station", "too_old", "nearly"]
 )
@@ -134,13 +151,13 @@ ORIGINALS = st.lists(
 WORDS = st.lists(
     st.tuples(
         st.booleans(), st.integers(0, 3), st.integers(0, 3), st.sampled_from([OURS, OTHER, NOBODYS]), ODD,
-        st.sampled_from("112"), st.integers(0, 10),
+        st.sampled_from(["1", "1", "2", None, None]), st.integers(0, 10),
     ),
     min_size=2,
     max_size=6,
 )  # fmt: skip
 """Whether it cancels; which of the first originals or corrections it is of; version, or by when it was issued; what it
-says."""
+says, and in which lane, if it says."""
 AGREED = st.fixed_dictionaries(
     dict.fromkeys(("wrong_class", "tag_plate_mismatch", "unknown_station", "too_old", "double_read"), st.booleans())
 )
@@ -158,6 +175,7 @@ def test_any_order_and_repetition_ends_the_same(
     for number, (cancels, of, version, plate, odd, lane, second) in enumerate(words):
         original = said[of if of < 2 else len(originals) + (of - 2) % number if number else 0].name
         issued = PASSED + second * HOUR if version == 0 else None
+        lane = lane_said(said, original, odd, lane, several=all(word[5] for word in words))
         said.append(
             Said(
                 f"C{number}", plate, 2 ** (number + 6), odd, second, lane, original, version, cancels, issued

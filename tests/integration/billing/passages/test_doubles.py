@@ -50,7 +50,8 @@ def settled(road: Road) -> None:
         "l.charger_id = k.charger_id AND l.country = k.country AND l.plate = k.plate AND l.station = k.station "
         "AND l.lane = k.lane AND l.source_id < k.source_id AND abs(extract(epoch FROM l.passed_at - k.passed_at)) <= 10"
     )
-    assert road.ask(f"SELECT k.source_id, l.source_id FROM lane_reads AS k JOIN lane_reads AS l ON {near}") == []
+    both = f"SELECT k.source_id, l.source_id FROM lane_reads AS k JOIN lane_reads AS l ON {near}"
+    assert road.ask(f"{both} WHERE k.stands AND l.stands") == []
     in_force = (
         "NOT EXISTS (SELECT FROM corrections AS k WHERE k.charger_id = r.charger_id AND k.state = 'applied' AND "
         "k.original_id = r.source_id) AND NOT EXISTS (SELECT FROM corrections AS k JOIN corrections AS o "
@@ -61,12 +62,13 @@ def settled(road: Road) -> None:
     lost = (
         "SELECT r.source_id FROM records AS r WHERE r.code = 'double_read' AND "
         f"{in_force} AND NOT EXISTS (SELECT FROM double_reads AS d JOIN lane_reads AS l ON l.charger_id = d.charger_id "
-        "AND l.source_id = d.kept_id WHERE d.charger_id = r.charger_id AND d.source_id = r.source_id AND NOT d.freed)"
+        "AND l.source_id = d.kept_id AND l.stands "
+        "WHERE d.charger_id = r.charger_id AND d.source_id = r.source_id AND NOT d.freed)"
     )
     assert road.ask(lost) == []
     stale = (
         "SELECT l.source_id FROM lane_reads AS l LEFT JOIN records AS r ON r.charger_id = l.charger_id "
-        f"AND r.source_id = l.source_id AND r.code = 'accepted' AND {in_force} WHERE r.source_id IS NULL"
+        f"AND r.source_id = l.source_id AND r.code = 'accepted' AND {in_force} WHERE l.stands AND r.source_id IS NULL"
     )
     assert road.ask(stale) == []
 
@@ -89,7 +91,7 @@ def test_a_double_makes_no_third_one_double(road: Road, holder: int, ends: list[
         ("accepted", None),
     ]
     assert sums(road) == {holder: 2 * 2480}
-    assert road.ask("SELECT source_id FROM lane_reads ORDER BY 1") == [("A",), ("C",)]
+    assert road.ask("SELECT source_id FROM lane_reads WHERE stands ORDER BY 1") == [("A",), ("C",)]
 
 
 @pytest.mark.parametrize("ends", [[], [1], [2], [1, 2]])
@@ -138,7 +140,7 @@ def test_what_was_not_booked_or_came_before_is_not_kept(road: Road, holder: int)
     assert [one.code for one in said] == ["duplicate", "accepted"]
     twice = [read(road, "E", 120, plate="EV99999"), read(road, "E", 120), read(road, "F", 121)]
     assert [one.code for one in road.send(twice)] == ["unknown_vehicle", "conflict", "accepted"]
-    assert road.ask("SELECT source_id FROM lane_reads ORDER BY 1") == [("C",), ("D",), ("F",)]
+    assert road.ask("SELECT source_id FROM lane_reads WHERE stands ORDER BY 1") == [("C",), ("D",), ("F",)]
     agrees(road)
 
 
@@ -162,7 +164,7 @@ def test_of_several_doubles_the_first_stands(road: Road, holder: int) -> None:
     road.send([read(road, "A", 0), read(road, "Z", 3), read(road, "B", 5)])
     road.one(cancel("C", "A"))
     settle(road)
-    assert road.ask("SELECT source_id FROM lane_reads") == [("Z",)]
+    assert road.ask("SELECT source_id FROM lane_reads WHERE stands") == [("Z",)]
     assert road.ask("SELECT detail FROM records WHERE source_id = 'B'") == [("the same passing as Z",)]
     road.one(cancel("C2", "Z"))
     settle(road)
@@ -215,6 +217,37 @@ def test_an_adjustment_that_names_no_lane_stays_where_it_was(road: Road, holder:
     assert road.ask("SELECT detail FROM records WHERE source_id = 'B'") == [("the same passing as X",)]
     road.one(adjust(road, "X2", "X", 2, amount=2))
     road.one(cancel("C", "A", 3))
+    settle(road)
+    assert sums(road) == {holder: 2480}
+    settled(road)
+    agrees(road)
+
+
+@pytest.mark.parametrize("ends", [[], [1], [2], [1, 2], [1, 2, 3]])
+@pytest.mark.parametrize("often", [False, True])
+def test_one_that_comes_when_what_it_adjusts_was_taken_back(
+    road: Road, holder: int, ends: list[int], often: bool
+) -> None:
+    """It was read where that was: what has come to stand there since is of the same passing."""
+    records = [read(road, "K", 0), read(road, "D", 3), cancel("C", "K"), adjust(road, "X", "K", 2)]
+    for first, last in zip([0, *ends], [*ends, 4], strict=True):
+        in_chunks(road, records[first:last], [])
+        if often:
+            settle(road)
+    settle(road)
+    assert road.one(read(road, "E", 5)).code == "double_read"
+    assert sums(road) == {holder: 2480}
+    settled(road)
+    agrees(road)
+
+
+@pytest.mark.parametrize("ends", [[], [1], [2], [3], [1, 2, 3]])
+def test_the_lane_may_be_in_an_adjustment_that_was_refused(road: Road, holder: int, ends: list[int]) -> None:
+    """X moves K to where B stands, and is refused; Y names no lane, and is of the same passing all the same."""
+    moved = read(road, "X", 3, action="adjust", original="K", version=1)
+    records = [read(road, "B", 0), read(road, "K", 300, lane=None, station="S2"), moved, adjust(road, "Y", "K", 2)]
+    said = in_chunks(road, records, ends)
+    assert said[3] == ("double_read", "the same passing as B")
     settle(road)
     assert sums(road) == {holder: 2480}
     settled(road)
