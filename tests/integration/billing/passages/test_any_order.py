@@ -176,11 +176,8 @@ def test_any_order_and_repetition_ends_the_same(
         original = said[of if of < 2 else len(originals) + (of - 2) % number if number else 0].name
         issued = PASSED + second * HOUR if version == 0 else None
         lane = lane_said(said, original, odd, lane, several=all(word[5] for word in words))
-        said.append(
-            Said(
-                f"C{number}", plate, 2 ** (number + 6), odd, second, lane, original, version, cancels, issued
-            )
-        )  # fmt: skip
+        ore = 2 ** (number + 6)
+        said.append(Said(f"C{number}", plate, ore, odd, second, lane, original, version, cancels, issued))
     order = data.draw(st.permutations([*said, *data.draw(st.lists(st.sampled_from(said), max_size=4))]))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=4)))
     with road.session.begin_nested() as example:

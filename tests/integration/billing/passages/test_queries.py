@@ -57,7 +57,9 @@ def test_a_period_of_days_holds_both(road: Road) -> None:
 
     def found(first: dt.date | None, last: dt.date | None, plate: str | None = None) -> list[dt.datetime]:
         period = queries.days(agreement, first, last, plate)
-        assert queries.sums(road.session, period).count == len(queries.page(road.session, period).items)
+        sums = queries.sums(road.session, period)
+        assert sums is not None
+        assert sums.count == len(queries.page(road.session, period).items)
         return [one.passed_at for one in queries.page(road.session, period).items]
 
     assert found(day, day) == moments[1:3]
