@@ -41,8 +41,8 @@ def _rule(table: str, column: str, name: str, target: str) -> Rule:
     return Rule(
         f"{table}_{column}",
         f"{table}.{column} names a row of {target}",
-        f"SELECT format('{table} %s: {column} %s is not there', t.{name}, t.{column}) FROM {table} AS t "  # noqa: S608
-        f"LEFT JOIN {target} AS o ON o.id = t.{column} WHERE t.{column} IS NOT NULL AND o.id IS NULL "
+        f"SELECT format('{table} %s: {column} %s is not there', t.{name}, t.{column}) "  # noqa: S608 - ours
+        f"FROM {table} AS t LEFT JOIN {target} AS o ON o.id = t.{column} WHERE t.{column} IS NOT NULL AND o.id IS NULL "
         f"ORDER BY t.{column}",
     )
 

@@ -71,11 +71,8 @@ def decide(session: Session, agreement_ids: Sequence[int], *, now: dt.datetime, 
 
 
 def _wait(session: Session, waits: Sequence[dict[str, object]]) -> None:
-    table = Balance.__table__
     session.connection().execute(
-        update(table)  # type: ignore[arg-type]
-        .where(table.c.agreement_id == bindparam("of"))
-        .values(charge_not_before=bindparam("date")),
+        update(Balance).where(Balance.agreement_id == bindparam("of")).values(charge_not_before=bindparam("date")),
         waits,
     )
 
@@ -85,10 +82,9 @@ def _open(session: Session, agreement_ids: Sequence[int], *, cause: str, now: dt
         insert(Charge).returning(Charge.id, Charge.agreement_id),
         [{"agreement_id": one, "cause": cause, "next_at": now, "due_at": now} for one in agreement_ids],
     ).all()
-    table = Balance.__table__
     session.connection().execute(
-        update(table)  # type: ignore[arg-type]
-        .where(table.c.agreement_id == bindparam("of"))
+        update(Balance)
+        .where(Balance.agreement_id == bindparam("of"))
         .values(open_charge_id=bindparam("charge"), charge_not_before=None),
         [{"of": row.agreement_id, "charge": row.id} for row in made],
     )

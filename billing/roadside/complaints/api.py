@@ -39,7 +39,9 @@ class Disputes(MethodView):
     @require("customer", "agent", "lead")
     @blp.arguments(DisputeGivenSchema)
     @blp.response(201, DisputeSchema)
-    @blp.alt_response(200, schema=DisputeSchema, description="There is one already that is open.")  # type: ignore[untyped-decorator]
+    @blp.alt_response(  # type: ignore[untyped-decorator]  # the library has no types
+        200, schema=DisputeSchema, description="There is one already that is open."
+    )
     @blp.problems(409)
     def post(self, given: dict[str, Any], number: int) -> tuple[queries.Shown, int]:
         """Dispute a passage.
