@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine
 
 from billing.audit.audit import audit
 from config.clock import move_clock
 from config.database import make_engine
 from tests.conftest import database
+from tests.faults.killed import everything, run_worker
 from tests.integration.billing.passages.conftest import NOW, UNOPENED, Road, road
 from tests.integration.billing.roadside.test_receive import record
 
 __all__ = ["road"]
 
-ROOT = Path(__file__).parent.parent.parent
 KILLS, CHUNK, RECORDS = 50, 20, 4_000
 EVERYTHING = {
     "records": "SELECT source_id, position, hash, passed_at, amount_ore, code, flags, detail, passage_id IS NULL, body "
@@ -59,21 +57,7 @@ def batch_file(path: Path) -> Path:
 def ingest(scratch: str, url: str, path: Path, answers: Path, delays: list[float]) -> int:
     """Kill an ingest after each of the delays, then let one end; return how many were killed."""
     about = [scratch, url, str(path), str(answers), str(CHUNK), *map(str, delays)]
-    worker = subprocess.run(
-        [sys.executable, "-m", "tests.faults.ingest_worker", *about],
-        cwd=ROOT,
-        timeout=300,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert worker.returncode == 0, worker.stderr
-    return int(worker.stdout)
-
-
-def everything(engine: Engine) -> dict[str, list[Any]]:
-    with engine.connect() as connection:
-        return {name: list(connection.execute(text(query)).all()) for name, query in EVERYTHING.items()}
+    return run_worker("ingest_worker", *about, timeout=300)
 
 
 def test_fifty_times_killed(road: Road, database_url: str, engine: Engine, tmp_path: Path) -> None:
@@ -93,7 +77,7 @@ def test_fifty_times_killed(road: Road, database_url: str, engine: Engine, tmp_p
         assert killed == KILLS
         assert (tmp_path / "killed").read_bytes() == (tmp_path / "clean").read_bytes()
         clean = make_engine(clean_url)
-        wanted, found = everything(clean), everything(engine)
+        wanted, found = everything(clean, EVERYTHING), everything(engine, EVERYTHING)
         clean.dispose()
     for name, rows in wanted.items():
         assert found[name] == rows, name

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
@@ -17,11 +13,11 @@ from billing.passages.mass.preview import Asked, confirm, preview, undo
 from config.clock import move_clock
 from config.database import make_engine
 from tests.conftest import database
+from tests.faults.killed import everything, run_worker
 from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, UNOPENED, Road, road
 
 __all__ = ["road"]
 
-ROOT = Path(__file__).parent.parent.parent
 KILLS, CHUNK, AGREEMENTS, EACH = 10, 10, 40, 40
 EVERYTHING = {
     "corrections": "SELECT undoes_id, state, done, done_ore, skipped, chunks, last_passage_id FROM mass_corrections "
@@ -39,21 +35,7 @@ EVERYTHING = {
 
 def work(clean: str, url: str, delays: list[float]) -> int:
     """Carry out what is confirmed, undisturbed in one database, killed again and again in the other."""
-    worker = subprocess.run(
-        [sys.executable, "-m", "tests.faults.mass_worker", clean, url, str(CHUNK), *map(str, delays)],
-        cwd=ROOT,
-        timeout=120,
-        check=False,
-        capture_output=True,
-        text=True,
-    )
-    assert worker.returncode == 0, worker.stderr
-    return int(worker.stdout)
-
-
-def everything(engine: Engine) -> dict[str, list[Any]]:
-    with engine.connect() as connection:
-        return {name: list(connection.execute(text(query)).all()) for name, query in EVERYTHING.items()}
+    return run_worker("mass_worker", clean, url, str(CHUNK), *map(str, delays), timeout=120)
 
 
 def test_killed_again_and_again(road: Road, database_url: str, engine: Engine) -> None:
@@ -85,7 +67,7 @@ def test_killed_again_and_again(road: Road, database_url: str, engine: Engine) -
                     with Session(each) as session, session.begin():
                         undo(session, number, reason="it had read right", actor="lead:lise", now=NOW + HOUR)
             assert work(clean_url, database_url, [dice.uniform(0, 0.06) for _ in range(KILLS)]) == KILLS + 1
-            wanted, found = everything(clean), everything(engine)
+            wanted, found = everything(clean, EVERYTHING), everything(engine, EVERYTHING)
             for name, rows in wanted.items():
                 assert found[name] == rows, (step, name)
         clean.dispose()
