@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from billing.passages.held import hold
 from billing.passages.models import Passage
 from tests.integration.billing.books import Books, Invoice
+from tests.integration.billing.invoices.adjusted import adjust
 from tests.integration.billing.invoices.test_reissue import ON, anew, claim_of
 
 
@@ -19,22 +20,8 @@ def invoice(books: Books) -> Invoice:
 
 def adjusted(books: Books, invoice: Invoice) -> int:
     """The charger adjusts what cost 30 kroner to 45: a counter-row, and a record in its place, whose passage it is."""
-    session = books.session
     passage = books.one("SELECT id FROM passages WHERE claim_id = :c AND amount_ore = 3000", c=invoice.claim)
-    (dearer,) = books.passages(invoice.agreement, 4_500, booked=ON)
-    counter = books.one("SELECT nextval('passage_ids')")
-    source = books.value("SELECT source_id FROM passages WHERE id = :d", d=dearer)
-    for sql in (
-        "INSERT INTO passages SELECT :k, :at, agreement_id, registration_id, charger_id, source_id, batch_id, id, "
-        "passed_at, passed_offset, station, project, service, country, plate, pan, vehicle_class, -list_ore, "
-        "-amount_ore, vat_bp, flags, external, owed, NULL FROM passages WHERE id = :p",
-        "INSERT INTO reversals (passage_id, counter_id, cause, reason, actor, at) "
-        "VALUES (:p, :k, 'adjusted', :source, 'charger', :at)",
-        "UPDATE balances SET unbilled_ore = unbilled_ore - 3000, unbilled_count = unbilled_count + 1 "
-        "WHERE agreement_id = :a",
-    ):
-        session.execute(text(sql), {"k": counter, "at": ON, "p": passage, "source": source, "a": invoice.agreement})
-    return dearer
+    return adjust(books, invoice.agreement, passage, 3_000, 4_500, ON)
 
 
 def test_a_dearer_passage_in_anothers_place_comes_along(books: Books, invoice: Invoice) -> None:

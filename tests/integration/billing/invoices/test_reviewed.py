@@ -16,25 +16,8 @@ from billing.passages.models import Passage
 from billing.payments import payouts
 from config.rates import whole
 from tests.integration.billing.books import DAY, ISSUED, SELLER, Books
+from tests.integration.billing.invoices.adjusted import adjust
 from tests.integration.billing.invoices.test_reissue import ON, anew, credited
-
-
-def raised(books: Books, agreement: int, passage: int, old: int, new: int, at: dt.datetime) -> None:
-    """Adjust a passage to a dearer one, as a charger's correction does."""
-    (dearer,) = books.passages(agreement, new, booked=at)
-    counter = books.one("SELECT nextval('passage_ids')")
-    source = books.value("SELECT source_id FROM passages WHERE id = :d", d=dearer)
-    for sql in (
-        "INSERT INTO passages SELECT :k, :at, agreement_id, registration_id, charger_id, source_id, batch_id, id, "
-        "passed_at, passed_offset, station, project, service, country, plate, pan, vehicle_class, -list_ore, "
-        "-amount_ore, vat_bp, flags, external, owed, NULL FROM passages WHERE id = :p",
-        "INSERT INTO reversals (passage_id, counter_id, cause, reason, actor, at) "
-        "VALUES (:p, :k, 'adjusted', :source, 'charger', :at)",
-        "UPDATE balances SET unbilled_ore = unbilled_ore - :old, unbilled_count = unbilled_count + 1 "
-        "WHERE agreement_id = :a",
-    ):
-        known = {"k": counter, "at": at, "p": passage, "source": source, "a": agreement, "old": old}
-        books.session.execute(text(sql), {name: value for name, value in known.items() if f":{name}" in sql})
 
 
 def test_a_receipt_that_is_raised_is_an_invoice_of_what_is_open(books: Books) -> None:
@@ -44,7 +27,7 @@ def test_a_receipt_that_is_raised_is_an_invoice_of_what_is_open(books: Books) ->
     settle(books.session, [Settlement(made.claim_id, "card", 1, 30_000, ISSUED.date())], ISSUED.date(), ISSUED, "cards")
     paid = {"brand": "visa", "last4": "4242", "on": "2026-02-01"}
     document = issue_receipt(books.session, made.claim_id, paid_by=paid, seller=SELLER, now=ISSUED)
-    raised(books, agreement, passage, 30_000, 90_000, ON)
+    adjust(books, agreement, passage, 30_000, 90_000, ON)
     anew(books, books.one("SELECT number FROM documents WHERE id = :id", id=document))
     row = books.session.execute(
         text("SELECT total_ore, paid_ore, due_on, kid, paid_by FROM documents ORDER BY id DESC LIMIT 1")
