@@ -11,8 +11,8 @@ from sqlalchemy import select
 
 from accounts.chargers.models import Charger, ListVersion
 from billing.roadside.exchange.models import Exchange, Incoming, Outgoing
-from tests.browser.conftest import DESK, PHONE, Site, assert_fits
-from tests.browser.test_support import sign_in
+from tests.browser.conftest import Site
+from tests.browser.desk import assert_all_fit, sign_in
 
 NOW = dt.datetime(2026, 3, 20, 7, tzinfo=dt.UTC)
 LONG = "passages-2026-03-19-FJELL-HUB-000000000000000000000000000000017.answers.jsonl"
@@ -65,13 +65,7 @@ def test_the_pages_of_an_exchange_fit(page: Page, site: Site, code: str, languag
     sign_in(page, site, "Lars Leder")
     if language == "en":
         page.get_by_role("button", name="English").click()
-    for size in (PHONE, DESK):
-        page.set_viewport_size(size)
-        for path in ("/roadside", f"/roadside/{code}", f"/roadside/{code}/exchange"):
-            answer = page.goto(f"{site.url}/support{path}")
-            assert answer is not None
-            assert answer.status == 200, path
-            assert_fits(page)
+    assert_all_fit(page, site, ["/roadside", f"/roadside/{code}", f"/roadside/{code}/exchange"])
 
 
 def test_a_file_is_sent_again(page: Page, site: Site, code: str) -> None:

@@ -8,14 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import DESK, PHONE, Site, assert_fits
+from tests.browser.desk import assert_all_fit, sign_in
 from tests.browser.world import People
-
-
-def sign_in(page: Page, site: Site, name: str) -> None:
-    """Choose a colleague, as anybody does in the demo."""
-    page.goto(f"{site.url}/signin")
-    page.get_by_role("button", name=name).click()
-    page.wait_for_url("**/support/**")
 
 
 def test_a_blocked_customer_calls_pays_and_is_reopened(
@@ -62,13 +56,7 @@ def test_every_page_fits_a_phone_and_a_desk(page: Page, site: Site, people: Peop
           for rest in ("", "/passages?from=2026-02-01&to=2026-03-20", "/additional", "/close")),
         f"/trail/agreement:{numbers[0]}",
     ]  # fmt: skip
-    for size in (PHONE, DESK):
-        page.set_viewport_size(size)
-        for path in paths:
-            answer = page.goto(f"{site.url}/support{path}")
-            assert answer is not None
-            assert answer.status == 200, path
-            assert_fits(page)
+    assert_all_fit(page, site, paths)
 
 
 def test_the_accountant_checks_the_books_and_changes_nothing(page: Page, site: Site, people: People) -> None:
