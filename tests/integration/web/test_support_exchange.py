@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-from collections.abc import Callable
 
 import pytest
-from flask import Flask
 from sqlalchemy import update
 
 from billing.roadside.exchange.models import Exchange, Outgoing
 from config.clock import now_utc
 from tests.integration.billing.passages.conftest import NOW, road
 from tests.integration.billing.roadside.exchange.conftest import Party, lines, party, remote, server
-from tests.integration.web.test_support import Browser
+from tests.integration.web.desk import Signed, signed
 
-__all__ = ["party", "remote", "road", "server"]
+__all__ = ["party", "remote", "road", "server", "signed"]
 PAGE = "/roadside/FJELL/exchange"
 STAFF = ("agent", "lead", "accountant", "operator")
-Signed = Callable[..., Browser]
-
-
-@pytest.fixture
-def signed(app: Flask) -> Signed:
-    """Browsers, with somebody of a role signed in."""
-
-    def browser(role: str, language: str = "nb") -> Browser:
-        client, since = app.test_client(), int(dt.datetime.now(dt.UTC).timestamp())
-        with client.session_transaction() as held:
-            who: dict[str, object] = {"sub": "kari", "role": role}
-            if role == "customer":
-                who["customer_id"] = 1
-            held.update({"who": who, "since": since, "seen": since, "csrf": "token", "language": language})
-        return Browser(client)
-
-    return browser
 
 
 def filled(party: Party) -> int:

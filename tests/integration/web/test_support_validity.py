@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 
 import pytest
-from flask import Flask
 
 from accounts.agreements.models import StandingChange
 from accounts.chargers.publish import Notice, publish
 from config.clock import OSLO
 from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, START, pan, road
 from tests.integration.billing.roadside.lists.conftest import DAY, MINUTE, World, ctx, world
-from tests.integration.web.test_support import Browser
+from tests.integration.web.desk import Signed, signed
 
-__all__ = ["ctx", "road", "world"]
-Signed = Callable[..., Browser]
-
-
-@pytest.fixture
-def signed(app: Flask) -> Signed:
-    """Browsers, with somebody of a role signed in."""
-
-    def browser(role: str, language: str = "nb") -> Browser:
-        client, since = app.test_client(), int(dt.datetime.now(dt.UTC).timestamp())
-        with client.session_transaction() as held:
-            who: dict[str, object] = {"sub": "kari", "role": role}
-            held.update({"who": who, "since": since, "seen": since, "csrf": "token", "language": language})
-        return Browser(client)
-
-    return browser
+__all__ = ["ctx", "road", "signed", "world"]
 
 
 @pytest.fixture
