@@ -122,7 +122,10 @@ class PaidPayout(MethodView):
     @blp.response(200, PayoutSchema)
     @blp.problems(404, 409)
     def post(self, args: dict[str, Any], payout_id: int) -> dict[str, Any]:
-        """Confirm that the bank has paid a payout, by its reference; the customer is told."""
+        """Confirm that the bank has paid a payout, by its reference; the customer is told.
+
+        409 until its file is out.
+        """
         payouts.paid(
             http.current_session(), payout_id, reference=args["reference"], actor=principal().key,
             now=http.request_now(),
@@ -140,7 +143,10 @@ class RejectedPayout(MethodView):
     @blp.response(200, PayoutSchema)
     @blp.problems(404, 409)
     def post(self, args: dict[str, Any], payout_id: int) -> dict[str, Any]:
-        """Note that the bank refused a payout: the sum is in credit again, and the customer is told."""
+        """Note that the bank refused a payout: the sum is in credit again, and the customer is told.
+
+        409 until its file is out.
+        """
         payouts.rejected(
             http.current_session(), payout_id, why=args["why"], actor=principal().key, now=http.request_now()
         )

@@ -151,8 +151,7 @@ def rejected(session: Session, payout_id: int, *, why: str, actor: str, now: dt.
     if row.state == "rejected":
         return row
     _must_be_ordered(row)
-    if session.scalar(select(PayoutOrder.written_at).where(PayoutOrder.id == row.order_id)) is None:
-        raise Conflict("The order's file has not been put in the bank's outbox yet.", slug="not-written")
+    _must_be_written(session, row)
     _come_back(session, row, "rejected", why.strip()[:LONGEST], actor, now)
     tell(session, [NewMessage(row.agreement_id, "payout_rejected", f"payout:{row.id}", None, _said(row))], now=now)
     return row
@@ -161,7 +160,8 @@ def rejected(session: Session, payout_id: int, *, why: str, actor: str, now: dt.
 def paid(session: Session, payout_id: int, *, reference: str, actor: str, now: dt.datetime) -> Payout:
     """Note that the bank has paid a payout, under its reference, and book it; the customer is told.
 
-    Noted before under the same reference is a result. Raises NotFound; Conflict (``not-ordered``, ``paid-otherwise``).
+    Noted before under the same reference is a result. Raises NotFound; Conflict (``not-ordered``, ``not-written``,
+    ``paid-otherwise``).
     """
     row = _locked(session, payout_id)
     reference = reference.strip()[:LONGEST]
@@ -170,6 +170,7 @@ def paid(session: Session, payout_id: int, *, reference: str, actor: str, now: d
             raise Conflict(f"It was paid under reference {row.reference}.", slug="paid-otherwise")
         return row
     _must_be_ordered(row)
+    _must_be_written(session, row)
     row.state, row.reference, row.ended_by, row.ended_at = "paid", reference, actor, now
     session.flush()
     entry = Entry(Account("refunds"), Account("bank"), row.amount_ore, "payout_paid", row.id)
@@ -185,6 +186,12 @@ def _locked(session: Session, payout_id: int) -> Payout:
         raise NotFound("There is no such payout.")
     lock(session, [agreement_id])
     return session.get_one(Payout, payout_id, populate_existing=True, with_for_update={"key_share": True})
+
+
+def _must_be_written(session: Session, row: Payout) -> None:
+    """The bank can have done nothing with a file that it has not been given."""
+    if session.scalar(select(PayoutOrder.written_at).where(PayoutOrder.id == row.order_id)) is None:
+        raise Conflict("The order's file has not been put in the bank's outbox yet.", slug="not-written")
 
 
 def _must_be_ordered(row: Payout) -> None:

@@ -204,7 +204,7 @@ class RejectedOrder(MethodView):
     @blp.response(200, ChargerOrderSchema)
     @blp.problems(409)
     def post(self, given: dict[str, Any], order_id: int) -> dict[str, Any]:
-        """Note that the bank refused an order; the settlement can be ordered again."""
+        """Note that the bank refused an order; the settlement can be ordered again. 409 until its file is out."""
         session, now, why = http.current_session(), http.request_now(), given["why"]
         return _acted(order.rejected(session, order_id, why=why, actor=principal().key, now=now), "rejected", why)
 
@@ -219,7 +219,10 @@ class PaidOrder(MethodView):
     @blp.response(200, ChargerOrderSchema)
     @blp.problems(409)
     def post(self, given: dict[str, Any], order_id: int) -> dict[str, Any]:
-        """Note that the bank has paid an order: what we owe the charger is booked as paid."""
+        """Note that the bank has paid an order: what we owe the charger is booked as paid.
+
+        409 until its file is out.
+        """
         session, now = http.current_session(), http.request_now()
         row = order.paid(session, order_id, **given, actor=principal().key, now=now)
         return _acted(row, "paid", f"{given['reference']}, {given['paid_on']}")

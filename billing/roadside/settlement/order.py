@@ -137,8 +137,7 @@ def rejected(session: Session, order_id: int, *, why: str, actor: str, now: dt.d
     if found.state == "rejected":
         return found
     _must_be_out(found)
-    if found.written_at is None:
-        raise Conflict("The order's file has not been put in the bank's outbox yet.", slug="not-written")
+    _must_be_written(found)
     return _end(session, found, row, "rejected", why, actor, now)
 
 
@@ -147,8 +146,8 @@ def paid(
 ) -> ChargerOrder:
     """Note that the bank has paid an order, and book it: the charger is owed that much less.
 
-    Paid before under the same reference is a result. Raises NotFound, Conflict (``not-released``, ``order-ended``,
-    ``paid-otherwise``), Invalid for a day ahead or before it was released.
+    Paid before under the same reference is a result. Raises NotFound, Conflict (``not-released``, ``not-written``,
+    ``order-ended``, ``paid-otherwise``), Invalid for a day ahead or before it was released.
     """
     found, row = _locked(session, order_id)
     if found.state == "paid":
@@ -157,6 +156,7 @@ def paid(
             raise Conflict(detail, slug="paid-otherwise")
         return found
     released_at = _must_be_out(found)
+    _must_be_written(found)
     if not business_date(released_at) <= paid_on <= business_date(now):
         wrong = {"field": "paid_on", "message": "Must lie between the order's release and today."}
         raise Invalid(f"It cannot have been paid on {paid_on}.", errors=[wrong])
@@ -183,6 +183,12 @@ def _must_be_out(found: ChargerOrder) -> dt.datetime:
     if found.released_at is None:
         raise Conflict("Nobody has released the order.", slug="not-released")
     return found.released_at
+
+
+def _must_be_written(found: ChargerOrder) -> None:
+    """The bank can have done nothing with a file that it has not been given; and what ends before is never given it."""
+    if found.written_at is None:
+        raise Conflict("The order's file has not been put in the bank's outbox yet.", slug="not-written")
 
 
 def _end(

@@ -28,6 +28,7 @@ def credits(books: Books, now: dt.datetime) -> None:
             payouts.cancel(session, row.id, actor="agent:kari", now=now)
         elif state != "approved":
             payout_orders.order(session, debtor=Debtor("Brikke", OURS), now=now)
+            session.execute(text("UPDATE payout_orders SET written_at = made_at WHERE written_at IS NULL"))
             if state == "paid":
                 payouts.paid(session, row.id, reference="1", actor="accountant:eva", now=now)
             else:

@@ -27,6 +27,8 @@ def settle_with_charger(books: Books) -> None:
     agree(session, row.id, note="as agreed", actor="accountant:kari", now=NOW)
     made = order(session, row.id, actor="accountant:kari", now=NOW)
     release(session, made.id, debtor=Debtor("Brikke Eksempel AS", OURS), actor="lead:ola", now=NOW)
+    made.state, made.written_at = "written", NOW
+    session.flush()
     paid(session, made.id, reference="R1", paid_on=NOW.date(), actor="accountant:kari", now=NOW)
     tenth = ISSUED.date() + 9 * DAY
     for period in (Period(ISSUED.date(), tenth - DAY), Period(tenth, tenth + DAY)):

@@ -48,6 +48,11 @@ def ask(books: Books, agreement: int, ore: int | None = None, *, actor: str = "a
     )
 
 
+def out(books: Books) -> None:
+    """The orders' files lie in the bank's outbox."""
+    books.session.execute(text("UPDATE payout_orders SET written_at = made_at"))
+
+
 def state(books: Books, payout: int) -> str:
     return str(books.value("SELECT state FROM payouts WHERE id = :p", p=payout))
 
@@ -62,6 +67,7 @@ def test_all_the_way_to_paid(books: Books) -> None:
     assert (made.transfers, made.sum_ore, made.execute_on) == (1, 3_000, DUE + DAY)
     assert state(books, row.id) == "ordered"
     books.prove(ON)
+    out(books)
     payouts.paid(books.session, row.id, reference="B1", actor="accountant:eva", now=ON)
     payouts.paid(books.session, row.id, reference="B1", actor="accountant:eva", now=ON)
     with pytest.raises(Conflict):
@@ -80,13 +86,27 @@ def test_what_the_bank_refuses_is_in_credit_again(books: Books) -> None:
     with pytest.raises(Conflict, match="outbox"):  # the file would go out all the same, and pay it
         payouts.rejected(books.session, row.id, why="AC04", actor="accountant:eva", now=ON)
     assert (state(books, row.id), books.credit(agreement)) == ("ordered", 1_000)
-    books.session.execute(text("UPDATE payout_orders SET written_at = made_at"))
+    out(books)
     for _ in range(2):
         payouts.rejected(books.session, row.id, why="AC04", actor="accountant:eva", now=ON)
     assert (state(books, row.id), books.credit(agreement)) == ("rejected", 3_000)
     assert books.told(agreement)[-1] == "payout_rejected"
     with pytest.raises(Conflict):
         payouts.paid(books.session, row.id, reference="B1", actor="accountant:eva", now=ON)
+    books.prove(ON)
+
+
+def test_what_the_bank_was_not_given_it_has_not_paid(books: Books) -> None:
+    agreement = in_credit(books, 3_000)
+    row = ask(books, agreement)
+    payout_orders.order(books.session, debtor=US, now=ON)
+    with pytest.raises(Conflict, match="outbox") as problem:
+        payouts.paid(books.session, row.id, reference="B1", actor="accountant:eva", now=ON)
+    assert problem.value.type == "/problems/not-written"
+    assert state(books, row.id) == "ordered"
+    assert "payout_paid" not in books.told(agreement)
+    out(books)
+    assert payouts.paid(books.session, row.id, reference="B1", actor="accountant:eva", now=ON).state == "paid"
     books.prove(ON)
 
 
@@ -332,6 +352,7 @@ class TestOverHttp:
         assert post("accountant", "paid", reference="B1")[0] == 409
         with books.session.begin_nested():
             payout_orders.order(books.session, debtor=US, now=ON)
+            out(books)
         books.session.commit()
         assert post("agent", "paid", reference="B1")[0] == 403
         assert post("accountant", "paid", reference="B2")[1] == "paid"

@@ -82,6 +82,13 @@ class World:
     def released(self, row: Settlement, *, now: dt.datetime = OVER) -> ChargerOrder:
         return release(self.session, self.ordered(row, now=now).id, debtor=US, actor="lead:ola", now=now)
 
+    def written(self, row: Settlement, *, now: dt.datetime = OVER) -> ChargerOrder:
+        """The order of a settlement, whose file lies in the bank's outbox."""
+        made = self.released(row, now=now)
+        made.state, made.written_at = "written", now
+        self.session.flush()
+        return made
+
     def account(self, account: str | None = ACCOUNT) -> None:
         self.road.toll.bank_account = account
         self.session.flush()

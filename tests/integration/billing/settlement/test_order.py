@@ -181,7 +181,7 @@ def test_it_does_not_end_while_it_is_put(
 
 def test_paid_books_what_left_the_bank_once(settled: World) -> None:
     row = settled.settle()
-    made = settled.released(row)
+    made = settled.written(row)
     for _ in range(2):
         one = paid(settled.session, made.id, reference="R1", paid_on=TODAY, actor="accountant:kari", now=OVER)
         assert (one.state, one.reference, one.paid_on, row.state) == ("paid", "R1", TODAY, "paid")
@@ -194,9 +194,25 @@ def test_paid_books_what_left_the_bank_once(settled: World) -> None:
         rejected(settled.session, made.id, why="AC04", actor="accountant:kari", now=OVER)
 
 
+def test_not_paid_while_the_bank_has_not_been_given_its_file(
+    settled: World, sessions: SessionFactory, settings: Settings
+) -> None:
+    """Noted as paid it would never be put out, and nobody would be paid."""
+    row = settled.settle()
+    made = settled.released(row)
+    with pytest.raises(Conflict, match="outbox") as problem:
+        paid(settled.session, made.id, reference="R1", paid_on=TODAY, actor="accountant:kari", now=OVER)
+    assert problem.value.type == "/problems/not-written"
+    assert (made.state, row.state, settled.payable()) == ("released", "ordered", 98_250)
+    settled.session.commit()
+    assert outbox.job(JobContext(sessions, settings), OVER) == {"written": 1}
+    one = paid(settled.session, made.id, reference="R1", paid_on=TODAY, actor="accountant:kari", now=OVER)
+    assert (one.state, settled.payable()) == ("paid", 0)
+
+
 @pytest.mark.parametrize("day", [TODAY - DAY, TODAY + DAY])
 def test_not_paid_before_its_release_nor_ahead(settled: World, day: dt.date) -> None:
-    made = settled.released(settled.settle())
+    made = settled.written(settled.settle())
     with pytest.raises(Invalid):
         paid(settled.session, made.id, reference="R1", paid_on=day, actor="accountant:kari", now=OVER)
 

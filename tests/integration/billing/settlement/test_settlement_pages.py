@@ -43,7 +43,9 @@ def settled(world: World) -> int:
     return row.id
 
 
-def test_from_draft_to_paid(app: Flask, world: World, settled: int) -> None:
+def test_from_draft_to_paid(
+    app: Flask, world: World, settled: int, sessions: SessionFactory, settings: Settings
+) -> None:
     accountant, lead, same = browser(app, "accountant"), browser(app, "lead", "ola"), browser(app, "lead", "kari")
     at = f"/support/settlement/{settled}"
 
@@ -61,6 +63,9 @@ def test_from_draft_to_paid(app: Flask, world: World, settled: int) -> None:
     ((order,),) = world.road.ask("SELECT id FROM charger_orders")
     assert "Det må en annen gjøre" in post(same, f"orders/{order}/release")
     assert "frigitt" in post(lead, f"orders/{order}/release")
+    early = post(accountant, f"orders/{order}/paid", reference="R1", paid_on="2026-04-01")
+    assert "Banken har ikke fått filen ennå" in early
+    outbox.job(JobContext(sessions, settings), OVER)
     assert "Det er gjort" not in post(accountant, f"orders/{order}/paid", reference="R1", paid_on="soon")
     assert "betalt" in post(accountant, f"orders/{order}/paid", reference="R1", paid_on="2026-04-01")
     world.session.rollback()
