@@ -170,11 +170,13 @@ WHERE a.position = m.position
 -- The tag that was read is in no vehicle, and this charger had not been told: it is where it was last. Whether anybody
 -- has that vehicle is found here or, where it was removed as well, by what follows. Of a vehicle that others have come
 -- to since, with this operator or at all, the tag says nothing: they drive without it, and who bought a vehicle whose
--- tag was taken out, or stolen, pays for no journey of the tag's.
+-- tag was taken out, or stolen, pays for no journey of the tag's. Where that vehicle's plate was read as well (flag 1),
+-- it was there, and the journey is its: move.py asks.
 UPDATE matched AS m
 SET code = CASE WHEN a.id IS NULL THEN m.code ELSE 'accepted' END, agreement_id = a.agreement_id,
     registration_id = a.id, by_tag = true, country = a.country, plate = a.plate,
-    flags = m.flags & ~1 | 4 | CASE WHEN a.other_plate THEN 2 ELSE 0 END
+    flags = CASE WHEN a.other_plate IS FALSE THEN m.flags ELSE m.flags & ~1 END | 4
+        | CASE WHEN a.other_plate THEN 2 ELSE 0 END
 FROM (
     SELECT m.position, l.country, l.plate, i.plate <> l.plate OR i.country <> l.country AS other_plate,
         CASE WHEN r.lasts THEN r.id END AS id, CASE WHEN r.lasts THEN r.agreement_id END AS agreement_id

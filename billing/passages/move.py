@@ -30,6 +30,13 @@ from config.rates import whole
 ACTOR = "billing.passages"
 
 _LOST = tag_refused("m.pan", "m.passed_at", latency("m.passed_at", ":since_dates", ":minutes"))
+# A tag that was in no vehicle was taken to be in its last one. Unless the plate of that one was read too (flag 1), or
+# the tag was in it after all, whoever comes to the vehicle from an earlier instant pays for no journey of the tag's.
+_WAS_THERE = """(m.flags & 5 <> 4 OR m.pan IS NULL
+                OR EXISTS (SELECT FROM agreements AS f WHERE f.id = x.agreement_id AND f.parent_id = m.agreement_id)
+                OR EXISTS (SELECT FROM tag_mounts AS tm WHERE tm.pan = m.pan AND tm.country = m.country
+                    AND tm.plate = m.plate AND tm.valid_from <= m.passed_at
+                    AND (tm.valid_to IS NULL OR tm.valid_to > m.passed_at)))"""
 _TARGETS = text(f"""
     SELECT m.id, r.agreement_id, r.id AS registration_id, r.settlement = 'external' AS external
     FROM passages AS m
@@ -42,11 +49,13 @@ _TARGETS = text(f"""
             UNION ALL
             (SELECT 2, x.* FROM registrations AS x
             WHERE x.country = m.country AND x.plate = m.plate AND x.scope = c.code
-                AND x.valid_from <= m.passed_at AND (x.valid_to IS NULL OR x.valid_to > m.passed_at) LIMIT 1)
+                AND x.valid_from <= m.passed_at AND (x.valid_to IS NULL OR x.valid_to > m.passed_at)
+                AND {_WAS_THERE} LIMIT 1)
             UNION ALL
             (SELECT 3, x.* FROM registrations AS x
             WHERE x.country = m.country AND x.plate = m.plate AND x.scope = ''
-                AND x.valid_from <= m.passed_at AND (x.valid_to IS NULL OR x.valid_to > m.passed_at) LIMIT 1)
+                AND x.valid_from <= m.passed_at AND (x.valid_to IS NULL OR x.valid_to > m.passed_at)
+                AND {_WAS_THERE} LIMIT 1)
         ) AS reg ORDER BY reg.rank LIMIT 1
     ) AS r
     WHERE m.agreement_id = :agreement AND m.registration_id = :registration AND m.passed_at >= :ends_at

@@ -128,6 +128,24 @@ class TestOutOfItsVehicle:
             assert self.ask(told, out + MINUTE, "plate", plate="EV10001").flags == ("by_plate",)
             assert told.road.ask("SELECT agreement_id FROM passages") == [(other,)]
 
+    @pytest.mark.parametrize(("plate", "moved"), [(None, 0), ("EV10001", 1), ("EV90009", 0)])
+    def test_nor_who_is_found_to_have_had_it_then(self, told: World, plate: str | None, moved: int) -> None:
+        """It was accepted by its tag's last vehicle, which turns out to have been sold by then. Unless that vehicle's
+        plate was read with it, the tag's holder drove."""
+        out = self.out(told, "out")
+        removal = told.road.remove(told.vehicle, out)
+        more = {} if plate is None else {"plate": plate}
+        assert self.ask(told, out + MINUTE, **more).code == "accepted"
+        buyer = told.road.agreement()
+        told.road.vehicle(buyer, since=out)
+        assert move.move(told.session, removal, now=told.now + DAY) == moved
+        holder = buyer if moved else told.agreement
+        assert told.road.ask(
+            "SELECT agreement_id FROM passages AS p WHERE reverses_id IS NULL "
+            "AND NOT EXISTS (SELECT FROM reversals AS v WHERE v.passage_id = p.id)"
+        ) == [(holder,)]
+        told.road.check_books()
+
     def test_it_is_its_own_agreements_where_the_vehicle_went_on_there(self, told: World) -> None:
         out = self.out(told, "lost")
         remove(told.session, told.agreement, told.vehicle, ends_at=out, reason=None, now=out, actor="test")
