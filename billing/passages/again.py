@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from psycopg import Connection, Cursor
+from psycopg import Cursor
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
@@ -25,6 +25,7 @@ from billing.passages.ingest import StillChanging
 from billing.passages.match import is_stale, make_tables, match, obu_to_pan, statements
 from billing.passages.partitions import ensure
 from config.clock import business_date
+from config.database import raw, touched
 from config.jobs import ring
 from config.rates import whole
 
@@ -74,7 +75,7 @@ def decide_again(
     replaced, is left. The caller commits. Raises StillChanging.
     """
     ensure(session, now)
-    connection: Connection[Any] = session.connection().connection.driver_connection  # type: ignore[assignment]
+    connection = raw(session)
     params = {"charger": charger.id, "now": now, "cause": cause, "reason": reason, "actor": actor}
     with connection.cursor() as cursor:
         make_tables(cursor)
@@ -92,17 +93,15 @@ def decide_again(
         lanes = _match_and_lock(session, cursor, charger, accepted, lanes=lanes, judged=judged, now=now)
         for name in ("decide", "amend", "update", "passages"):
             cursor.execute(_SQL[name], params, prepare=False)
-        cursor.execute(_SQL["forget_doubles"], {**params, "ids": list(source_ids)}, prepare=False)
-        if lanes and odd.keep_lanes(cursor, charger.id):
-            ring(session, "corrections")
+        _keep_oddities(session, cursor, charger, cause, accepted, list(source_ids), lanes=lanes)
         cursor.execute(_BOOK["balances"], params, prepare=False)
-        touched = {row[0] for row in cursor.fetchall()}
+        agreements = {row[0] for row in cursor.fetchall()}
         cursor.execute(_BOOK["old"], {"old_before": old_before(now)}, prepare=False)
         notice(session, [row[0] for row in cursor.fetchall()], now=now)
         _book_ledger(session, charger, now)
-        touched |= set(correct.apply(session, cursor, params, now, actor=actor))
+        agreements |= set(correct.apply(session, cursor, params, now, actor=actor))
         cursor.execute("SELECT amendment_id, source_id, was_code, code, detail FROM decided ORDER BY amendment_id")
-        return DecidedAgain([Amended(*row) for row in cursor.fetchall()], sorted(touched))
+        return DecidedAgain([Amended(*row) for row in cursor.fetchall()], sorted(agreements))
 
 
 def give_up(session: Session, now: dt.datetime) -> int:
@@ -113,7 +112,27 @@ def give_up(session: Session, now: dt.datetime) -> int:
         "before": now - dt.timedelta(days=days),
         "detail": f"its original did not come in {days} days",
     }
-    return session.execute(text(_SQL["give_up"]), params).rowcount  # type: ignore[attr-defined,no-any-return]
+    return touched(session.execute(text(_SQL["give_up"]), params))
+
+
+def _keep_oddities(
+    session: Session,
+    cursor: Cursor[Any],
+    charger: Charger,
+    cause: Cause,
+    accepted: odd.Accepted,
+    ids: list[str],
+    *,
+    lanes: bool,
+) -> None:
+    """Keep the lanes of what is booked now, whose doubles the others are, and who is to be told of a tag elsewhere."""
+    if lanes and odd.keep_lanes(cursor, charger.id, doubles_stand=cause == "contested"):
+        ring(session, "corrections")
+    if lanes:  # that of an adjustment which names none is what it corrects' now: it need not be found again
+        odd.keep_lanes_of_refused(cursor, charger.id, None)
+    cursor.execute(_SQL["forget_doubles"], {"charger": charger.id, "ids": ids}, prepare=False)
+    if cause == "original_came" and not accepted["tag_plate_mismatch"]:  # what was refused for it before has been told
+        odd.keep_mismatches(cursor, charger.id)
 
 
 def _accepted(cursor: Cursor[Any], charger: Charger, cause: Cause, *, any_age: bool, double: bool) -> odd.Accepted:
@@ -146,8 +165,8 @@ def _match_and_lock(
             cursor.execute(_SQL["too_old"], {"charger": charger.id, "days": days}, prepare=False)
         odd.after_matching(cursor, charger.id, accepted)
         correct.judge(cursor, charger.id)
-        touched = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
-        lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}", {})
+        booked = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
+        lock_query(session, f"{booked} UNION ALL {correct.LOCKED_TOO}", {})
         if not is_stale(cursor, charger) and not correct.is_stale(cursor):
             lanes |= odd.lanes_of_corrections(cursor, charger.id)
             if lanes:

@@ -94,8 +94,12 @@ JOIN (
 WHERE r.charger_id = %(charger)s AND (r.code, coalesce(r.detail, '')) IS DISTINCT FROM (d.code, coalesce(d.detail, ''))
 
 -- name: forget_doubles
--- Those that are so still are written anew.
-DELETE FROM double_reads WHERE charger_id = %(charger)s AND source_id = ANY(%(ids)s)
+-- Those that are none any more. After ``stand``: who takes a read back locks its lane first, then its doubles.
+DELETE FROM double_reads AS d
+WHERE d.charger_id = %(charger)s AND d.source_id = ANY(%(ids)s) AND NOT EXISTS (
+    SELECT FROM matched AS m JOIN incoming AS i ON i.position = m.position
+    WHERE i.source_id = d.source_id AND m.code = 'double_read'
+)
 
 -- name: amend
 WITH made AS (

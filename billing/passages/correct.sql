@@ -235,14 +235,20 @@ WHERE c.action = 'cancel' AND c.outcome = 'twice'
 
 -- name: free_lanes
 -- What has been corrected stands in its lane no more; what is in force does. Where it was read is remembered.
-UPDATE lane_reads AS k SET stands = false FROM (
-    SELECT c.original_id AS source_id, c.source_id AS in_force FROM correcting AS c WHERE c.outcome = 'applied'
+-- In the order in which ``stand`` holds them.
+WITH gone AS (
+    SELECT c.original_id AS source_id FROM correcting AS c WHERE c.outcome = 'applied'
     UNION
-    SELECT o.source_id, c.source_id
+    SELECT o.source_id
     FROM correcting AS c JOIN corrections AS o ON o.charger_id = %(charger)s AND o.original_id = c.original_id
     WHERE c.outcome = 'applied' AND o.source_id <> c.source_id
-) AS gone
-WHERE k.charger_id = %(charger)s AND k.source_id = gone.source_id AND k.stands
+), held AS MATERIALIZED (
+    SELECT k.source_id FROM lane_reads AS k
+    WHERE k.charger_id = %(charger)s AND k.source_id IN (SELECT g.source_id FROM gone AS g) AND k.stands
+    ORDER BY k.source_id COLLATE "C" FOR NO KEY UPDATE
+)
+UPDATE lane_reads AS k SET stands = false FROM held AS h
+WHERE k.charger_id = %(charger)s AND k.source_id = h.source_id
 RETURNING k.source_id
 
 -- name: free_doubles

@@ -97,10 +97,11 @@ def without_doubles(
         cursor.execute(_SQL["firsts"], params, prepare=False)
 
 
-def keep_lanes(cursor: Cursor[Any], charger_id: int) -> bool:
+def keep_lanes(cursor: Cursor[Any], charger_id: int, *, doubles_stand: bool = False) -> bool:
     """Keep the lanes of the reads that are booked, and whose doubles those are that are refused; when what is here
-    already has left the chunk. Return whether there are doubles whose read stands no more already."""
-    cursor.execute(_SQL["keep_lanes"], {"charger": charger_id}, prepare=False)
+    already has left the chunk. ``doubles_stand``: also doubles that are booked are passings of their own. Return
+    whether there are doubles whose read stands no more already."""
+    cursor.execute(_SQL["keep_lanes"], {"charger": charger_id, "doubles_stand": doubles_stand}, prepare=False)
     cursor.execute(_SQL["refused_doubles"], prepare=False)
     refused = cursor.fetchall()
     if not refused:
@@ -113,9 +114,15 @@ def keep_lanes(cursor: Cursor[Any], charger_id: int) -> bool:
     return not set(firsts) <= set(standing)
 
 
-def keep_lanes_of_refused(cursor: Cursor[Any], charger_id: int, batch_id: int) -> None:
-    """Keep the lanes of records that are not booked, with what else was sent. Their records are written."""
-    cursor.execute(_SQL["lanes_of_refused"], {"charger": charger_id, "batch": batch_id}, prepare=False)
+def keep_lanes_of_refused(cursor: Cursor[Any], charger_id: int, batch_id: int | None) -> None:
+    """Keep the lanes of records that are not booked, with what else was sent. Their records are written: in this batch,
+    or, without one, before."""
+    cursor.execute(_SQL["refused"], prepare=False)
+    refused = cursor.fetchall()
+    if refused:  # by their ids, whatever is believed of how many there are
+        names, positions, lanes = (list(column) for column in zip(*refused, strict=True))
+        params = {"charger": charger_id, "batch": batch_id, "names": names, "positions": positions, "lanes": lanes}
+        cursor.execute(_SQL["lanes_of_refused"], params, prepare=False)
 
 
 def keep_mismatches(cursor: Cursor[Any], charger_id: int) -> None:

@@ -83,12 +83,20 @@ WHERE coalesce(k.lane, h.lane, r.body ->> 'lane') IS NOT NULL
 ORDER BY f.position, f.version DESC NULLS LAST, f.issued_at DESC, f.source_id COLLATE "C" DESC
 ON CONFLICT DO NOTHING
 
+-- name: refused
+SELECT i.source_id, i.position, l.lane
+FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
+WHERE m.code NOT IN ('accepted', 'other_agreement')
+
 -- name: lanes_of_refused
 -- What is not booked keeps its lane beside the rest of what was sent, for when it is decided anew.
-UPDATE records AS r SET body = r.body || jsonb_build_object('lane', l.lane)
-FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
-WHERE m.code NOT IN ('accepted', 'other_agreement') AND r.charger_id = %(charger)s AND r.source_id = i.source_id
-    AND r.batch_id = %(batch)s AND r.position = i.position AND r.body IS NOT NULL
+UPDATE records AS r SET body = r.body || jsonb_build_object('lane', d.lane)
+FROM unnest(CAST(%(names)s AS text[]), CAST(%(positions)s AS integer[]), CAST(%(lanes)s AS text[]))
+    AS d (source_id, position, lane)
+WHERE r.charger_id = %(charger)s AND r.source_id = ANY(%(names)s) AND r.source_id = d.source_id
+    AND r.body ->> 'lane' IS DISTINCT FROM d.lane
+    AND (CAST(%(batch)s AS bigint) IS NULL OR (r.batch_id = %(batch)s AND r.position = d.position))
+    AND r.body IS NOT NULL
 
 -- name: near
 -- Reads that may be doubles: another of the vehicle in that lane is near, of this chunk or kept before. Of several of one
@@ -156,12 +164,13 @@ WHERE l.first IS NOT NULL AND m.code = 'double_read'
 INSERT INTO double_reads (charger_id, source_id, kept_id, freed)
 SELECT %(charger)s, d.source_id, d.kept_id, NOT d.kept_id = ANY(%(standing)s)
 FROM unnest(CAST(%(doubles)s AS text[]), CAST(%(firsts)s AS text[])) AS d (source_id, kept_id)
-ON CONFLICT DO NOTHING
+ON CONFLICT (charger_id, source_id) DO UPDATE SET kept_id = excluded.kept_id, freed = excluded.freed
 
 -- name: keep_lanes
--- Of what is booked; doubles that are accepted all the same do not stand.
+-- Of what is booked; doubles that are accepted all the same do not stand, but where a person says that it is a passing.
 INSERT INTO lane_reads (charger_id, source_id, station, lane, country, plate, passed_at, stands)
-SELECT %(charger)s, i.source_id, i.station, l.lane, m.country, m.plate, m.passed_at, m.flags & 2048 = 0
+SELECT %(charger)s, i.source_id, i.station, l.lane, m.country, m.plate, m.passed_at,
+    m.flags & 2048 = 0 OR %(doubles_stand)s
 FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
 WHERE m.code = 'accepted' AND m.plate IS NOT NULL
 ORDER BY i.source_id COLLATE "C"

@@ -43,15 +43,16 @@ def settle(road: Road, now: dt.datetime = NOW) -> None:
 def settled(road: Road) -> None:
     """Whatever came in whatever order: one passing is paid once, and none is lost.
 
-    No two reads that stand are near each other; each refused double is one of a read that stands; and those stand that
-    are booked and not corrected.
+    No two reads that stand are near each other, but where a person says that one is a passing of its own; each refused
+    double is one of a read that stands; and those stand that are booked and not corrected.
     """
     near = (
         "l.charger_id = k.charger_id AND l.country = k.country AND l.plate = k.plate AND l.station = k.station "
         "AND l.lane = k.lane AND l.source_id < k.source_id AND abs(extract(epoch FROM l.passed_at - k.passed_at)) <= 10"
     )
     both = f"SELECT k.source_id, l.source_id FROM lane_reads AS k JOIN lane_reads AS l ON {near}"
-    assert road.ask(f"{both} WHERE k.stands AND l.stands") == []
+    own = "SELECT a.source_id FROM amendments AS a WHERE a.cause = 'contested' AND a.code = 'accepted'"
+    assert road.ask(f"{both} WHERE k.stands AND l.stands AND NOT ARRAY[k.source_id, l.source_id] && ARRAY({own})") == []
     in_force = (
         "NOT EXISTS (SELECT FROM corrections AS k WHERE k.charger_id = r.charger_id AND k.state = 'applied' AND "
         "k.original_id = r.source_id) AND NOT EXISTS (SELECT FROM corrections AS k JOIN corrections AS o "
@@ -254,6 +255,21 @@ def test_the_lane_may_be_in_an_adjustment_that_was_refused(road: Road, holder: i
     agrees(road)
 
 
+def test_a_lane_that_an_adjustment_did_not_name_is_kept_when_it_had_waited(road: Road, holder: int) -> None:
+    """X waits for K, is refused beside E, and is decided anew when E has become Y, which stands beside it too."""
+    road.one(read(road, "E", 6))
+    road.one(adjust(road, "X", "K", 2))
+    road.one(read(road, "K", 0))
+    settle(road)
+    assert road.ask("SELECT detail FROM records WHERE source_id = 'X'") == [("the same passing as E",)]
+    road.one(read(road, "Y", 1, action="adjust", original="E", version=1, amount=5))
+    settle(road)
+    assert road.ask("SELECT detail FROM records WHERE source_id = 'X'") == [("the same passing as Y",)]
+    assert sums(road) == {holder: 5}
+    settled(road)
+    agrees(road)
+
+
 def decided(road: Road, name: str, **how: bool) -> tuple[str, str | None]:
     done = contest(road.session, road.toll, name, reason="they say so", actor="agent:1", now=NOW, **how)
     return done.code, done.detail
@@ -289,6 +305,18 @@ def test_a_double_stays_one_unless_the_agent_says_otherwise(road: Road, holder: 
     assert road.ask("SELECT flags & 2048 FROM records WHERE source_id = 'B'") == [(2048,)]
     assert sums(road) == {holder: 2 * 2480}
     assert road.ask("SELECT count(*) FROM double_reads") == [(0,)]
+    settled(road)
+    agrees(road)
+
+
+def test_what_a_person_says_is_a_passing_stands(road: Road, holder: int) -> None:
+    """Also when the first read is taken back: a third one within seconds is not paid beside it."""
+    road.send([read(road, "A", 0), read(road, "B", 2)])
+    assert decided(road, "B", double=True)[0] == "accepted"
+    road.one(cancel("C", "A"))
+    settle(road)
+    assert road.one(read(road, "D", 4)).detail == "the same passing as B"
+    assert sums(road) == {holder: 2480}
     settled(road)
     agrees(road)
 

@@ -17,6 +17,7 @@ from config.database import SessionFactory
 from config.jobs import JobContext
 from config.settings import Settings
 from tests.integration.billing.passages.conftest import HOUR, NOW, Road, pan, road
+from tests.integration.billing.passages.test_corrections import adjust, retry
 
 __all__ = ["road"]
 DAY = dt.timedelta(days=1)
@@ -170,6 +171,21 @@ def test_where_such_records_are_refused_he_is_told_too(
             assert len(road.ask(rule.sql)) == 1
             return
     pytest.fail("no such rule")
+
+
+def test_an_adjustment_that_waited_is_told_when_it_is_refused(road: Road, agreement: int, ctx: JobContext) -> None:
+    keep_oddities(road.session, road.toll, {"tag_plate_mismatch": False})
+    assert road.one(adjust(road, "X", "A", 1, plate="EV99999", pan=pan(1))).code == "deferred_original_missing"
+    assert road.one(road.record("A", plate="EV10001", pan=pan(1))).code == "accepted"
+    road.session.commit()
+    assert job(ctx, NOW) == {"seen": 0, "told": 0}
+    retry(road)
+    assert road.ask("SELECT code FROM records WHERE source_id = 'X'") == [("tag_plate_mismatch",)]
+    road.session.commit()
+    assert job(ctx, NOW) == {"seen": 1, "told": 1}
+    retry(road)
+    road.session.commit()
+    assert job(ctx, NOW) == {"seen": 0, "told": 0}
 
 
 def test_of_refused_ones_all_pages_are_taken(
