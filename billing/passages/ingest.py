@@ -52,19 +52,46 @@ class Booked:
     unbilled: Mapping[int, int] = field(default_factory=dict)
 
 
-def book_chunk(session: Session, batch: Receiving, chunk: Chunk, *, now: dt.datetime) -> Booked:
+@dataclass(frozen=True)
+class Begun:
+    """That a chunk is in its session's temporary tables and matched there, nothing being locked; what was known of it,
+    and what oddities are accepted."""
+
+    seen: list[_Known]
+    accepted: odd.Accepted
+
+
+def begin_chunk(session: Session, batch: Receiving, chunk: Chunk) -> Begun | None:
+    """Take a chunk in and match it while the one before it is being booked by another session, which ``book_chunk``
+    then goes on from in this one. None where it asks what the other may be writing: corrections, and stations that
+    are taken in. What else changes meanwhile is looked at again under the locks."""
+    if chunk.corrects:
+        return None
+    with raw(session).cursor() as cursor:
+        accepted = odd.agreed(cursor, batch.charger.id)
+        if accepted["unknown_station"]:
+            return None
+        seen = _take_in(cursor, chunk, {"charger": batch.charger.id, "batch": batch.batch_id})
+        _match(cursor, batch, accepted)
+        return Begun(seen, accepted)
+
+
+def book_chunk(
+    session: Session, batch: Receiving, chunk: Chunk, *, now: dt.datetime, begun: Begun | None = None
+) -> Booked:
     """Book a chunk and return its answers. The caller commits; then every record of it is answered for good.
 
     ``now`` is the arrival of its passages; their age is judged as of the batch's arrival, so that a batch which was
     cut short ends as it would have. A record that is here already is ``duplicate`` or ``conflict`` and changes
-    nothing. Raises StillChanging, after which the caller rolls back and may try again; AnotherProcess.
+    nothing. ``begun``: in this session. Raises StillChanging, after which the caller rolls back and may try again;
+    AnotherProcess.
     """
     ensure(session, now)
     connection = raw(session)
     params = {"charger": batch.charger.id, "batch": batch.batch_id, "now": now}
     with connection.cursor() as cursor:
-        seen = _take_in(cursor, chunk, params)
-        accepted, lanes = _match_and_lock(session, cursor, batch, chunk)
+        seen = list(begun.seen) if begun is not None else _take_in(cursor, chunk, params)
+        accepted, lanes = _match_and_lock(session, cursor, batch, chunk, begun)
         seen += _write_records(cursor, chunk, params, len(seen))
         if lanes:
             odd.keep_lanes_of_refused(cursor, batch.charger.id, batch.batch_id)
@@ -112,19 +139,28 @@ def _take_in(cursor: Cursor[Any], chunk: Chunk, params: dict[str, Any]) -> list[
     return _known(cursor, params) + correct.take_in(cursor, chunk.corrections, params)
 
 
-def _match_and_lock(session: Session, cursor: Cursor[Any], batch: Receiving, chunk: Chunk) -> tuple[odd.Accepted, bool]:
+def _match(cursor: Cursor[Any], batch: Receiving, accepted: odd.Accepted) -> None:
+    oldest = odd.EVER if accepted["too_old"] else limits_at(batch.received_at).oldest
+    match(cursor, batch.charger, oldest)
+    odd.after_matching(cursor, batch.charger.id, accepted)
+
+
+def _match_and_lock(
+    session: Session, cursor: Cursor[Any], batch: Receiving, chunk: Chunk, begun: Begun | None
+) -> tuple[odd.Accepted, bool]:
     """Match, lock, look again. What changed in between is matched anew, the locks given back first: they
     belong to the savepoint, and new agreements may have lower ids than those held. Return what oddities are accepted,
     and whether there are lanes."""
     charger = batch.charger
-    accepted = odd.agreed(cursor, charger.id)
+    accepted = begun.accepted if begun is not None else odd.agreed(cursor, charger.id)
     odd.before_matching(cursor, charger.id, accepted)
-    oldest = odd.EVER if accepted["too_old"] else limits_at(batch.received_at).oldest
     touched = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
-    for _ in range(_TRIES):
+    for turn in range(_TRIES):
+        if begun is not None and turn == 1:
+            cursor.execute("DELETE FROM matched")
         cursor.execute("SAVEPOINT matching")
-        match(cursor, charger, oldest)
-        odd.after_matching(cursor, charger.id, accepted)
+        if begun is None or turn:
+            _match(cursor, batch, accepted)
         if chunk.corrects:
             correct.judge(cursor, charger.id)
         lock_query(session, f"{touched} UNION ALL {correct.LOCKED_TOO}" if chunk.corrects else touched, {})

@@ -1,4 +1,5 @@
-"""Receive a batch of records: keep it as it came, look it over, read, chunk, book. Each chunk is a transaction.
+"""Receive a batch of records: keep it as it came, look it over, read, chunk, book. Each chunk is a transaction, and the
+next one is read and matched meanwhile.
 
 What is kept is kept: a batch that was cut short, by whatever, goes on where it was, and is answered as if nothing had
 happened. The same file again is answered from what is kept. While a batch is being booked, its advisory lock is held
@@ -10,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -24,7 +25,7 @@ from accounts.chargers.queries import charger as charger_by_code
 from billing.passages import batches
 from billing.passages.batches import Receiving, Tally
 from billing.passages.incoming import Chunk, Item, limits_at, prepare
-from billing.passages.ingest import StillChanging
+from billing.passages.ingest import Begun, StillChanging, begin_chunk
 from billing.passages.models import Batch
 from billing.passages.rules import Limits
 from billing.roadside import files
@@ -206,8 +207,10 @@ def _book_all(sessions: SessionFactory, row: Batch, batch: Receiving, stream: Bi
         stream.seek(0)
         items = itertools.islice(form.parse(stream), batch.tally.done, None)
         first = batch.tally.done // row.chunk_size + 1
-        for chunk in _ahead(items, limits_at(row.received_at), row.chunk_size, first):
-            batch = _book(sessions, batch, chunk)
+        chunks = _chunks(items, limits_at(row.received_at), row.chunk_size, first)
+        with _giving_way(), closing(_ahead(sessions, batch, chunks)) as ahead:
+            for ready in ahead:
+                batch = _book(sessions, batch, ready)
     except BrokenFile as broken:
         _close(sessions, batch, str(broken))
         where = {"line": broken.line, "message": broken.reason}
@@ -257,23 +260,61 @@ def _giving_way() -> Iterator[None]:
         sys.setswitchinterval(_USUAL)
 
 
-def _ahead(items: Iterator[Item], limits: Limits, size: int, first: int) -> Iterator[Chunk]:
-    """Yield chunks, the next one being read and normalised while the caller books the last."""
-    chunks = _chunks(items, limits, size, first)
-    with _giving_way(), ThreadPoolExecutor(1, thread_name_prefix="prepare") as worker:
-        waiting = worker.submit(next, chunks, None)
-        while (chunk := waiting.result()) is not None:
-            waiting = worker.submit(next, chunks, None)
-            yield chunk
+@dataclass
+class _Ready:
+    """A chunk that was read ahead; where it is begun, the session that it is in."""
+
+    chunk: Chunk
+    session: Session | None = None
+    begun: Begun | None = None
+
+    def close(self) -> None:
+        """Give up what was begun, if it is not taken over."""
+        if self.session is not None:
+            self.session.close()
 
 
-def _book(sessions: SessionFactory, batch: Receiving, chunk: Chunk) -> Receiving:
+def _begin(sessions: SessionFactory, batch: Receiving, chunks: Iterator[Chunk]) -> _Ready | None:
+    """Read a chunk and begin it, in a session of its own; None at the end."""
+    chunk = next(chunks, None)
+    if chunk is None:
+        return None
+    ready = _Ready(chunk, sessions())
+    try:
+        assert ready.session is not None
+        ready.begun = begin_chunk(ready.session, batch, chunk)
+    except BaseException:
+        ready.close()
+        raise
+    if ready.begun is None:
+        ready.close()
+        ready.session = None
+    return ready
+
+
+def _ahead(sessions: SessionFactory, batch: Receiving, chunks: Iterator[Chunk]) -> Generator[_Ready, None, None]:
+    """Yield chunks, the next one being read, normalised and matched while the caller books the last."""
+    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as worker:
+        waiting = worker.submit(_begin, sessions, batch, chunks)
+        try:
+            while (ready := waiting.result()) is not None:
+                waiting = worker.submit(_begin, sessions, batch, chunks)
+                yield ready
+        finally:
+            if waiting.exception() is None and (left := waiting.result()) is not None:
+                left.close()
+
+
+def _book(sessions: SessionFactory, batch: Receiving, ready: _Ready) -> Receiving:
     """Book a chunk in a transaction; once more where another program's locks or changes got in its way."""
     for left in reversed(range(_TRIES)):
+        session, begun = ready.session or sessions(), ready.begun
+        ready.session = ready.begun = None
         try:
-            with sessions.begin() as session:
-                after = book(session, batch, chunk, now=business_now(session)).batch
+            with session:
+                after = book(session, batch, ready.chunk, now=business_now(session), begun=begun).batch
                 _call_waiting(session, batch)
+                session.commit()
                 return after
         except StillChanging:
             if not left:
