@@ -37,6 +37,8 @@ class Agreement(Base):
     parent_id: Mapped[int | None] = mapped_column(ForeignKey("agreements.id"), index=True)
     """The tag agreement that a ferry agreement is additional to."""
     payment_method: Mapped[Str] = mapped_column(server_default="invoice")
+    receipts_by_mail: Mapped[bool] = mapped_column(server_default="true")
+    """Whether receipts of card payments are sent; on My Page they are in any case."""
     standing: Mapped[Str] = mapped_column(server_default="open")
     opened_at: Mapped[Instant]
     closed_at: Mapped[Instant | None]

@@ -86,8 +86,9 @@ class Joined(Base):
 class Allocation(Base):
     """So many øre of a claim settled by a source: payment, credit, card or write_off.
 
-    Negative are: a reversal; ``released`` (the claim became smaller, source id being its new version: the money is
-    credit again, one row a value date); a write_off that is written back for the same reason.
+    Negative are: a reversal; a dispute (the card's bank took it back, billing.cards); ``released`` (the claim became
+    smaller, source id being its new version: the money is credit again, one row a value date); a write_off that is
+    written back for the same reason.
     """
 
     __tablename__ = "allocations"
@@ -108,7 +109,9 @@ class Allocation(Base):
             unique=True,
             postgresql_where="source = 'released'",
         ),
-        CheckConstraint("source IN ('payment', 'reversal', 'credit', 'card', 'write_off', 'released')", name="source"),
+        CheckConstraint(
+            "source IN ('payment', 'reversal', 'credit', 'card', 'write_off', 'released', 'dispute')", name="source"
+        ),
         CheckConstraint("amount_ore <> 0", name="amount"),
         Index("ix_allocations_claim", "claim_id"),
     )
@@ -138,7 +141,8 @@ class CreditEntry(Base):
     amount_ore: Mapped[Ore]
     code: Mapped[Str]
     """overpaid, used, reversed, assigned, card_extra (a card paid what was settled another way), released (its claim
-    became smaller), credit_note (a claim below zero), payout (ordered from us), payout_back (it did not come about)."""
+    became smaller), credit_note (a claim below zero), payout (ordered from us), payout_back (it did not come about),
+    card_refund and card_refund_back (the same over the card that had paid), dispute (taken back by the card's bank)."""
     ref: Mapped[int] = mapped_column(BigInteger)
     value_date: Mapped[dt.date]
     """Of the payment that the money came with; of what was no payment the day of the entry."""

@@ -28,6 +28,8 @@ KINDS = frozenset(
         "fee_income",
         "interest",
         "card_fees",
+        "card_costs",
+        "disputes",
         "remuneration",
         "write_off",
         "vat",
