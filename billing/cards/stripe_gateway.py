@@ -21,10 +21,10 @@ Nothing here logs: requests and answers hold personal data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 import stripe
 from stripe.params import CustomerCreateParams
@@ -38,17 +38,15 @@ from billing.cards.gateway import (
     GatewayMisuse,
     GatewayUnavailable,
     Outcome,
-    RateLimited,
     Setup,
     SetupNotFinished,
     Succeeded,
     Unknown,
 )
+from billing.cards.stripe_ask import ask as _ask
 from billing.cards.stripe_declines import judge
-from billing.cards.stripe_outcomes import outcome_of_error, outcome_of_intent, outcome_of_refund, retry_after
+from billing.cards.stripe_outcomes import outcome_of_error, outcome_of_intent, outcome_of_refund
 from billing.cards.stripe_products import segment_of
-
-T = TypeVar("T")
 
 # A driver is charged weekly at most, and every charge tried a few times: a thousand is decades.
 MAX_LISTED = 1000
@@ -232,18 +230,6 @@ class StripeGateway:
         return stripe_events.parse_event(
             raw_body, signature_header, secrets=secrets, tolerance_seconds=tolerance_seconds, now=now
         )
-
-
-def _ask(call: Callable[[], T]) -> T:
-    """Make a call that moves no money, turning the library's errors into ours."""
-    try:
-        return call()
-    except stripe.StripeError as error:
-        outcome = outcome_of_error(error)  # raises GatewayMisuse where asking again is no use
-        if isinstance(outcome, Declined):
-            raise GatewayMisuse(outcome.message, outcome.code) from error
-        wait = outcome.retry_after if isinstance(outcome, RateLimited) else retry_after(error)
-        raise GatewayUnavailable(f"the gateway gave no answer ({type(error).__name__})", wait) from error
 
 
 def _is_ours(intent: Mapping[str, Any], charge: str, attempt: str | None) -> bool:

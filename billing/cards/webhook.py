@@ -7,13 +7,15 @@ cannot undo a newer one; what is not ours is stored as ignored and answered 200.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from billing.cards import outcome
-from billing.cards.gateway import CardGateway, Event, Outcome
+from billing.cards.gateway import CardGateway, Event
 from billing.cards.models import Attempt, ProviderEvent
 from billing.cards.outcome import Seller
 from billing.cards.register import finish
@@ -22,57 +24,70 @@ from config.database import SessionFactory
 from config.problems import NotFound
 
 PROVIDER = "stripe"
-PAYMENTS = frozenset({"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.canceled"})
-SETUPS = frozenset({"checkout.session.completed", "checkout.session.expired"})
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An event that is ours to look at, and what is needed for that. ``now`` is business time."""
+
+    sessions: SessionFactory
+    gateway: CardGateway
+    event: Event
+    seller: Seller
+    now: dt.datetime
+
+
+Apply = Callable[[Session], str]
+"""What an event does, within the transaction that stores it; returns its effect in a word."""
+
+
+def _ignored(session: Session) -> str:
+    del session
+    return "ignored"
+
+
+def _payment(taken: Taken) -> Apply:
+    """Read the payment again and record what came of its attempt."""
+    with taken.sessions() as session:
+        attempt_id = attempt_of(session, taken.event)
+    if attempt_id is None:
+        return _ignored
+    result = taken.gateway.retrieve(taken.event.object_id)
+    return lambda session: outcome.apply(session, attempt_id, result, seller=taken.seller, now=taken.now)
+
+
+def _page(taken: Taken) -> Apply:
+    """Take over the card that was given on the provider's page."""
+    try:
+        card = finish(taken.sessions, taken.gateway, taken.event.object_id, now=taken.now)
+    except NotFound:
+        return _ignored
+    effect = "finished" if card is not None else "ignored"
+    return lambda _session: effect
+
+
+EFFECTS: Mapping[str, Callable[[Taken], Apply]] = {
+    "payment_intent.succeeded": _payment,
+    "payment_intent.payment_failed": _payment,
+    "payment_intent.canceled": _payment,
+    "checkout.session.completed": _page,
+    "checkout.session.expired": _page,
+}
+"""What is done about an event of a type: the provider is asked first, then the answer is applied in one transaction."""
 
 
 def receive(sessions: SessionFactory, gateway: CardGateway, event: Event, *, seller: Seller, now: dt.datetime) -> str:
-    """Give an event its effect once. Returns succeeded, declined, unknown, finished, ignored or repeated."""
+    """Give an event its effect once. Returns what it did in a word: the effect's own, ignored or repeated."""
     with sessions() as session:
         known = session.scalars(
             select(ProviderEvent.id).where(ProviderEvent.provider == PROVIDER, ProviderEvent.event_id == event.id)
         ).one_or_none()
-        attempt_id = _attempt_of(session, event) if event.type in PAYMENTS else None
     if known is not None:
         return "repeated"
-    if event.type in SETUPS:
-        effect = _finish(sessions, gateway, event, now=now)
-        return _store(sessions, event, effect)
-    result = gateway.retrieve(event.object_id) if attempt_id is not None else None
-    return _store(sessions, event, "ignored", attempt_id=attempt_id, result=result, seller=seller, now=now)
-
-
-def _attempt_of(session: Session, event: Event) -> int | None:
-    """Return the attempt an event's payment belongs to, by the metadata we gave it; None where it is not ours."""
-    attempt, charge = event.metadata.get("attempt", ""), event.metadata.get("charge", "")
-    if not (attempt.isdecimal() and charge.isdecimal()) or max(len(attempt), len(charge)) > 18:
-        return None
-    return session.scalars(
-        select(Attempt.id).where(Attempt.id == int(attempt), Attempt.charge_id == int(charge))
-    ).one_or_none()
-
-
-def _finish(sessions: SessionFactory, gateway: CardGateway, event: Event, *, now: dt.datetime) -> str:
-    try:
-        card = finish(sessions, gateway, event.object_id, now=now)
-    except NotFound:
-        return "ignored"
-    return "finished" if card is not None else "ignored"
-
-
-def _store(
-    sessions: SessionFactory,
-    event: Event,
-    effect: str,
-    *,
-    attempt_id: int | None = None,
-    result: Outcome | None = None,
-    seller: Seller | None = None,
-    now: dt.datetime | None = None,
-) -> str:
+    look = EFFECTS.get(event.type)
+    apply = look(Taken(sessions, gateway, event, seller, now)) if look is not None else _ignored
     with sessions() as session:
-        if attempt_id is not None and result is not None and seller is not None and now is not None:
-            effect = outcome.apply(session, attempt_id, result, seller=seller, now=now)
+        effect = apply(session)
         stored = session.execute(
             insert(ProviderEvent)
             .values(
@@ -89,3 +104,13 @@ def _store(
         ).one_or_none()
         session.commit()
     return effect if stored is not None else "repeated"
+
+
+def attempt_of(session: Session, event: Event) -> int | None:
+    """Return the attempt an event's payment belongs to, by the metadata we gave it; None where it is not ours."""
+    attempt, charge = event.metadata.get("attempt", ""), event.metadata.get("charge", "")
+    if not (attempt.isdecimal() and charge.isdecimal()) or max(len(attempt), len(charge)) > 18:
+        return None
+    return session.scalars(
+        select(Attempt.id).where(Attempt.id == int(attempt), Attempt.charge_id == int(charge))
+    ).one_or_none()
