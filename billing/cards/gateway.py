@@ -43,7 +43,8 @@ class CardDetails:
     """A registered card as the gateway describes it; no card number ever comes here.
 
     `segment` is "unknown" when the gateway does not tell the product: then the holder's own word counts.
-    `country` is ISO 3166 alpha-2 of the issuer; `funding` credit, debit, prepaid or unknown.
+    `country` is ISO 3166 alpha-2 of the issuer; `funding` credit, debit, prepaid or unknown; `product` the gateway's
+    own word for what card it is, where it gives one.
     """
 
     payment_method: str
@@ -55,6 +56,7 @@ class CardDetails:
     country: str | None
     segment: Segment
     customer_id: str | None = None
+    product: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,10 @@ class CardGateway(Protocol):
     def cancel(self, ref: str) -> Outcome:
         """Make sure an unfinished payment never takes money: `Declined` with code "canceled", or `Succeeded`
         if it was too late."""
+        ...
+
+    def card(self, payment_method: str) -> CardDetails | None:
+        """Read a registered card as it is now; None once it belongs to no customer there and can pay no more."""
         ...
 
     def detach(self, payment_method: str) -> None:

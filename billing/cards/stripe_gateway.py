@@ -29,7 +29,7 @@ from typing import Any
 import stripe
 from stripe.params import CustomerCreateParams
 
-from billing.cards import stripe_events
+from billing.cards import stripe_cards, stripe_events
 from billing.cards.gateway import (
     CardDetails,
     ChargeRequest,
@@ -46,7 +46,6 @@ from billing.cards.gateway import (
 from billing.cards.stripe_ask import ask as _ask
 from billing.cards.stripe_declines import judge
 from billing.cards.stripe_outcomes import outcome_of_error, outcome_of_intent, outcome_of_refund
-from billing.cards.stripe_products import segment_of
 
 # A driver is charged weekly at most, and every charge tried a few times: a thousand is decades.
 MAX_LISTED = 1000
@@ -118,7 +117,7 @@ class StripeGateway:
         method = intent.get("payment_method") if intent.get("status") == "succeeded" else None
         if not isinstance(method, dict) or not isinstance(method.get("card"), dict):
             raise SetupNotFinished("failed")
-        return _card_details(method, session.get("customer"))
+        return stripe_cards.details(method, session.get("customer"))
 
     def charge(self, request: ChargeRequest) -> Outcome:
         """See `CardGateway`."""
@@ -187,6 +186,10 @@ class StripeGateway:
             return outcome_of_error(error)
         return outcome_of_intent(intent.to_dict())
 
+    def card(self, payment_method: str) -> CardDetails | None:
+        """See `CardGateway`."""
+        return stripe_cards.card(self._client, payment_method)
+
     def detach(self, payment_method: str) -> None:
         """See `CardGateway`."""
         methods = self._client.v1.payment_methods
@@ -242,20 +245,3 @@ def _rank(outcome: Outcome) -> int:
     if isinstance(outcome, Succeeded):
         return 0
     return 2 if isinstance(outcome, Declined) else 1
-
-
-def _card_details(method: Mapping[str, Any], customer: object) -> CardDetails:
-    card: Mapping[str, Any] = method["card"]
-    brand = str(card.get("brand") or "unknown")
-    owner = method.get("customer") or customer
-    return CardDetails(
-        payment_method=str(method["id"]),
-        brand=brand,
-        last4=str(card.get("last4") or ""),
-        exp_month=int(card["exp_month"]),
-        exp_year=int(card["exp_year"]),
-        funding=str(card.get("funding") or "unknown"),
-        country=card.get("country"),
-        segment=segment_of(brand, card.get("brand_product"), card.get("description")),
-        customer_id=owner if isinstance(owner, str) else None,
-    )
