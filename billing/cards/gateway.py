@@ -22,6 +22,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
+KEY_REMEMBERED = timedelta(hours=23)
+"""How long a key may be repeated: Stripe keeps it for at least 24 hours; an hour of margin for clocks."""
+
+PAGE_TOO_LATE = "page_too_late"
+"""The code of a GatewayMisuse: no page was made, since it would have ended too soon."""
+
 Segment = Literal["consumer", "commercial", "unknown"]
 Retry = Literal["never", "later"]
 
@@ -136,6 +142,41 @@ Outcome = Succeeded | Declined | Unknown | RateLimited
 
 
 @dataclass(frozen=True, slots=True)
+class PageRequest:
+    """Let the customer pay `amount_ore` NOK themselves, on a page of the gateway's, until `expires_at` (real time).
+
+    Key and metadata are as in `ChargeRequest`; under the same key nothing may change. `{CHECKOUT_SESSION_ID}` in
+    `success_url` is replaced by the page's id.
+    """
+
+    customer_id: str
+    amount_ore: int
+    idempotency_key: str
+    charge: str
+    attempt: str
+    description: str
+    success_url: str
+    cancel_url: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentPage:
+    """A page where a customer pays, as it is now.
+
+    `status`: open (they may still pay, at `url`), complete, or expired (nobody can pay there any more). `payment` is
+    what its payment says about the money, None while there is none; `brand` and `last4` are of the card that paid.
+    """
+
+    ref: str
+    status: Literal["open", "complete", "expired"]
+    url: str | None = None
+    payment: Outcome | None = None
+    brand: str | None = None
+    last4: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """A webhook whose signature and age have been checked.
 
@@ -244,6 +285,22 @@ class CardGateway(Protocol):
 
     def card(self, payment_method: str) -> CardDetails | None:
         """Read a registered card as it is now; None once it belongs to no customer there and can pay no more."""
+        ...
+
+    def start_payment(self, request: PageRequest) -> PaymentPage:
+        """Make a page where the customer pays. The same key returns the page as it was made: read it again.
+
+        Raises GatewayMisuse with code `PAGE_TOO_LATE` where the gateway has no page under this key and makes none
+        that ends so soon.
+        """
+        ...
+
+    def payment_page(self, ref: str) -> PaymentPage:
+        """Read a page again, with its payment."""
+        ...
+
+    def end_payment(self, ref: str) -> PaymentPage:
+        """Make sure that nobody can pay on a page any more; one that has ended already is returned as it is."""
         ...
 
     def detach(self, payment_method: str) -> None:

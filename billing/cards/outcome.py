@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from billing.cards.due import decide
 from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited, Succeeded, Unknown
 from billing.cards.late import keep
-from billing.cards.models import Attempt, Card, Charge
+from billing.cards.models import Attempt, Card, CardSession, Charge
 from billing.cards.rules import after_decline
 from billing.claims.models import Claim
 from billing.claims.settle import Settlement, settle
@@ -131,15 +131,17 @@ def _succeeded(
         now=now,
         actor="card gateway",
     )
-    card = session.get_one(Card, attempt.card_id)
-    issue_receipt(
-        session,
-        claim.id,
-        paid_by={"brand": card.brand, "last4": card.last4, "on": today.isoformat()},
-        seller=seller,
-        now=now,
-    )
+    issue_receipt(session, claim.id, paid_by=_paid_by(session, attempt, today), seller=seller, now=now)
     _release(session, charge.agreement_id, charged_on=today, now=now)
+
+
+def _paid_by(session: Session, attempt: Attempt, today: dt.date) -> dict[str, str]:
+    """Return what the receipt says of the card that paid: the registered one, or the one that was used on a page."""
+    card, page = session.get_one(Card, attempt.card_id), session.get(CardSession, attempt.id)
+    brand, last4 = card.brand, card.last4
+    if page is not None and page.brand and page.last4:
+        brand, last4 = page.brand, page.last4
+    return {"brand": brand, "last4": last4, "on": today.isoformat()}
 
 
 def _release(session: Session, agreement_id: int, *, charged_on: dt.date | None, now: dt.datetime) -> None:

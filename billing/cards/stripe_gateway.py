@@ -29,7 +29,7 @@ from typing import Any
 import stripe
 from stripe.params import CustomerCreateParams
 
-from billing.cards import stripe_cards, stripe_events
+from billing.cards import stripe_cards, stripe_events, stripe_sessions
 from billing.cards.gateway import (
     CardDetails,
     ChargeRequest,
@@ -38,6 +38,8 @@ from billing.cards.gateway import (
     GatewayMisuse,
     GatewayUnavailable,
     Outcome,
+    PageRequest,
+    PaymentPage,
     Setup,
     SetupNotFinished,
     Succeeded,
@@ -189,6 +191,18 @@ class StripeGateway:
     def card(self, payment_method: str) -> CardDetails | None:
         """See `CardGateway`."""
         return stripe_cards.card(self._client, payment_method)
+
+    def start_payment(self, request: PageRequest) -> PaymentPage:
+        """See `CardGateway`."""
+        return stripe_sessions.start(self._client, request)
+
+    def payment_page(self, ref: str) -> PaymentPage:
+        """See `CardGateway`."""
+        return stripe_sessions.read(self._client, ref)
+
+    def end_payment(self, ref: str) -> PaymentPage:
+        """See `CardGateway`."""
+        return stripe_sessions.end(self._client, ref)
 
     def detach(self, payment_method: str) -> None:
         """See `CardGateway`."""

@@ -14,10 +14,10 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from billing.cards import outcome
+from billing.cards import confirm, outcome
 from billing.cards.charge import call, prepared
 from billing.cards.failures import Failures
-from billing.cards.gateway import CardGateway, GatewayMisuse, GatewayUnavailable, Outcome, Unknown
+from billing.cards.gateway import KEY_REMEMBERED, CardGateway, GatewayMisuse, GatewayUnavailable, Outcome, Unknown
 from billing.cards.models import Attempt
 from billing.cards.outcome import Seller
 from billing.cards.provider import gateway_of
@@ -29,8 +29,6 @@ from config.jobs import JobContext, ring
 log = structlog.get_logger()
 CHUNK = 200
 ASK_AGAIN = dt.timedelta(seconds=60)
-KEY_REMEMBERED = dt.timedelta(hours=23)
-"""Stripe keeps a key for at least 24 hours; an hour of margin for clocks."""
 REQUEST_LIVES = dt.timedelta(hours=1)
 """No request of ours can still be under way at the provider after this."""
 
@@ -73,6 +71,10 @@ def sweep_one(
     sessions: SessionFactory, gateway: CardGateway, attempt_id: int, *, seller: Seller, now: dt.datetime
 ) -> str:
     """Ask about one attempt and record the answer. Returns succeeded, declined, unknown or nothing."""
+    with sessions() as session:
+        on_page = session.get_one(Attempt, attempt_id).kind == "on_session"
+    if on_page:
+        return confirm.sweep_one(sessions, gateway, attempt_id, seller=seller, now=now)
     result = ask(gateway, sessions, attempt_id, real=now_utc())
     with sessions() as session:
         if result is None:

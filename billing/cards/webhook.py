@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing.cards import outcome
+from billing.cards import confirm, outcome
 from billing.cards.gateway import CardGateway, Event
 from billing.cards.models import Attempt, ProviderEvent
 from billing.cards.outcome import Seller
@@ -50,14 +50,27 @@ def _payment(taken: Taken) -> Apply:
     """Read the payment again and record what came of its attempt."""
     with taken.sessions() as session:
         attempt_id = attempt_of(session, taken.event)
+        on_page = attempt_id is not None and session.get_one(Attempt, attempt_id).kind == "on_session"
     if attempt_id is None:
         return _ignored
+    if on_page:
+        return _confirmed(taken, attempt_id)
     result = taken.gateway.retrieve(taken.event.object_id)
     return lambda session: outcome.apply(session, attempt_id, result, seller=taken.seller, now=taken.now)
 
 
+def _confirmed(taken: Taken, attempt_id: int) -> Apply:
+    """Read the page on which a customer pays, whose payment may be declined and then tried again."""
+    found = confirm.look(taken.sessions, taken.gateway, attempt_id, real=now_utc())
+    return lambda session: confirm.record(session, found, seller=taken.seller, now=taken.now)
+
+
 def _page(taken: Taken) -> Apply:
-    """Take over the card that was given on the provider's page."""
+    """Record what came of a page where a charge is paid, or take over the card that was given on one."""
+    with taken.sessions() as session:
+        attempt_id = confirm.of_event(session, taken.event)
+    if attempt_id is not None:
+        return _confirmed(taken, attempt_id)
     try:
         card = finish(taken.sessions, taken.gateway, taken.event.object_id, now=taken.now)
     except NotFound:
