@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
-from simulator.gateway import payments, setups
+from simulator.gateway import checkout, payments, setups
 from simulator.gateway.errors import ApiError, invalid
 from simulator.gateway.faults import Fault
 from simulator.gateway.forms import BadForm, decode
@@ -65,6 +65,7 @@ _ROUTES = [
     _route("GET", "customers/{id}", "read", setups.retrieve_customer),
     _route("POST", "checkout/sessions", "setup", setups.create_session, setups.SESSION),
     _route("GET", "checkout/sessions/{id}", "read", setups.retrieve_session),
+    _route("POST", "checkout/sessions/{id}/expire", "setup", checkout.expire),
     _route("GET", "setup_intents/{id}", "read", setups.retrieve_setup_intent),
     _route("GET", "payment_methods/{id}", "read", setups.retrieve_method),
     _route("POST", "payment_methods/{id}/detach", "setup", setups.detach_method),

@@ -8,6 +8,7 @@
 | `POST /_control/settings` | `latency_ms`, `webhook_url` (null = none), `webhook_secrets` (each signs) |
 | `POST /_control/forget_keys` | idempotency keys are forgotten, as after 24 hours |
 | `POST /_control/setups/{id}` | `{"card": "consumer"}`: the customer types that card on the page |
+| `POST /_control/pages/{id}` | `{"do": "pay", "card": "consumer"}` or fail, or expire: on the page of a payment |
 | `POST /_control/cards` | `{"customer": "cus_…", "card": "commercial"}`: a card without the page |
 | `POST /_control/cards/{pm}` | `{"card": "stolen_card"}`: behaves like that card from now on |
 | `GET /_control/cards` | the cards there are |
@@ -25,7 +26,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
-from simulator.gateway import payments, setups
+from simulator.gateway import checkout, payments, setups
 from simulator.gateway.api import Api, ApiAnswer
 from simulator.gateway.cards import CARDS
 from simulator.gateway.errors import ApiError
@@ -57,6 +58,7 @@ class Control:
             ("POST", "events"): self._event,
             ("POST", "faults"): lambda _id, asked: asdict(world.faults.add(asked)),
             ("POST", "forget_keys"): lambda _id, _asked: api.keys.forget(),
+            ("POST", "pages"): self._page,
             ("POST", "settings"): self._settings,
             ("POST", "setups"): lambda id_, asked: setups.give_card(world, id_, _text(asked, "card")),
         }
@@ -65,7 +67,7 @@ class Control:
         """Answer one control call."""
         name, _, rest = request.path.removeprefix("/_control/").partition("/")
         call = self._calls.get((request.method, name))
-        if call is None or (rest and name not in {"cards", "setups"}):
+        if call is None or (rest and name not in {"cards", "pages", "setups"}):
             return ApiAnswer(404, {"error": {"message": f"no {request.method} {request.path} here"}})
         try:
             done = call(rest, _asked(request))
@@ -95,6 +97,14 @@ class Control:
         if to.tzinfo is None:
             raise BadControl("now needs a time zone")
         self._world.move_clock(to, running=running)
+
+    def _page(self, page_id: str, asked: Asked) -> dict[str, Any]:
+        do = asked.get("do", "pay")
+        if do == "expire":
+            return checkout.end_now(self._world, page_id)
+        if do not in ("pay", "fail"):
+            raise BadControl("do must be pay, fail or expire")
+        return checkout.pay(self._world, page_id, _text(asked, "card"), fails=do == "fail")
 
     def _settings(self, _id: str, asked: Asked) -> None:
         unknown = set(asked) - {"latency_ms", "webhook_url", "webhook_secrets"}

@@ -1,4 +1,4 @@
-"""The hosted page where a customer gives a card: a choice of test cards instead of a number to type."""
+"""The hosted pages where a customer gives a card or pays with one: a choice of test cards instead of a number."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
+from simulator.gateway import checkout
 from simulator.gateway.cards import CARDS
 from simulator.gateway.errors import ApiError
 from simulator.gateway.setups import give_card, session_now
@@ -20,6 +21,9 @@ _WORDS = {
         "cancel": "Avbryt og gå tilbake",
         "over": "Denne siden er ikke lenger åpen.",
         "declined": "Banken avviste kortet. Velg et annet.",
+        "pay_title": "Bekreft betalingen",
+        "pay": "Betal {sum} kr",
+        "fail": "La banken si nei",
     },
     "en": {
         "title": "Register a card",
@@ -28,6 +32,9 @@ _WORDS = {
         "cancel": "Cancel and go back",
         "over": "This page is no longer open.",
         "declined": "The bank declined the card. Choose another.",
+        "pay_title": "Confirm the payment",
+        "pay": "Pay NOK {sum}",
+        "fail": "Let the bank say no",
     },
 }
 
@@ -41,19 +48,25 @@ small { color: #566070 } .error { color: #a11; font-weight: 600 }
 """
 
 
-def answer(world: World, request: Request, session_id: str) -> Response:
-    """Show the page (GET), or take the card and send the customer back (POST)."""
+def answer(world: World, request: Request, mode: str, session_id: str) -> Response:
+    """Show a page (GET), or take the card and send the customer back (POST). ``mode``: setup or payment."""
     session = session_now(world, session_id)
-    if session is None:
+    if session is None or session["mode"] != mode:
         return _page(_WORDS["en"], "en", f"<p>{_WORDS['en']['over']}</p>", 404)
-    language = "en" if session["locale"] == "en" else "nb"
+    language = _language(request, session)
     words = _WORDS[language]
+    if mode == "payment":
+        words = words | {"title": words["pay_title"]}
     if session["status"] != "open":
         return _page(words, language, f"<p>{words['over']}</p>", 410)
     error = ""
     if request.method == "POST":
+        card, fails = request.form.get("card", ""), request.form.get("do") == "fail"
         try:
-            give_card(world, session_id, request.form.get("card", ""))
+            if mode == "payment":
+                checkout.pay(world, session_id, card, fails=fails)
+            else:
+                give_card(world, session_id, card)
         except ApiError as refused:
             if refused.status != 402:
                 return _page(words, language, f'<p class="error">{escape(str(refused))}</p>', refused.status)
@@ -62,6 +75,14 @@ def answer(world: World, request: Request, session_id: str) -> Response:
             back = session["success_url"].replace("{CHECKOUT_SESSION_ID}", session_id)
             return Response(status=303, headers={"Location": back})
     return _page(words, language, error + _form(words, session), 402 if error else 200)
+
+
+def _language(request: Request, session: dict[str, Any]) -> str:
+    """Return the page's language: the one it was made in, else the browser's."""
+    told = session["locale"]
+    if told == "auto":
+        told = request.accept_languages.best_match(["nb", "no", "en"], "nb")
+    return "en" if told == "en" else "nb"
 
 
 def _form(words: dict[str, str], session: dict[str, Any]) -> str:
@@ -73,10 +94,15 @@ def _form(words: dict[str, str], session: dict[str, Any]) -> str:
     cancel = ""
     if session["cancel_url"]:
         cancel = f'<p><a href="{escape(session["cancel_url"])}">{words["cancel"]}</a></p>'
-    return (
-        f"<p>{words['note']}</p><form method='post'>{choices}"
-        f"<p><button type='submit'>{words['save']}</button></p></form>{cancel}"
-    )
+    buttons = f"<p><button type='submit'>{words['save']}</button></p>"
+    if session["mode"] == "payment":
+        sum_ = f"{session['amount_total'] // 100},{session['amount_total'] % 100:02d}"
+        pay = words["pay"].format(sum=sum_)
+        buttons = (
+            f"<p><button type='submit' name='do' value='pay'>{pay}</button></p>"
+            f"<p><button type='submit' name='do' value='fail'>{words['fail']}</button></p>"
+        )
+    return f"<p>{words['note']}</p><form method='post'>{choices}{buttons}</form>{cancel}"
 
 
 def _page(words: dict[str, str], language: str, content: str, status: int) -> Response:

@@ -75,7 +75,7 @@ def create(call: Call) -> Answer:
         return 200, call.show(intent)
     fault = call.world.faults.take("decline", on="charge", customer=customer["id"])
     code = fault.code if fault is not None else CARDS[method["_card"]].charge_code
-    return _succeed(call, intent, method) if code is None else _decline(call, intent, method, code)
+    return succeeded(call, intent, method) if code is None else declined(call, intent, method, code)
 
 
 def retrieve(call: Call) -> Answer:
@@ -210,7 +210,8 @@ def _charge(call: Call, intent: dict[str, Any], method: dict[str, Any], error: d
     return charge
 
 
-def _succeed(call: Call, intent: dict[str, Any], method: dict[str, Any]) -> Answer:
+def succeeded(call: Call, intent: dict[str, Any], method: dict[str, Any]) -> Answer:
+    """Let a payment succeed with this card: its charge, its state and the events about it."""
     charge = _charge(call, intent, method, None)
     intent |= {"status": "succeeded", "amount_received": intent["amount"]}
     call.world.store.put("payment_intent", intent)
@@ -219,7 +220,8 @@ def _succeed(call: Call, intent: dict[str, Any], method: dict[str, Any]) -> Answ
     return 200, call.show(intent)
 
 
-def _decline(call: Call, intent: dict[str, Any], method: dict[str, Any], code: str) -> Answer:
+def declined(call: Call, intent: dict[str, Any], method: dict[str, Any], code: str) -> Answer:
+    """Let a payment be declined with this card; the intent exists then, without money."""
     error = decline_fields(code)
     charge = _charge(call, intent, method, error)
     error |= {"charge": charge["id"], "payment_method": public(method)}

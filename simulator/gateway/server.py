@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from simulator.gateway import pages, payments, setups
+from simulator.gateway import checkout, pages, payments, setups
 from simulator.gateway.api import Api, ApiAnswer, CutOff
 from simulator.gateway.control import Control
 from simulator.gateway.courier import Courier
@@ -107,6 +107,14 @@ class GatewayServer:
         """Type a test card on the page of a setup."""
         setups.give_card(self.world, setup_id, card)
 
+    def pay_page(self, page_id: str, card: str = "consumer", *, fails: bool = False) -> None:
+        """Pay with a test card on the page of a payment."""
+        checkout.pay(self.world, page_id, card, fails=fails)
+
+    def end_page(self, page_id: str) -> None:
+        """Let a page's time be over."""
+        checkout.end_now(self.world, page_id)
+
     def move_clock(self, to: datetime | None, *, running: bool = False) -> None:
         """Move the gateway's clock; None = real time again."""
         self.world.move_clock(to, running=running)
@@ -140,8 +148,9 @@ class GatewayServer:
             return _json(self._api.answer(request))
         if path.startswith("/_control/"):
             return _json(self._control.answer(request))
-        if path.startswith("/pay/setup/") and request.method in {"GET", "POST"}:
-            return pages.answer(self.world, request, path.removeprefix("/pay/setup/"))
+        mode = path.removeprefix("/pay/").partition("/")[0] if path.startswith("/pay/") else ""
+        if mode in ("setup", "payment") and request.method in {"GET", "POST"}:
+            return pages.answer(self.world, request, mode, path.removeprefix(f"/pay/{mode}/"))
         if path == "/":
             return _json(ApiAnswer(200, {"what": "a stand-in for a card gateway; see /_control/books"}))
         return _json(ApiAnswer(404, {"error": {"message": "nothing here"}}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from simulator.gateway import checkout
 from simulator.gateway.cards import CARDS, Card, decline_fields
 from simulator.gateway.errors import ApiError, invalid, missing
 from simulator.gateway.objects import Call, public
@@ -21,11 +22,15 @@ SESSION = {
     "currency",
     "customer",
     "expand",
+    "expires_at",
+    "line_items",
     "locale",
     "metadata",
     "mode",
+    "payment_intent_data",
     "success_url",
 }
+PAYMENT_ONLY = ("expires_at", "line_items", "payment_intent_data")
 
 
 def create_customer(call: Call) -> Answer:
@@ -50,15 +55,23 @@ def retrieve_customer(call: Call) -> Answer:
 
 
 def create_session(call: Call) -> Answer:
-    """POST /v1/checkout/sessions, in setup mode; makes the SetupIntent (usage off_session) with it."""
-    if call.required("mode") != "setup":
-        raise invalid("This stand-in has Checkout in setup mode only.", param="mode")
-    if call.params.get("allowed_payment_method_types") != ["card"] and "currency" not in call.params:
-        raise invalid("Missing required param: currency.", code="parameter_missing", param="currency")
-    customer = call.find("customer", "customer", call.required("customer"))
+    """POST /v1/checkout/sessions. In setup mode it makes the SetupIntent (usage off_session) with it."""
+    mode = call.required("mode")
+    if mode not in ("setup", "payment"):
+        raise invalid("This stand-in has Checkout in setup mode and in payment mode only.", param="mode")
     for name in ("success_url", "cancel_url"):
         if name in call.params and not str(call.params[name]).startswith(("http://", "https://")):
             raise invalid("Not a valid URL", code="url_invalid", param=name)
+    return checkout.create(call) if mode == "payment" else _create_setup(call)
+
+
+def _create_setup(call: Call) -> Answer:
+    for name in PAYMENT_ONLY:
+        if name in call.params:
+            raise invalid(f"You can not pass `{name}` in `setup` mode.", param=name)
+    if call.params.get("allowed_payment_method_types") != ["card"] and "currency" not in call.params:
+        raise invalid("Missing required param: currency.", code="parameter_missing", param="currency")
+    customer = call.find("customer", "customer", call.required("customer"))
     now = call.world.seconds()
     intent = {
         "id": new_id("seti"),
@@ -130,10 +143,8 @@ def detach_method(call: Call) -> Answer:
 
 
 def session_now(world: World, wanted: str) -> dict[str, Any] | None:
-    """Return a card page as it is now: an open one whose time is over is expired, and only open ones have a url."""
-    session = world.store.get("checkout.session", wanted)
-    if session is not None and session["status"] == "open" and world.seconds() >= session["expires_at"]:
-        session["status"] = "expired"
+    """Return a card page as it is now: only an open one has a url."""
+    session = checkout.session_now(world, wanted)
     if session is not None and session["status"] != "open":
         session["url"] = None
     return session
@@ -147,7 +158,7 @@ def give_card(world: World, session_id: str, card_name: str) -> dict[str, Any]:
     card = _card(card_name)
     with world.store.transaction():
         session = session_now(world, session_id)
-        if session is None:
+        if session is None or session["mode"] != "setup":
             raise missing("checkout.session", session_id, "id")
         if session["status"] != "open":
             raise invalid(f"This page is {session['status']}.", code="checkout_session_not_open")
