@@ -169,6 +169,18 @@ def charge_story(story: ChargeStory, invoice: int | None) -> Sequence[Step]:
         steps.append(
             Step(end, t("Ikke lenger nødvendig: ingenting ble trukket.", "Not needed any more: nothing was charged."))
         )
+    elif charge.state == "claimed" and charge.waits_for == "customer":
+        steps.append(
+            Step(
+                charge.next_at,
+                t(
+                    "Bekreft betalingen før {when}; ellers sender vi faktura.",
+                    "Confirm the payment before {when}; otherwise we send an invoice.",
+                    when=day(charge.next_at),
+                ),
+                "warn",
+            )
+        )
     elif charge.state == "claimed" and story.attempts and story.attempts[-1].state == "declined":
         again = t("Vi prøver igjen {when}.", "We try again on {when}.", when=day(charge.next_at))
         steps.append(Step(charge.next_at, again))
@@ -203,6 +215,8 @@ def _attempt(attempt: Attempt) -> Step:
     if attempt.state == "declined":
         why = pick(_CODES.get(attempt.code or "", _CODES["do_not_honor"]))
         return Step(at, t("Avvist: {why}.", "Declined: {why}.", why=why), "bad")
+    if attempt.kind == "on_session":
+        return Step(at, _page(attempt))
     if attempt.state == "nothing":
         return Step(at, t("Nådde aldri banken. Ingenting ble trukket.", "Never reached the bank. Nothing was charged."))
     return Step(
@@ -215,9 +229,21 @@ def _attempt(attempt: Attempt) -> Step:
     )
 
 
+def _page(attempt: Attempt) -> str:
+    """Say how it went with a page where the customer confirms."""
+    if attempt.state == "nothing":
+        return t("Ble ikke bekreftet. Ingenting ble trukket.", "Was not confirmed. Nothing was charged.")
+    return t(
+        "Betalingssiden er åpen: der bekrefter du betalingen.",
+        "The payment page is open: you confirm the payment there.",
+    )
+
+
 def charge_word(story: ChargeStory) -> tuple[str, str]:
     """Return how a charge stands in a word, and its tone."""
     state = story.charge.state
+    if state == "claimed" and story.charge.waits_for == "customer":
+        return t("Venter på at du bekrefter", "Waits for you to confirm"), "warn"
     if state == "claimed" and story.attempts:
         last = story.attempts[-1].state
         if last == "unknown":
