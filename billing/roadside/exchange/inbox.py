@@ -20,7 +20,7 @@ from billing.passages.models import Batch
 from billing.payments.inbox import whole_files
 from billing.roadside.exchange.models import Incoming
 from billing.roadside.exchange.outgoing import resend, send_answers, send_file
-from billing.roadside.exchange.route import HOOKS, ISO, PERIOD_OPEN, Routed, not_yet, route
+from billing.roadside.exchange.route import HOOKS, ISO, PERIOD_OPEN, Noted, Routed, not_yet, route
 from billing.roadside.exchange.rules import answer_name, safe_name, shown_name
 from billing.roadside.exchange.world import IN, TAKING, Look, failed, lying, name_of
 from billing.roadside.files import held
@@ -166,7 +166,8 @@ def _note(look: Look, stream: BinaryIO, row: Incoming, routed: Routed) -> Incomi
     if row.size > most:
         raise TooLarge(f"{row.name} is over {most} bytes (MAX_BODY_BYTES).")
     with look.sessions.begin() as session:
-        said = HOOKS[routed.what](session, look.charger, stream.read(), business_now(session))
+        noted = Noted(row.name, routed.form, stream.read())
+        said = HOOKS[routed.what](session, look.charger, noted, business_now(session))
         kept = _taken(session, row, routed.what, "noted")
     log.info("exchange.noted", charger=look.charger.code, file=row.name, said=said)
     look.counts["noted"] += 1

@@ -1,14 +1,15 @@
 """What a file is, by its content, and who takes it when it holds no records.
 
 Records go to ``roadside.receive``. Messages of ISO 12855 say what they are in their header; a JSON object is an
-acknowledgement of a status list or a claim (an array is records), see docs/formats.md. To add one: a function in
-``HOOKS``, which takes it in the caller's transaction.
+acknowledgement of a status list or a claim (an array is records), CSV says by its first line whether it is a claim: see
+docs/formats.md. To add one: a function in ``HOOKS``, which takes it in the caller's transaction.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import io
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,15 @@ class Routed:
     form: str
 
 
+@dataclass(frozen=True)
+class Noted:
+    """A file that holds no records: its name at the charger's, its form, and what is in it."""
+
+    name: str
+    form: str
+    content: bytes
+
+
 def route(stream: BinaryIO, name: str, form: str | None) -> Routed:
     """Say what a file is, and have its stream stand at its beginning. ``form`` is what files of the charger are in when
     their names do not say. Raises Invalid."""
@@ -60,6 +70,8 @@ def route(stream: BinaryIO, name: str, form: str | None) -> Routed:
         start = stream.read(_PEEK).removeprefix(b"\xef\xbb\xbf").lstrip()
         if start.startswith(b"{"):
             routed = Routed("object", "json")
+    elif found == "csv" and claim_formats.is_csv(stream.readline(_PEEK)):
+        routed = Routed("claim", "csv")
     stream.seek(0)
     return routed
 
@@ -79,10 +91,10 @@ def _same_charger(charger: Charger, said: str) -> None:
         raise Invalid(f"It says that it is of {said}, and lies where {charger.code}'s files lie.", slug="other-charger")
 
 
-def _ack(session: Session, charger: Charger, content: bytes, now: dt.datetime) -> str:
+def _ack(session: Session, charger: Charger, noted: Noted, now: dt.datetime) -> str:
     """Take an Ack: of a status list; of other messages it changes nothing."""
     try:
-        said = iso12855.read_ack(io.BytesIO(content))
+        said = iso12855.read_ack(io.BytesIO(noted.content))
     except BrokenFile as broken:
         raise _broken("The Ack", broken) from None
     _same_charger(charger, str(said.header.originator))
@@ -108,18 +120,36 @@ def _acknowledge(
     return f"list of {list_type} {version} {'acknowledged' if accepted else 'rejected'}"
 
 
-def _claim(session: Session, charger: Charger, content: bytes, now: dt.datetime) -> str:
-    """Check a PaymentClaim."""
-    claim, sender = claim_formats.from_xml(content)
-    _same_charger(charger, sender)
+_CLAIM_NAME = re.compile(r"claim_([^_]{1,64})_(\d{4}-\d\d-\d\d)_(\d{4}-\d\d-\d\d)\.csv", re.IGNORECASE)
+
+
+def _by_name(name: str) -> tuple[str, dt.date, dt.date]:
+    """Return number and days of a claim in CSV. Raises Invalid."""
+    said = _CLAIM_NAME.fullmatch(name)
+    try:
+        number, first, last = said.groups() if said is not None else ("", "", "")
+        return number, dt.date.fromisoformat(first), dt.date.fromisoformat(last)
+    except ValueError:
+        detail = "A claim in CSV is named claim_NUMBER_FROM_TO.csv, as claim_2026-03_2026-03-01_2026-03-31.csv."
+        raise Invalid(detail, slug="claim-name") from None
+
+
+def _claim(session: Session, charger: Charger, noted: Noted, now: dt.datetime) -> str:
+    """Check a PaymentClaim, or a claim in CSV whose name says its number and days."""
+    if noted.form == ISO:
+        claim, sender = claim_formats.from_xml(noted.content)
+        _same_charger(charger, sender)
+    else:
+        number, first, last = _by_name(noted.name)
+        claim = claim_formats.from_csv(noted.content, number=number, period_from=first, period_to=last)
     done = check_claim(session, charger, claim, now, actor=f"charger:{charger.code}")
     return f"claim {claim.number}: {sum(done.kinds.values())} differences"
 
 
-def _responses(session: Session, charger: Charger, content: bytes, now: dt.datetime) -> str:
+def _responses(session: Session, charger: Charger, noted: Noted, now: dt.datetime) -> str:
     """Hand a charger's responses to complaints to their room."""
     try:
-        said = iso12855.read_responses(io.BytesIO(content))
+        said = iso12855.read_responses(io.BytesIO(noted.content))
     except BrokenFile as broken:
         raise _broken("The message", broken) from None
     _same_charger(charger, str(said.header.originator))
@@ -137,17 +167,17 @@ class _Said(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)] | None = None
 
 
-def _object(session: Session, charger: Charger, content: bytes, now: dt.datetime) -> str:
+def _object(session: Session, charger: Charger, noted: Noted, now: dt.datetime) -> str:
     """Take a JSON object: ``{"acknowledge": …}`` or a claim."""
     try:
-        is_ack = "acknowledge" in msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        is_ack = "acknowledge" in msgspec.json.decode(noted.content, type=dict[str, msgspec.Raw])
         if is_ack:
-            said = msgspec.json.decode(content, type=_Said)
+            said = msgspec.json.decode(noted.content, type=_Said)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Invalid(f"It cannot be read: {error}.", slug="broken-file") from None
     if is_ack:
         return _acknowledge(session, charger, said.acknowledge, said.version, said.accepted, said.reason, now)
-    claim = claim_formats.from_json(content)
+    claim = claim_formats.from_json(noted.content)
     done = check_claim(session, charger, claim, now, actor=f"charger:{charger.code}")
     return f"claim {claim.number}: {sum(done.kinds.values())} differences"
 
@@ -160,7 +190,7 @@ MESSAGES = {
 }
 """Types of message that chargers send → what they are here."""
 
-HOOKS: dict[str, Callable[[Session, Charger, bytes, dt.datetime], str]] = {
+HOOKS: dict[str, Callable[[Session, Charger, Noted, dt.datetime], str]] = {
     "ack": _ack,
     "claim": _claim,
     "complaint_responses": _responses,

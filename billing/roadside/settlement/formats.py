@@ -82,10 +82,19 @@ def from_csv(
     return ChargerClaim(number, period_from, period_to, currency, lines, content, total_ore)
 
 
+def is_csv(first_line: bytes) -> bool:
+    """Say whether a CSV file is a claim, by its first line: the names of its columns."""
+    return _columns(first_line.decode("utf-8", "replace").rstrip("\r\n").split(",")) in CSV_FORMS
+
+
+def _columns(cells: list[str]) -> list[str]:
+    return [name.removeprefix(_BOM).strip() for name in cells]
+
+
 def _csv_lines(content: bytes) -> Iterator[ClaimLine]:
     rows = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8", newline=""), strict=True)
     try:
-        header = [name.removeprefix(_BOM).strip() for name in next(rows, [])]
+        header = _columns(next(rows, []))
         if header not in CSV_FORMS:
             raise _broken("the header must be record,amount_ore or project,count,amount_ore", 1)
         for row in rows:

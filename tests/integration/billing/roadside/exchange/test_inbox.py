@@ -165,9 +165,9 @@ class TestRefused:
     ) -> None:
 
         def sick(*args: object, **kwargs: object) -> object:
-            if kwargs["origin"].name == "a.jsonl":  # type: ignore[attr-defined]
+            if kwargs["origin"].name == "a.jsonl":  # type: ignore[attr-defined]  # an Origin
                 raise RuntimeError("no disk")
-            return receive(*args, **kwargs)  # type: ignore[arg-type]
+            return receive(*args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
 
         party.put("a.jsonl", lines("A"))
         party.put("b.jsonl", lines("B"))
@@ -252,6 +252,23 @@ class TestOtherFiles:
         party.put("claim.xml", payment_claim(who))
         assert party.look() == {"noted": 1}
         assert party.ask("SELECT number, claimed_ore FROM charger_claims") == [("C-2", 100)]
+
+    def test_a_claim_in_csv_says_its_days_by_its_name(self, party: Party) -> None:
+        party.put("claim_C-3_2026-02-27_2026-02-28.csv", b"record,amount_ore\r\nA,100\r\n")
+        assert party.look() == {"noted": 1}
+        assert party.ask("SELECT number, claimed_ore, period_from::text, period_to::text FROM charger_claims") == [
+            ("C-3", 100, "2026-02-27", "2026-02-28")
+        ]
+        assert party.ask("SELECT what FROM incoming_files") == [("claim",)]
+
+    @pytest.mark.parametrize(
+        "name", ["march.csv", "claim_C-3_2026-02-30_2026-03-01.csv", "claim_2026-02-27_2026-02-28.csv"]
+    )
+    def test_or_is_refused(self, party: Party, name: str) -> None:
+        party.put(name, b"project,count,amount_ore\nP,1,100\n")
+        assert party.look() == {"refused": 1, "sent": 1}
+        assert party.ask("SELECT count(*) FROM charger_claims") == [(0,)]
+        assert b"claim_NUMBER_FROM_TO.csv" in party.out(name.removesuffix(".csv") + ".refused.json")
 
     def test_a_claim_of_days_that_are_not_over_waits(self, party: Party) -> None:
         party.put("claim.json", claim("2026-03-02", "2026-03-02"))
