@@ -84,6 +84,8 @@ TABLE: tuple[Setting, ...] = (
     Setting("STRIPE_PUBLISHABLE_KEY", text, "", "the gateway's key for the browser"),
     Setting("STRIPE_API_BASE", values.web_address, "", "empty: Stripe itself; else a stand-in"),
     Setting("STRIPE_WEBHOOK_SECRETS", values.comma_list, "", "what signs webhooks; two while they change", True),
+    Setting("CARD_RATE_PER_SECOND", number(1, 1000), "80", "requests a second to the card gateway, all hosts together"),
+    Setting("CARD_CONCURRENCY", number(1, 200), "16", "requests to the card gateway a worker has under way at once"),
     Setting("SECRET_KEY", text, "", "signs web sessions; empty: made once, in {var}/secret.key", True),
     Setting("TOKEN_KEY_FILE", filled, "{var}/token.key", "private key of our own tokens; made when it is missing"),
     Setting("TOKEN_ISSUER", filled, "brikke", "name of ourselves in our own tokens"),
@@ -138,6 +140,8 @@ class Settings:
     stripe_publishable_key: str
     stripe_api_base: str
     stripe_webhook_secrets: tuple[str, ...]
+    card_rate_per_second: int
+    card_concurrency: int
     secret_key: str
     token_key_file: Path
     token_issuer: str

@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
-from billing.cards.models import Charge
+from billing.cards.models import Card, Charge
 from billing.cards.rules import is_due
 from billing.passages import held
 from billing.passages.backlog import slices as backlog
@@ -89,6 +89,38 @@ def _open(session: Session, agreement_ids: Sequence[int], *, cause: str, now: dt
         [{"of": row.agreement_id, "charge": row.id} for row in made],
     )
     ring(session, "due_charges")
+
+
+def open_now(session: Session, agreement_id: int, *, cause: str, now: dt.datetime) -> bool:
+    """Have whatever an agreement has not been billed for charged now, whatever the sum and the week; say whether.
+
+    ``cause``: closing, method or agent. An open charge that has not been tried takes it all; one that is being tried
+    goes on as it is, and what has come since waits: False, as where there is nothing to charge or no card that may be
+    tried. Of a backlog the charge takes its slice, and what is disputed stays. A sum that the provider does not take
+    (``card_smallest_ore``) ends on an invoice by itself. Locks the balance. Raises ValueError for another cause.
+    """
+    if cause not in ("closing", "method", "agent"):
+        raise ValueError(f"{cause} is no cause that asks for no sum")
+    lock(session, [agreement_id])
+    balance = session.get_one(Balance, agreement_id, populate_existing=True)
+    usable = select(Card.id).where(
+        Card.agreement_id == agreement_id, Card.is_default, Card.removed_at.is_(None), Card.refused_code.is_(None)
+    )
+    if session.scalars(usable).one_or_none() is None:
+        return False
+    if balance.open_charge_id is not None:
+        charge = session.get_one(Charge, balance.open_charge_id, populate_existing=True, with_for_update=True)
+        if charge.state != "due":
+            return False
+        charge.cause, charge.next_at = cause, min(charge.next_at, now)
+        session.flush()
+        ring(session, "due_charges")
+        return True
+    if balance.unbilled_ore - held.sums(session, [agreement_id]).get(agreement_id, 0) <= 0:
+        return False
+    _open(session, [agreement_id], cause=cause, now=now)
+    session.refresh(balance)
+    return True
 
 
 def week_over(session: Session, *, now: dt.datetime, after: int = 0) -> tuple[int, int, int]:

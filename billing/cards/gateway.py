@@ -106,7 +106,8 @@ class Declined:
 
     `needs_customer`: nothing will help before the customer does something (confirms with the bank, gives
     another card). `retry` "never": this card must not be tried again for this attempt's reason (card networks
-    fine those who do). `ref` is None where the gateway refused before it made a payment object.
+    fine those who do). `ref` is None where the gateway refused before it made a payment object. `confirm`: the same
+    card works when its holder has proved to the bank that it is them.
     """
 
     ref: str | None
@@ -114,6 +115,7 @@ class Declined:
     message: str
     needs_customer: bool
     retry: Retry
+    confirm: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +124,15 @@ class Unknown:
 
     `retry_after`: how long to wait, where the gateway said so. `same_key_helps` is False when the gateway has
     stored its own failure under the key and would only repeat it: then only `find_charge` can tell. `ref` is
-    the payment, where we know it.
+    the payment, where we know it. `answered` is False when the gateway gave no answer of its own (time-out, 5xx):
+    enough of those in a row, and it is left alone for a while.
     """
 
     reason: str
     retry_after: timedelta | None = None
     ref: str | None = None
     same_key_helps: bool = True
+    answered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +178,27 @@ class PaymentPage:
     payment: Outcome | None = None
     brand: str | None = None
     last4: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeDetails:
+    """A payment that its cardholder's bank takes back, or asks about, as it is now.
+
+    `payment` is the gateway's payment id; `charge` and `attempt` are the ids we gave it. `withdrawn_ore` is what was
+    taken of us in all, `returned_ore` what of that came back: an inquiry takes nothing, and is won when it is closed.
+    `evidence_due_at`: until when we can answer. `reason` is the network's word.
+    """
+
+    ref: str
+    payment: str
+    amount_ore: int
+    status: Literal["open", "won", "lost"]
+    reason: str
+    withdrawn_ore: int = 0
+    returned_ore: int = 0
+    evidence_due_at: datetime | None = None
+    charge: str | None = None
+    attempt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,7 +334,20 @@ class CardGateway(Protocol):
 
     def refund(self, *, ref: str, amount_ore: int, idempotency_key: str, refund: str) -> Outcome:
         """Give `amount_ore` of the payment `ref` back; `refund` is our id (metadata). `Succeeded.ref` is the
-        refund's id."""
+        refund's id; `Unknown.ref` too, while it is under way: read it again with `retrieve`. One that succeeded may
+        still come back as `Declined` days later, when the cardholder's bank could not take it."""
+        ...
+
+    def find_refund(self, *, ref: str, refund: str, created_after: datetime) -> Outcome | None:
+        """Look a refund of the payment `ref` up by our id; None when the gateway has none *now*, as `find_charge`."""
+        ...
+
+    def dispute(self, ref: str) -> DisputeDetails:
+        """Read a dispute again by the gateway's id."""
+        ...
+
+    def disputes(self, *, created_after: datetime) -> list[DisputeDetails]:
+        """List the disputes made since (inclusive), the newest first."""
         ...
 
     def parse_event(

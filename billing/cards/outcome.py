@@ -1,34 +1,34 @@
-"""Record what came of an attempt: once, whoever brings it (the answer, a webhook, the sweep)."""
+"""Record what came of attempts: once, whoever brings it (the answer, a webhook, the sweep)."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import structlog
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from billing.cards.due import decide
+from accounts.customers.tell import NewMessage, tell
 from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited, Succeeded, Unknown
 from billing.cards.late import keep
-from billing.cards.models import Attempt, Card, CardSession, Charge
-from billing.cards.rules import after_decline
-from billing.claims.models import Claim
-from billing.claims.settle import Settlement, settle
+from billing.cards.models import Attempt, Card, Charge
+from billing.cards.paid import Payment, Seller, release, succeed
+from billing.cards.rules import after_decline, confirm_by
+from billing.cards.steps import passed
 from billing.invoices.issue import issue
-from billing.invoices.receipt import issue_receipt
 from billing.invoices.rules import due_date
-from billing.ledger.book import Account, Entry, book
 from billing.passages.balances import lock
-from billing.passages.models import Balance
-from config.clock import business_date, now_utc, start_of_day
+from config.clock import OSLO, business_date, now_utc
+from config.jobs import ring
 from config.rates import whole, wholes
 
-log = structlog.get_logger()
+__all__ = ["Seller", "apply", "apply_some", "forget", "give_up", "give_up_some", "of_misuse", "try_now"]
 
-Seller = Mapping[str, Any]
+T = TypeVar("T", Charge, Attempt)
+
+log = structlog.get_logger()
 
 CARD_IS_WHY = frozenset({"resource_missing", "payment_method_unactivated", "payment_method_unexpected_state"})
 """Refused requests that say something of the card (it is gone at the provider), not of our settings."""
@@ -50,35 +50,59 @@ def of_misuse(misuse: GatewayMisuse) -> Outcome:
 
 
 def apply(session: Session, attempt_id: int, result: Outcome, *, seller: Seller, now: dt.datetime) -> str:
-    """Record a result on its attempt and carry it through to claim, ledger, document and balance.
+    """Do as ``apply_some`` does, for one; return its word."""
+    return apply_some(session, {attempt_id: result}, seller=seller, now=now)[attempt_id]
 
-    Returns succeeded, declined or unknown; a result that is already recorded is a result too, and changes
-    nothing. Lock order: balance, then the rest.
+
+def apply_some(session: Session, results: Mapping[int, Outcome], *, seller: Seller, now: dt.datetime) -> dict[int, str]:
+    """Record results on their attempts and carry them through to claims, ledger, documents and balances.
+
+    Returns by attempt succeeded, declined or unknown (or nothing, where it is known that it never happened); a result
+    that is recorded already is a result too, and changes nothing. A decline on a page of the provider's is none: the
+    customer may try again there. Lock order: balances, charges, attempts, then the rest. Raises LookupError.
     """
-    found = session.execute(
+    ids = sorted(results)
+    owners = session.execute(
         select(Charge.agreement_id, Charge.id)
         .join(Attempt, Attempt.charge_id == Charge.id)
-        .where(Attempt.id == attempt_id)
-    ).one()
-    lock(session, [found.agreement_id])
-    charge = session.get_one(Charge, found.id, populate_existing=True, with_for_update=True)
-    attempt = session.get_one(Attempt, attempt_id, populate_existing=True, with_for_update=True)
-    if attempt.state == "succeeded" or (attempt.state != "unknown" and not isinstance(result, Succeeded)):
-        return attempt.state
-    if isinstance(result, Succeeded):
-        _paid(session, charge, attempt, result, seller=seller, now=now)
-    elif isinstance(result, Declined):
-        _declined(session, charge, attempt, result, seller=seller, now=now)
-    else:
-        _still_unknown(attempt, result)
+        .where(Attempt.id == func.any(ids))
+    ).all()
+    lock(session, [row.agreement_id for row in owners])
+    charges = _locked(session, Charge, [row.id for row in owners])
+    attempts = _locked(session, Attempt, ids)
+    if len(attempts) != len(ids):
+        raise LookupError(f"no attempt {min(set(ids) - set(attempts))}")
+    passed("applying")
+    paid: dict[int, Payment] = {}
+    later: dict[int, Outcome] = {}
+    for attempt_id, attempt in attempts.items():
+        charge, result = charges[attempt.charge_id], results[attempt_id]
+        if attempt.state == "succeeded" or (attempt.state != "unknown" and not isinstance(result, Succeeded)):
+            continue
+        if charge.id in paid:
+            later[attempt_id] = result  # of two attempts of one charge the second finds it ended
+        elif isinstance(result, Succeeded):
+            if _pays(session, charge, attempt, result, now=now):
+                paid[charge.id] = Payment(charge, attempt, result)
+        elif isinstance(result, Declined):
+            if attempt.kind == "off_session":
+                _declined(session, charge, attempt, result, seller=seller, now=now)
+        else:
+            _still_unknown(attempt, result)
     session.flush()
-    return attempt.state
+    succeed(session, list(paid.values()), seller=seller, now=now)
+    if later:
+        apply_some(session, later, seller=seller, now=now)
+    return {attempt_id: attempt.state for attempt_id, attempt in attempts.items()}
 
 
-def _paid(
-    session: Session, charge: Charge, attempt: Attempt, result: Succeeded, *, seller: Seller, now: dt.datetime
-) -> None:
-    """Record a payment: it pays its charge while that is open, else it is credit of the customer's.
+def _locked(session: Session, model: type[T], ids: Sequence[int]) -> dict[int, T]:
+    query = select(model).where(model.id == func.any(list(ids))).order_by(model.id).with_for_update()
+    return {one.id: one for one in session.scalars(query.execution_options(populate_existing=True))}
+
+
+def _pays(session: Session, charge: Charge, attempt: Attempt, result: Succeeded, *, now: dt.datetime) -> bool:
+    """Say whether a payment pays its charge: while that is open, else it becomes the customer's credit.
 
     A payment that was given up, or declined, pays an open charge too, even while another attempt is unknown: that one
     is from then on only looked up, since sending it again would make the payment if it was not made.
@@ -90,13 +114,13 @@ def _paid(
         log.error("card_paid_after_all", attempt=attempt.id, charge=charge.id, ref=result.ref, pays_the_charge=pays)
     if not pays:
         keep(session, charge, attempt, result, now=now)
-        return
-    session.execute(
-        update(Attempt)
-        .where(Attempt.charge_id == charge.id, Attempt.id != attempt.id, Attempt.state == "unknown")
-        .values(lookup=True)
-    )
-    _succeeded(session, charge, attempt, result, seller=seller, now=now)
+    elif before != "unknown":
+        session.execute(
+            update(Attempt)
+            .where(Attempt.charge_id == charge.id, Attempt.id != attempt.id, Attempt.state == "unknown")
+            .values(lookup=True)
+        )
+    return pays
 
 
 def _still_unknown(attempt: Attempt, result: Unknown | RateLimited) -> None:
@@ -108,58 +132,12 @@ def _still_unknown(attempt: Attempt, result: Unknown | RateLimited) -> None:
         attempt.message = "rate limited: asked again with the same key"
 
 
-def _succeeded(
-    session: Session, charge: Charge, attempt: Attempt, result: Succeeded, *, seller: Seller, now: dt.datetime
-) -> None:
-    today = business_date(now)
-    attempt.state, attempt.provider_ref, attempt.ended_at = "succeeded", result.ref, now
-    attempt.code = attempt.message = None
-    charge.state, charge.ended_at = "succeeded", now
-    session.flush()
-    claim = session.get_one(Claim, charge.claim_id, populate_existing=True, with_for_update=True)
-    if attempt.fee_ore:
-        claim.fee_ore = attempt.fee_ore
-        session.flush()
-        entry = Entry(
-            Account("receivable", claim.agreement_id), Account("card_fees"), attempt.fee_ore, "card_fee", claim.id
-        )
-        book(session, [entry], booked_on=today, now=now)
-    settle(
-        session,
-        [Settlement(claim.id, "card", attempt.id, attempt.amount_ore, today)],
-        today=today,
-        now=now,
-        actor="card gateway",
-    )
-    issue_receipt(session, claim.id, paid_by=_paid_by(session, attempt, today), seller=seller, now=now)
-    _release(session, charge.agreement_id, charged_on=today, now=now)
-
-
-def _paid_by(session: Session, attempt: Attempt, today: dt.date) -> dict[str, str]:
-    """Return what the receipt says of the card that paid: the registered one, or the one that was used on a page."""
-    card, page = session.get_one(Card, attempt.card_id), session.get(CardSession, attempt.id)
-    brand, last4 = card.brand, card.last4
-    if page is not None and page.brand and page.last4:
-        brand, last4 = page.brand, page.last4
-    return {"brand": brand, "last4": last4, "on": today.isoformat()}
-
-
-def _release(session: Session, agreement_id: int, *, charged_on: dt.date | None, now: dt.datetime) -> None:
-    """Let go of the balance and decide anew: what came meanwhile is due now or when its week is over."""
-    balance = session.get_one(Balance, agreement_id, populate_existing=True)
-    balance.open_charge_id = balance.charge_not_before = None
-    if charged_on is not None:
-        balance.last_charged_on = charged_on
-    session.flush()
-    decide(session, [agreement_id], now=now)
-
-
 def _declined(
     session: Session, charge: Charge, attempt: Attempt, result: Declined, *, seller: Seller, now: dt.datetime
 ) -> None:
     attempt.state, attempt.provider_ref, attempt.ended_at = "declined", result.ref, now
     attempt.code, attempt.message = result.code, result.message
-    if result.retry == "never" and result.code not in SUM_IS_WHY:
+    if result.retry == "never" and result.code not in SUM_IS_WHY and not result.confirm:
         session.execute(update(Card).where(Card.id == attempt.card_id).values(refused_code=result.code))
     if charge.state != "claimed":
         return  # it ended while this attempt was unknown: there is nothing left to try
@@ -167,39 +145,92 @@ def _declined(
     first = session.scalars(
         select(Attempt.started_at).where(Attempt.charge_id == charge.id).order_by(Attempt.number).limit(1)
     ).one()
-    today = business_date(now)
+    first_on, today = business_date(first), business_date(now)
+    days = wholes("card_retry_bank_days", today)
+    until = confirm_by(first_on=first_on, today=today, retry_bank_days=days) if result.confirm else None
+    if until is not None:
+        _wait_for_customer(session, charge, attempt, until, now=now)
+        return
     then = after_decline(
         tries=charge.tries,
         never=result.retry == "never",
         needs_customer=result.needs_customer,
-        first_on=business_date(first),
-        retry_bank_days=wholes("card_retry_bank_days", today),
+        first_on=first_on,
+        retry_bank_days=days,
     )
     if then.on is None:
         give_up(session, charge, seller=seller, now=now)
     else:
-        charge.next_at = start_of_day(then.on) + dt.timedelta(hours=6)
+        charge.next_at = _morning(then.on)
+
+
+def _morning(day: dt.date) -> dt.datetime:
+    """Return the instant at which cards are tried on an Oslo date: six o'clock, also when the clocks change."""
+    return dt.datetime.combine(day, dt.time(6), OSLO).astimezone(dt.UTC)
+
+
+def _wait_for_customer(session: Session, charge: Charge, attempt: Attempt, until: dt.date, *, now: dt.datetime) -> None:
+    """Try no more by ourselves, have the customer told that the bank wants them to confirm, and invoice it then."""
+    charge.waits_for, charge.next_at = "customer", _morning(until)
+    told = NewMessage(
+        charge.agreement_id,
+        "card_confirm",
+        f"attempt:{attempt.id}",
+        data={"amount_ore": attempt.amount_ore, "facts": {"until_on": until.isoformat()}},
+    )
+    tell(session, [told], now=now)
+
+
+def try_now(session: Session, agreement_id: int, *, now: dt.datetime) -> bool:
+    """Have an open charge tried at once, whatever it waited for; say whether there is one.
+
+    For a card that is new, chosen or updated. One whose outcome nobody knows is tried when it is known that it was not
+    paid. Locks the balance.
+    """
+    lock(session, [agreement_id])
+    charge = session.scalars(
+        select(Charge)
+        .where(Charge.agreement_id == agreement_id, Charge.state.in_(("due", "claimed")))
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if charge is None:
+        return False
+    charge.waits_for, charge.next_at = None, min(charge.next_at, now)
+    session.flush()
+    ring(session, "due_charges")
+    return True
 
 
 def give_up(session: Session, charge: Charge, *, seller: Seller, now: dt.datetime) -> None:
-    """Put a charge that no card pays on an invoice: number, due date and the customer's channel are its now.
+    """Do as ``give_up_some`` does, for one."""
+    give_up_some(session, [charge], seller=seller, now=now)
 
-    No fee: the sum ends up on an invoice. The caller holds the balance's and the charge's locks.
+
+def give_up_some(session: Session, charges: Sequence[Charge], *, seller: Seller, now: dt.datetime) -> None:
+    """Put charges that no card pays on invoices: number, due date and the customer's channel are theirs now.
+
+    No fee: the sum ends up on an invoice. The caller holds the balances' and the charges' locks.
     """
+    if not charges:
+        return
     today = business_date(now)
-    assert charge.claim_id is not None
-    charge.state, charge.ended_at = "invoiced", now
+    claims = []
+    for charge in charges:
+        assert charge.claim_id is not None
+        charge.state, charge.ended_at, charge.waits_for = "invoiced", now, None
+        claims.append(charge.claim_id)
     session.flush()
     issue(
         session,
-        [charge.claim_id],
+        claims,
         seller=seller,
         issued_on=today,
         due_on=due_date(today, whole("invoice_term_days", today)),
         run_id=None,
         now=now,
     )
-    _release(session, charge.agreement_id, charged_on=None, now=now)
+    release(session, [charge.agreement_id for charge in charges], charged_on=None, now=now)
 
 
 def forget(session: Session, attempt_id: int, *, now: dt.datetime) -> None:

@@ -9,6 +9,9 @@ from billing.cards.gateway import CardGateway
 from billing.cards.stripe_gateway import StripeGateway
 from config.settings import Settings
 
+NAME = "stripe"
+"""What the provider is called where rows are its own: its pace, its events."""
+
 
 @lru_cache(maxsize=4)
 def _stripe(api_key: str, api_base: str, timeout_seconds: int) -> CardGateway:

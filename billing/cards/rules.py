@@ -10,6 +10,9 @@ from typing import Literal
 from config.bankdays import add_bank_days
 from config.money import share
 
+NEED_THE_SUM = frozenset({"threshold", "week_over"})
+"""Causes of a charge that need the threshold and the week; the others take whatever is left."""
+
 
 @dataclass(frozen=True)
 class Due:
@@ -75,6 +78,15 @@ def after_decline(
     if never or needs_customer or tries > len(retry_bank_days):
         return AfterDecline("invoice")
     return AfterDecline("retry", add_bank_days(first_on + dt.timedelta(days=1), retry_bank_days[tries - 1] - 1))
+
+
+def confirm_by(*, first_on: dt.date, today: dt.date, retry_bank_days: Sequence[int]) -> dt.date | None:
+    """Return the Oslo date until which a charge waits for its customer to confirm it: the last bank day of retries.
+
+    Counted from the first try; None when that day has come.
+    """
+    last = add_bank_days(first_on + dt.timedelta(days=1), retry_bank_days[-1] - 1)
+    return last if last > today else None
 
 
 def segment_of(told: str, *, declared_commercial: bool) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from typing import Any
 import stripe
 
 from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited, Succeeded, Unknown
-from billing.cards.stripe_declines import OUR_SUM, judge
+from billing.cards.stripe_declines import AUTHENTICATE, OUR_SUM, judge
 
 # A payment in one of these can still go either way.
 _UNDER_WAY = {"processing", "requires_action", "requires_capture", "requires_confirmation"}
@@ -71,7 +71,8 @@ def outcome_of_error(error: stripe.StripeError) -> Outcome:
         reason=_reason(error),
         retry_after=retry_after(error),
         # A 5xx answer may be kept under the key and a lost one not: only a replayed one is known to be.
-        same_key_helps=_header(error, "idempotent-replayed") != "true",
+        same_key_helps=(fresh := _header(error, "idempotent-replayed") != "true"),
+        answered=not fresh or error.http_status == 409,
     )
 
 
@@ -95,7 +96,7 @@ def _declined(ref: str | None, error: Mapping[str, Any]) -> Declined:
     if error.get("code") == "authentication_required":
         code = "authentication_required"
     needs_customer, retry = judge(code, error.get("advice_code"))
-    return Declined(ref, code, str(error.get("message") or ""), needs_customer, retry)
+    return Declined(ref, code, str(error.get("message") or ""), needs_customer, retry, confirm=code in AUTHENTICATE)
 
 
 def _outcome_of_invalid_request(error: stripe.InvalidRequestError) -> Outcome:

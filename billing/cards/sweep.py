@@ -9,18 +9,24 @@ way never happened.
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from billing.cards import confirm, outcome
-from billing.cards.charge import call, prepared
+from billing.cards.charge import call
 from billing.cards.failures import Failures
 from billing.cards.gateway import KEY_REMEMBERED, CardGateway, GatewayMisuse, GatewayUnavailable, Outcome, Unknown
+from billing.cards.lanes import Answer, Lanes
+from billing.cards.line import Line
 from billing.cards.models import Attempt
 from billing.cards.outcome import Seller
+from billing.cards.prepare import prepared
 from billing.cards.provider import gateway_of
+from billing.cards.steps import passed
 from billing.invoices.seller import seller_of
 from config.clock import business_now, now_utc
 from config.database import SessionFactory
@@ -33,12 +39,17 @@ REQUEST_LIVES = dt.timedelta(hours=1)
 """No request of ours can still be under way at the provider after this."""
 
 
-def unknown(session: Session, *, asked_before: dt.datetime, after: int = 0) -> list[int]:
+def unknown(session: Session, *, asked_before: dt.datetime, after: int = 0, kind: str = "off_session") -> list[int]:
     """Return unknown attempts last asked about before a real instant, by id above ``after``."""
     return list(
         session.scalars(
             select(Attempt.id)
-            .where(Attempt.state == "unknown", Attempt.asked_at <= asked_before, Attempt.id > after)
+            .where(
+                Attempt.state == "unknown",
+                Attempt.kind == kind,
+                Attempt.asked_at <= asked_before,
+                Attempt.id > after,
+            )
             .order_by(Attempt.id)
             .limit(CHUNK)
         )
@@ -61,7 +72,8 @@ def ask(gateway: CardGateway, sessions: SessionFactory, attempt_id: int, *, real
             created_after=attempt.called_at - dt.timedelta(hours=1),
         )
     except (GatewayUnavailable, GatewayMisuse) as error:
-        return Unknown(reason=f"look-up: {error}", same_key_helps=not attempt.lookup)
+        down = isinstance(error, GatewayUnavailable)
+        return Unknown(reason=f"look-up: {error}", same_key_helps=not attempt.lookup, answered=not down)
     if found is not None or age >= REQUEST_LIVES:
         return found
     return Unknown(reason="not found yet", same_key_helps=False)
@@ -94,27 +106,88 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
 
 
 def sweep(ctx: JobContext, *, asked_before: dt.datetime) -> dict[str, int | str]:
-    """Ask about every unknown attempt last asked about before a real instant.
+    """Ask about every unknown attempt last asked about before a real instant, at the pace that all workers share.
 
-    Raises SomeFailed at the end, the others being asked about.
+    It rests while the provider is left alone. Raises SomeFailed at the end, the others being asked about.
     """
-    gateway, seller = gateway_of(ctx.settings), seller_of(ctx.settings)
+    gateway = gateway_of(ctx.settings)
     counts: dict[str, int | str] = {"succeeded": 0, "declined": 0, "unknown": 0, "nothing": 0}
     if gateway is None:
         return counts
-    failures, looked_at, after = Failures("attempt"), 0, 0
-    while True:
-        with ctx.sessions() as session:
+    run = Run(ctx, gateway, seller_of(ctx.settings), asked_before)
+    lanes = Lanes[int](
+        lanes=ctx.settings.card_concurrency,
+        fill=run.fill,
+        call=run.call,
+        record=run.record,
+        number=lambda attempt_id: attempt_id,
+        failures=run.failures,
+    )
+    if lanes.run():
+        run.pages()
+    run.failures.tell(run.looked_at)
+    return {**counts, **run.counts}
+
+
+class Run:
+    """One sweep, from the lowest id up."""
+
+    def __init__(self, ctx: JobContext, gateway: CardGateway, seller: Seller, asked_before: dt.datetime) -> None:
+        self._ctx, self._sessions, self._gateway, self._seller = ctx, ctx.sessions, gateway, seller
+        self._asked_before, self._after = asked_before, 0
+        self._line = Line.of(ctx.sessions, ctx.settings)
+        self.counts: Counter[str] = Counter()
+        self.failures = Failures("attempt")
+        self.looked_at = 0
+
+    def fill(self, most: int) -> Sequence[int]:
+        """Return the next attempts; none when there are no more, or when the provider is left alone."""
+        how = self._line.state()
+        if how.resting:
+            return []
+        with self._sessions() as session:
+            ids = unknown(session, asked_before=self._asked_before, after=self._after)[: 1 if how.probe else most]
+        self._after = ids[-1] if ids else self._after
+        self.looked_at += len(ids)
+        return ids
+
+    def call(self, attempt_id: int) -> Outcome | None:
+        """Ask about one, in turn."""
+        return self._line.ask(lambda: ask(self._gateway, self._sessions, attempt_id, real=now_utc()))
+
+    def record(self, answers: Sequence[Answer[int]]) -> None:
+        """Record what has come, in one transaction."""
+        passed("collected")
+        words: Counter[str] = Counter()
+        with self._sessions() as session:
             now = business_now(session)
-            ids = unknown(session, asked_before=asked_before, after=after)
-        if not ids:
-            failures.tell(looked_at)
-            return counts
-        for attempt_id in ids:
-            try:
-                word = sweep_one(ctx.sessions, gateway, attempt_id, seller=seller, now=now)
-            except Exception as error:
-                failures.add(attempt_id, error)
-            else:
-                counts[word] = int(counts[word]) + 1
-        looked_at, after = looked_at + len(ids), ids[-1]
+            known = {attempt_id: result for attempt_id, result in answers if result is not None}
+            words.update(outcome.apply_some(session, known, seller=self._seller, now=now).values())
+            for attempt_id, result in answers:
+                if result is None:
+                    outcome.forget(session, attempt_id, now=now)
+                    words["nothing"] += 1
+            if words["nothing"]:
+                ring(session, "due_charges")
+            session.commit()
+        passed("recorded")
+        self.counts += words
+        self._ctx.progress(self.counts.total(), max(self.looked_at, self.counts.total()))
+
+    def pages(self) -> None:
+        """Ask about the provider's pages where customers confirm; there are few of them."""
+        after = 0
+        while True:
+            with self._sessions() as session:
+                now = business_now(session)
+                ids = unknown(session, asked_before=self._asked_before, after=after, kind="on_session")
+            if not ids:
+                return
+            for attempt_id in ids:
+                try:
+                    word = confirm.sweep_one(self._sessions, self._gateway, attempt_id, seller=self._seller, now=now)
+                except Exception as error:
+                    self.failures.add(attempt_id, error)
+                else:
+                    self.counts[word] += 1
+            self.looked_at, after = self.looked_at + len(ids), ids[-1]

@@ -42,10 +42,12 @@ class BalanceDiffers(Exception):
 
 _INSERT = """
     INSERT INTO claims (agreement_id, kind, run, part, cutoff_at, passages_ore, passages_count, due_on, made_at)
-    SELECT b.agreement_id, :kind, :run, :part, :cutoff,
+    SELECT b.agreement_id, :kind, r.run, :part, :cutoff,
            coalesce(s.ore, b.unbilled_ore - coalesce(late.ore, 0)),
            coalesce(s.count, b.unbilled_count - coalesce(late.count, 0)), :due, :now
     FROM balances AS b
+    JOIN unnest(CAST(:agreements AS bigint[]), CAST(:runs AS text[])) AS r (agreement_id, run)
+         ON r.agreement_id = b.agreement_id
     LEFT JOIN (
         SELECT agreement_id, sum(amount_ore)::bigint AS ore, count(*) AS count
         FROM passages
@@ -74,7 +76,7 @@ def make(
     session: Session,
     agreement_ids: Sequence[int],
     kind: Kind,
-    run: str,
+    run: str | Mapping[int, str],
     part: str,
     cutoff: dt.datetime,
     minimum_ore: int,
@@ -84,8 +86,9 @@ def make(
     """Claim what each agreement has unbilled and booked by ``cutoff`` (inclusive), where that is ≥ ``minimum_ore``.
 
     A sum of nothing or less is never claimed, whatever the minimum. Unique by (agreement, run, part): a repeat
-    makes nothing and returns nothing. ``due_on``: for a caller that issues the document in the same transaction,
-    which would write it otherwise. Raises BalanceDiffers when what was taken is not what the balance said.
+    makes nothing and returns nothing; ``run`` may be each agreement's own. ``due_on``: for a caller that issues the
+    document in the same transaction, which would write it otherwise. Raises BalanceDiffers when what was taken is not
+    what the balance said.
 
     Of a backlog only its slices are claimed (billing.passages.backlog); one that was cut also under the minimum.
     What is disputed is left out (billing.passages.held).
@@ -98,7 +101,8 @@ def make(
         text(_INSERT),
         {
             "agreements": list(agreement_ids),
-            "kind": kind, "run": run, "part": part, "cutoff": cutoff,
+            "runs": [run if isinstance(run, str) else run[one] for one in agreement_ids],
+            "kind": kind, "part": part, "cutoff": cutoff,
             "minimum": max(minimum_ore, 1), "due": due_on, "now": now,
             **_promised(sliced),
         },

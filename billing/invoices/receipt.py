@@ -21,8 +21,15 @@ def issue_receipt(
     ``paid_by``: brand, last4, on (ISO date). No KID and no due date: nothing is to be paid. A claim that has its
     document already keeps it. Raises DocumentDiffers, LookupError.
     """
-    lock_claims(session, [claim_id])
-    done = existing(session, [claim_id])
-    if claim_id not in done:
-        done = write(session, [claim_id], Presented(seller, business_date(now), None, paid_by, None, now))
-    return done[claim_id]
+    return issue_receipts(session, {claim_id: paid_by}, seller=seller, now=now)[claim_id]
+
+
+def issue_receipts(
+    session: Session, paid_by: Mapping[int, Mapping[str, Any]], *, seller: Mapping[str, Any], now: dt.datetime
+) -> dict[int, int]:
+    """Do the same for several: claim id → what paid it becomes claim id → document id."""
+    claims = sorted(paid_by)
+    lock_claims(session, claims)
+    done = existing(session, claims)
+    fresh = [claim_id for claim_id in claims if claim_id not in done]
+    return done | write(session, fresh, Presented(seller, business_date(now), None, None, None, now, cards=paid_by))

@@ -23,6 +23,9 @@ from config.clock import business_date
 from config.database import raw
 from config.jobs import ring
 
+RECEIPTS = ("receipt", "receipt_reissued")
+"""What customers may choose not to get by e-mail: nothing is to be done about it."""
+
 
 class DocumentDiffers(Exception):
     """The passages that carry a claim do not add up to it. It must not be presented before that is found."""
@@ -32,7 +35,8 @@ class DocumentDiffers(Exception):
 class Presented:
     """What all documents of one call have in common. ``paid_by`` is set on receipts, ``due_on`` on what is to be paid.
 
-    ``reason`` and ``actor``: why and by whom they were asked for, where somebody did.
+    ``reason`` and ``actor``: why and by whom they were asked for, where somebody did. ``cards``: what paid each of
+    several claims, by claim id, instead of ``paid_by``.
     """
 
     seller: Mapping[str, Any]
@@ -43,6 +47,11 @@ class Presented:
     now: dt.datetime
     reason: str | None = None
     actor: str | None = None
+    cards: Mapping[int, Mapping[str, Any]] | None = None
+
+    def card_of(self, claim_id: int) -> Mapping[str, Any] | None:
+        """Return what paid a claim, None where it is to be paid."""
+        return self.paid_by if self.cards is None else self.cards[claim_id]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,8 @@ class Sums:
 
 _CLAIMS = """
     SELECT c.id, c.agreement_id, c.kind, c.version, c.passages_ore, c.passages_count, c.fee_ore, c.settled_ore,
-           c.cutoff_at, a.number, a.standing = 'closed' OR coalesce(a.closed_at <= :now, false) AS closed, k.language,
+           c.cutoff_at, a.number, a.standing = 'closed' OR coalesce(a.closed_at <= :now, false) AS closed,
+           a.receipts_by_mail, k.language,
            jsonb_build_object('number', k.number, 'kind', k.kind, 'name', k.name, 'org_no', k.org_no,
                'street', k.street, 'postal_code', k.postal_code, 'city', k.city, 'country', k.country)::text AS buyer
     FROM claims AS c JOIN agreements AS a ON a.id = c.agreement_id JOIN customers AS k ON k.id = a.customer_id
@@ -203,8 +213,11 @@ def _line_rows(ids: Sequence[int], documents: Sequence[Sums]) -> Iterator[tuple[
 
 
 def _message_rows(ids: Sequence[int], documents: Sequence[Sums], presented: Presented) -> Iterator[tuple[Any, ...]]:
+    """What customers are told. Who does not want receipts by e-mail finds them on My Page."""
     for document_id, document in zip(ids, documents, strict=True):
         template = _template(document, presented)
+        if template in RECEIPTS and not document.claim.receipts_by_mail:
+            continue
         yield document.claim.agreement_id, template, f"document:{document_id}", document_id, presented.now
 
 
@@ -213,7 +226,7 @@ def _template(document: Sums, presented: Presented) -> str:
     if not document.owed:
         closed = "credit_closed" if document.claim.closed else "credit"
         return closed if document.total_ore else "credit_even"
-    if presented.paid_by is not None:
+    if presented.card_of(document.claim.id) is not None:
         return "receipt" if document.claim.version == 1 else "receipt_reissued"
     if document.claim.version > 1:
         return "reissued"
@@ -236,9 +249,10 @@ def _document_rows(
 ) -> Iterator[tuple[Any, ...]]:
     """The documents as rows of ``_DOCUMENTS``, numbered from ``first``. A receipt has no KID: it is paid."""
     seller = json.dumps(dict(presented.seller))
-    paid_by = None if presented.paid_by is None else json.dumps(dict(presented.paid_by))
     for number, (document_id, document) in enumerate(zip(ids, documents, strict=True), first):
         claim, owed = document.claim, document.owed
+        card = presented.card_of(claim.id)
+        paid_by = None if card is None else json.dumps(dict(card))
         settled = claim.settled_ore if claim.version > 1 and paid_by is None else 0
         used = credit.get(claim.id, 0) if claim.version == 1 else min(credit.get(claim.id, 0), claim.settled_ore)
         yield (

@@ -20,6 +20,8 @@ _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "invoice": ("Faktura", "Invoice"),
     "receipt": ("Kvittering", "Receipt"),
     "card_failed": ("Kortet ble avvist", "The card was declined"),
+    "card_confirm": ("Kortbetaling må bekreftes", "Card payment to be confirmed"),
+    "card_expiring": ("Kortet utløper snart", "The card expires soon"),
     "reminder": ("Påminnelse før forfall", "Reminder before the due date"),
     "blocked": ("Avtalen er sperret", "The agreement is blocked"),
     "paid_call_us": ("Betalt – ta kontakt", "Paid – contact us"),
@@ -44,6 +46,9 @@ _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "dispute_let_go": ("Innsigelse: operatøren har ikke svart", "Dispute: the operator has not answered"),
     "payout_paid": ("Utbetalt", "Paid out"),
     "payout_rejected": ("Utbetalingen ble avvist", "The payout was rejected"),
+    "card_refunded": ("Betalt tilbake til kortet", "Refunded to the card"),
+    "card_refund_failed": ("Tilbakebetaling til kortet feilet", "A refund to the card failed"),
+    "card_dispute_lost": ("Banken tok kortbetalingen tilbake", "The bank took the card payment back"),
 }
 
 _ABOUT_ONE = (
@@ -122,6 +127,15 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "vehicle.remove": ("fjernet kjøretøy", "removed a vehicle"),
     "register_card": ("registrerte kort", "registered a card"),
     "remove_card": ("fjernet kort", "removed the card"),
+    "card.default": ("valgte et annet kort", "chose another card"),
+    "card.segment": ("bestemte korttypen", "set the kind of card"),
+    "charge.retry": ("prøvde et trekk på nytt", "tried a charge again"),
+    "charge.cancel": ("stoppet et trekk", "called a charge off"),
+    "charge.card": ("valgte et annet kort for et trekk", "took a charge by another card"),
+    "charge.invoice": ("la et trekk på faktura", "put a charge on an invoice"),
+    "charge.now": ("satte i gang et trekk", "had the card charged"),
+    "payment_method": ("endret betalingsmåten", "changed how it is paid"),
+    "receipts": ("endret kvitteringer på e-post", "changed receipts by e-mail"),
     "customer.change": ("endret opplysninger", "changed details"),
 }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import text
 
-from billing.cards import charge, sweep
+from billing.cards import charge, lanes, sweep
 from billing.cards.failures import SomeFailed
 from billing.cards.gateway import CardGateway, ChargeRequest, Outcome
 from billing.claims.make import BalanceDiffers
@@ -72,23 +74,43 @@ def test_one_that_fails_keeps_nobody_else_from_being_charged(
     stand_in: GatewayServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In its own chunk and in those after it; the job says so at the end, so that its occurrence is tried again."""
-    broken, prepare = drivers[0].charges()[0].id, charge.prepare
-
-    def preparing(session: object, charge_id: int, **more: object) -> object:
-        if charge_id == broken:
-            raise BalanceDiffers("the balance promised more")
-        return prepare(session, charge_id, **more)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(charge, "prepare", preparing)
-    monkeypatch.setattr(charge, "CHUNK", 4)
+    """In its own batch and in those after it; the job says so at the end, so that its occurrence is tried again."""
+    broken = drivers[0].charges()[0].id
+    spoil = "UPDATE balances SET unbilled_ore = unbilled_ore + :ore WHERE agreement_id = :id"
+    with sessions.begin() as session:
+        session.execute(text(spoil), {"ore": 1, "id": drivers[0].agreement_id})
+    monkeypatch.setattr(lanes, "BATCH", 4)
     context = JobContext(sessions, settings)
-    with pytest.raises(SomeFailed, match=rf"1 of 8 .* {broken}: .*promised more") as caught:
+    with pytest.raises(SomeFailed, match=rf"1 of 8 .* {broken}: .*promised 20001") as caught:
         charge.job(context, MONDAY)
     assert isinstance(caught.value.__cause__, BalanceDiffers)
     assert [one.state for one in drivers[0].charges()] == ["due"] + ["succeeded"] * 7
-    monkeypatch.setattr(charge, "prepare", prepare)
+    with sessions.begin() as session:
+        session.execute(text(spoil), {"ore": -1, "id": drivers[0].agreement_id})
     assert charge.job(context, MONDAY)["succeeded"] == 1
+    assert stand_in.books()["count"] == 8
+
+
+def test_an_answer_that_cannot_be_recorded_keeps_no_other_from_it(
+    drivers: list[Driver],
+    sessions: SessionFactory,
+    settings: Settings,
+    stand_in: GatewayServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All eight came at once; the one that says a wrong sum is asked about again, and nobody pays twice."""
+    broken, call = str(drivers[3].charges()[3].id), charge.call
+
+    def calling(gateway: CardGateway, request: ChargeRequest) -> Outcome:
+        result = call(gateway, request)
+        return replace(result, amount_ore=1) if request.charge == broken else result  # type: ignore[type-var]
+
+    monkeypatch.setattr(charge, "call", calling)
+    context = JobContext(sessions, settings)
+    with pytest.raises(SomeFailed, match=rf"1 of 8 .* {broken}: .*1 were taken"):
+        charge.job(context, MONDAY)
+    assert [one.state for one in drivers[0].attempts()].count("succeeded") == 7
+    assert sweep.sweep(context, asked_before=now_utc())["succeeded"] == 1
     assert stand_in.books()["count"] == 8
 
 

@@ -46,7 +46,7 @@ def told(language: str = "nb", bill: Bill = BILL) -> Told:
         before=100_000_122,
         facts={
             "count": 4, "stations": "Danmarksplass", "first_on": "2026-03-01", "last_on": "2026-03-02",
-            "slice_ore": 50_000, "weeks": 9, "tag": "1234",
+            "slice_ore": 50_000, "weeks": 9, "tag": "1234", "until_on": "2026-03-09", "expires_on": "2026-11-30",
         },
     )  # fmt: skip
 

@@ -1,0 +1,120 @@
+"""A worker's place in the line to the provider: its threads take turns from the shared pace, a few at a time, and what
+the provider answers is told back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import TypeVar
+
+from billing.cards import pace
+from billing.cards.gateway import Outcome, RateLimited, Unknown
+from billing.cards.pace import Resting
+from billing.cards.provider import NAME
+from billing.cards.steps import passed
+from config.database import SessionFactory
+from config.settings import Settings
+
+R = TypeVar("R", bound=Outcome | None)
+
+FIRST_BACKOFF = dt.timedelta(seconds=1)
+LONGEST_BACKOFF = dt.timedelta(seconds=60)
+STALE = 1.0
+"""A turn that nobody used for so many seconds is lost: used late it would be on top of what others do then."""
+
+
+class Line:
+    """Asks a provider at the shared pace. Safe between threads."""
+
+    def __init__(self, sessions: SessionFactory, *, per_second: float, lease: float = 60.0, name: str = NAME) -> None:
+        self._sessions, self._rate, self._name, self._lease = sessions, per_second, name, lease
+        self._at_once = max(1, round(per_second / 10))
+        self._lock = threading.Lock()
+        self._turns: deque[tuple[float, bool]] = deque()
+        self._resting_until = self._held_at = 0.0
+        self._backoff, self._troubled = FIRST_BACKOFF, True
+
+    @classmethod
+    def of(cls, sessions: SessionFactory, settings: Settings) -> Line:
+        """Return a line at the pace of the settings."""
+        return cls(sessions, per_second=settings.card_rate_per_second, lease=2.0 * settings.http_timeout_seconds + 10.0)
+
+    def state(self) -> pace.State:
+        """Return how it stands with the provider."""
+        with self._sessions() as session:
+            return pace.state(session, self._name)
+
+    def ask(self, call: Callable[[], R]) -> R:
+        """Wait for a turn, call, and tell what kind of answer came. Raises Resting, nothing having been called."""
+        probe = self._turn()
+        passed("turn")
+        began = time.monotonic()
+        result = call()
+        passed("called")
+        self._tell(result, began=began, probe=probe)
+        return result
+
+    def _turn(self) -> bool:
+        """Wait for a turn; say whether it is the one that tries whether the provider is up."""
+        while True:
+            with self._lock:
+                at, probe = self._next()
+                held = self._held_at
+            wait = at - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            if held == self._held_at:
+                return probe
+
+    def _next(self) -> tuple[float, bool]:
+        now = time.monotonic()
+        while self._turns and self._turns[0][0] < now - STALE:
+            self._turns.popleft()
+        if not self._turns:
+            if now < self._resting_until:
+                raise Resting(self._resting_until - now)
+            try:
+                with self._sessions.begin() as session:
+                    turns = pace.reserve(session, self._name, self._at_once, self._rate, lease=self._lease)
+            except Resting as resting:
+                self._resting_until = time.monotonic() + min(resting.seconds, 1.0)
+                raise
+            now = time.monotonic()
+            self._turns.extend((now + wait, turns.probe) for wait in turns.waits)
+        return self._turns.popleft()
+
+    def _tell(self, result: Outcome | None, *, began: float, probe: bool) -> None:
+        if isinstance(result, RateLimited):
+            self._hold(result.retry_after, began)
+        elif isinstance(result, Unknown) and not result.answered:
+            with self._sessions.begin() as session:
+                pace.failed(session, self._name, probe=probe)
+            with self._lock:
+                self._troubled = True
+                if self._turns and self.state().resting:
+                    self._turns.clear()
+        elif self._troubled or probe:
+            with self._sessions.begin() as session:
+                pace.answered(session, self._name)
+            with self._lock:
+                self._troubled, self._backoff = False, FIRST_BACKOFF
+
+    def _hold(self, asked: dt.timedelta | None, began: float) -> None:
+        """Move everybody's next turn: as far as the provider asks, else twice as far as the last time.
+
+        What had been asked before that last time was turned away by the same crowd, and moves nothing further.
+        """
+        with self._lock:
+            fresh = began >= self._held_at
+            wait = asked or self._backoff
+            if fresh:
+                self._held_at = time.monotonic()
+                self._backoff = min(2 * self._backoff, LONGEST_BACKOFF)
+                self._troubled = True
+                self._turns.clear()
+        if fresh or asked:
+            with self._sessions.begin() as session:
+                pace.hold(session, self._name, wait)
