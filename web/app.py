@@ -26,6 +26,7 @@ ROOMS = (
     "billing.passages.api",
     "billing.passages.mass.api",
     "billing.invoices.api",
+    "billing.cards.acts_api",
     "billing.cards.api",
     "billing.payments.api",
     "billing.payments.payout_api",

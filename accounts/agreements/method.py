@@ -1,4 +1,4 @@
-"""How an agreement is paid."""
+"""How an agreement is paid, and whether its receipts are sent."""
 
 from __future__ import annotations
 
@@ -37,6 +37,27 @@ def set_payment_method(
     if row.standing == rules.CLOSED:
         raise Conflict("The agreement is closed; what is left is invoiced.", slug="agreement-closed")
     row.payment_method = kept
+    row.version += 1
+    session.flush()
+    return row, False
+
+
+def set_receipts(session: Session, agreement_id: int, by_mail: bool) -> tuple[Agreement, bool]:
+    """Have receipts of card payments sent by e-mail, or not; return the agreement and whether it was so already.
+
+    Raises NotFound.
+    """
+    row = session.scalar(
+        select(Agreement)
+        .where(Agreement.id == agreement_id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    if row is None:
+        raise NotFound("There is no such agreement.")
+    if row.receipts_by_mail == by_mail:
+        return row, True
+    row.receipts_by_mail = by_mail
     row.version += 1
     session.flush()
     return row, False

@@ -11,19 +11,27 @@ from flask.views import MethodView
 
 from accounts.access import trail
 from accounts.access.guard import principal, public, require
+from accounts.agreements.method import set_receipts
 from accounts.agreements.seen import seen
 from billing.cards import queries, register, webhook
+from billing.cards.cards import make_default, remove, set_segment
 from billing.cards.gateway import BadSignature, CardGateway, GatewayMisuse, GatewayUnavailable
+from billing.cards.methods import choose_method
 from billing.cards.models import Card
 from billing.cards.provider import gateway_of
 from billing.cards.schemas import (
     CardSchema,
     CardSetupSchema,
+    CardsSchema,
     ChargeSchema,
+    ChoosePaymentMethodSchema,
     FinishCardSchema,
     PaymentMethodSchema,
     RegisterCardSchema,
+    RemoveCardQuery,
+    SegmentSchema,
     WebhookAnswerSchema,
+    shown,
 )
 from billing.invoices.seller import seller_of
 from config import http
@@ -53,6 +61,21 @@ def return_address(given: str) -> str:
             errors=[{"field": "return_url", "message": f"Must be under {own}."}],
         )
     return found
+
+
+def removed(number: int, card_id: int | None, *, instead: bool) -> None:
+    """Remove a card of an agreement and have the provider forget it."""
+    agreement = seen(number)
+    session, now = http.current_session(), http.request_now()
+    card = remove(session, agreement.id, card_id, seller=seller_of(http.current_settings()), now=now, instead=instead)
+    detail = {"card": card.id, "instead": "invoice" if instead else None}
+    trail.record(session, principal(), "remove_card", f"agreement:{number}", now, detail=detail)
+    forgotten, gateway = card.payment_method, gateway_of(http.current_settings())
+    session.commit()
+    # It is out of use here whether or not the provider forgets it.
+    with suppress(GatewayUnavailable, GatewayMisuse):
+        if gateway is not None:
+            gateway.detach(forgotten)
 
 
 @blp.route("/agreements/<int:number>/card")
@@ -90,19 +113,12 @@ class AgreementCard(MethodView):
         return {"url": begun.url}
 
     @require(*HOLDERS)
+    @blp.arguments(RemoveCardQuery, location="query")
     @blp.response(204)
     @blp.problems(404, 409)
-    def delete(self, number: int) -> None:
-        """Remove the card: from now on the agreement pays by invoice."""
-        agreement = seen(number)
-        session, now = http.current_session(), http.request_now()
-        card = register.remove(session, agreement.id, now=now)
-        trail.record(session, principal(), "remove_card", f"agreement:{number}", now)
-        session.commit()
-        with suppress(
-            GatewayUnavailable, GatewayMisuse
-        ):  # it is out of use here whether or not the provider forgets it
-            _gateway().detach(card.payment_method)
+    def delete(self, query: dict[str, Any], number: int) -> None:
+        """Remove the card: another registered one is charged from now on, or the agreement pays by invoice."""
+        removed(number, None, instead=query["instead"] == "invoice")
 
 
 @blp.route("/agreements/<int:number>/card/finish")
@@ -129,6 +145,71 @@ class FinishCard(MethodView):
         return card
 
 
+@blp.route("/agreements/<int:number>/cards")
+class AgreementCards(MethodView):
+    """The cards of an agreement; one of them is charged."""
+
+    @require("customer", "agent", "lead")
+    @blp.response(200, CardsSchema)
+    @blp.problems(404)
+    def get(self, number: int) -> dict[str, Any]:
+        """List the registered cards, the default first."""
+        return {"items": queries.cards_of(http.current_session(), seen(number).id)}
+
+
+@blp.route("/agreements/<int:number>/cards/<int:card_id>")
+class OneCard(MethodView):
+    """One card of an agreement."""
+
+    @require(*HOLDERS)
+    @blp.arguments(RemoveCardQuery, location="query")
+    @blp.response(204)
+    @blp.problems(404, 409)
+    def delete(self, query: dict[str, Any], number: int, card_id: int) -> None:
+        """Remove a card; was it the default, another usable one is from now on, or the agreement pays by invoice.
+
+        409 while it is the only way to pay a charge that is being tried, unless `instead=invoice`.
+        """
+        removed(number, card_id, instead=query["instead"] == "invoice")
+
+
+@blp.route("/agreements/<int:number>/cards/<int:card_id>/default")
+class DefaultCard(MethodView):
+    """Which card is charged."""
+
+    @require(*HOLDERS)
+    @blp.response(200, CardSchema)
+    @blp.problems(404, 409)
+    def put(self, number: int, card_id: int) -> Card:
+        """Let this card be the one that is charged; an open charge is tried on it at once."""
+        agreement = seen(number)
+        session, now = http.current_session(), http.request_now()
+        card = make_default(session, agreement.id, card_id, now=now)
+        trail.record(session, principal(), "card.default", f"agreement:{number}", now, detail={"card": card_id})
+        return card
+
+
+@blp.route("/agreements/<int:number>/cards/<int:card_id>/segment")
+class CardSegment(MethodView):
+    """What kind of card it is."""
+
+    @require("agent", "lead")
+    @blp.arguments(SegmentSchema)
+    @blp.response(200, CardSchema)
+    @blp.problems(404)
+    def put(self, args: dict[str, Any], number: int, card_id: int) -> Card:
+        """Say what kind of card it is, and how we know; it decides the fee of payments from now on."""
+        agreement = seen(number)
+        session, now = http.current_session(), http.request_now()
+        card, already = set_segment(session, agreement.id, card_id, args["segment"])
+        if not already:
+            detail = {"card": card_id, "segment": args["segment"]}
+            trail.record(
+                session, principal(), "card.segment", f"agreement:{number}", now, args["reason"].strip(), detail
+            )
+        return card
+
+
 @blp.route("/agreements/<int:number>/charges")
 class AgreementCharges(MethodView):
     """What cards have been, and are being, charged."""
@@ -140,12 +221,7 @@ class AgreementCharges(MethodView):
     def get(self, page: dict[str, Any], number: int) -> dict[str, Any]:
         """List charges, newest first, each with its attempts."""
         found = queries.charges_of(http.current_session(), seen(number).id, **page)
-        items = [{**_plain(story.charge), "attempts": story.attempts} for story in found.items]
-        return {"items": items, "next": found.next}
-
-
-def _plain(charge: Any) -> dict[str, Any]:
-    return {name: getattr(charge, name) for name in ChargeSchema._declared_fields if name != "attempts"}
+        return {"items": [shown(story) for story in found.items], "next": found.next}
 
 
 @blp.route("/agreements/<int:number>/payment-method")
@@ -162,20 +238,26 @@ class PaymentMethod(MethodView):
 
     @require(*HOLDERS)
     @http.if_match
-    @blp.arguments(PaymentMethodSchema)
+    @blp.arguments(ChoosePaymentMethodSchema)
     @blp.response(200, PaymentMethodSchema)
     @blp.problems(404, 409)
     def put(self, args: dict[str, Any], number: int) -> tuple[Any, dict[str, str]]:
-        """Choose invoice or card; card needs a registered one that has not been refused."""
+        """Choose invoice or card; card needs a registered one that has not been refused.
+
+        What is not billed yet is charged or invoiced at once, whatever the sum. While a charge is being tried, invoice
+        is refused unless `instead` puts that on an invoice too.
+        """
         agreement = seen(number)
         session, now = http.current_session(), http.request_now()
         http.check_if_match(agreement.version)
-        changed = register.choose_method(
-            session, agreement.id, args["payment_method"], version=agreement.version, now=now
-        )
-        trail.record(
-            session, principal(), "payment_method", f"agreement:{number}", now, detail={"to": args["payment_method"]}
-        )
+        changed = choose_method(
+            session, agreement.id, args["payment_method"], version=agreement.version,
+            seller=seller_of(http.current_settings()), now=now, instead=args["instead"],
+        )  # fmt: skip
+        if args["receipts_by_mail"] is not None:
+            changed, _ = set_receipts(session, agreement.id, args["receipts_by_mail"])
+        detail = {"to": args["payment_method"], "receipts_by_mail": changed.receipts_by_mail}
+        trail.record(session, principal(), "payment_method", f"agreement:{number}", now, detail=detail)
         return changed, http.etag(changed.version)
 
 

@@ -19,6 +19,31 @@ def card_of(session: Session, agreement_id: int) -> Card | None:
     ).one_or_none()
 
 
+def cards_of(session: Session, agreement_id: int) -> list[Card]:
+    """Return an agreement's cards that are not removed: the default first, then the newest."""
+    return list(
+        session.scalars(
+            select(Card)
+            .where(Card.agreement_id == agreement_id, Card.removed_at.is_(None))
+            .order_by(Card.is_default.desc(), Card.id.desc())
+            .execution_options(populate_existing=True)
+        )
+    )
+
+
+def open_charge(session: Session, agreement_id: int, *, lock: bool = False) -> Charge | None:
+    """Return the charge of an agreement that is not settled yet, or None; ``lock``: for a verb that will change it."""
+    query = select(Charge).where(Charge.agreement_id == agreement_id, Charge.state.in_(("due", "claimed")))
+    if lock:
+        query = query.with_for_update()
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def unanswered_of(session: Session, charge_id: int) -> int | None:
+    """Return the id of a charge's attempt whose outcome nobody knows yet, or None."""
+    return session.scalar(select(Attempt.id).where(Attempt.charge_id == charge_id, Attempt.state == "unknown"))
+
+
 @dataclass(frozen=True)
 class ChargeStory:
     """A charge with all its attempts, oldest first."""
@@ -44,3 +69,9 @@ def charges_of(session: Session, agreement_id: int, *, after: str | None, limit:
         [ChargeStory(charge, [one for one in attempts if one.charge_id == charge.id]) for charge in page.items],
         page.next,
     )
+
+
+def story_of_charge(session: Session, charge: Charge) -> ChargeStory:
+    """Return a charge with its attempts."""
+    attempts = session.scalars(select(Attempt).where(Attempt.charge_id == charge.id).order_by(Attempt.id)).all()
+    return ChargeStory(charge, attempts)

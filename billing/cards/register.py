@@ -1,4 +1,4 @@
-"""Register a card through the provider's hosted page, make it the way to pay, and remove it again.
+"""Register a card through the provider's hosted page, and make it the way to pay.
 
 Orchestrates several transactions with the provider's calls between them, so these take a factory of sessions.
 """
@@ -6,21 +6,23 @@ Orchestrates several transactions with the provider's calls between them, so the
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from accounts.agreements.method import set_payment_method
 from accounts.agreements.models import Agreement
 from accounts.customers.models import Customer
-from billing.cards.due import decide
+from billing.cards import outcome
+from billing.cards.cards import take_over
 from billing.cards.gateway import CardDetails, CardGateway, SetupNotFinished
-from billing.cards.models import Card, CardCustomer, CardSetup, Charge
+from billing.cards.methods import pay_by_card
+from billing.cards.models import Card, CardCustomer, CardSetup
+from billing.cards.queries import cards_of, open_charge
 from billing.cards.rules import segment_of
 from billing.passages.balances import lock
-from billing.passages.models import Balance
 from config.database import SessionFactory
 from config.problems import Conflict, NotFound
 
@@ -135,20 +137,17 @@ def finish(
 
 
 def adopt(session: Session, setup: CardSetup, details: CardDetails, *, now: dt.datetime) -> Card:
-    """Make a card the agreement's default and its way to pay; what is open over the threshold becomes due.
+    """Make a card the agreement's default and its way to pay.
 
-    The same card again (the browser and the webhook both bring it) is a result, not a second card.
+    What is open is tried on it at once; what is not billed yet is charged now where invoices were the way before, else
+    when it is due. The same card again (the browser and the webhook both bring it) is a result, not a second card; a
+    card that was given anew takes the place of what it was, and keeps what support has said of it.
     """
     lock(session, [setup.agreement_id])
     there = session.scalars(select(Card).where(Card.payment_method == details.payment_method)).one_or_none()
     if there is not None:
         return there
-    session.execute(
-        update(Card)
-        .where(Card.agreement_id == setup.agreement_id, Card.is_default)
-        .values(is_default=False)
-        .execution_options(synchronize_session=False)
-    )
+    cards = cards_of(session, setup.agreement_id)
     segment, source = segment_of(details.segment, declared_commercial=setup.declared_commercial)
     card = Card(
         agreement_id=setup.agreement_id,
@@ -159,73 +158,37 @@ def adopt(session: Session, setup: CardSetup, details: CardDetails, *, now: dt.d
         exp_year=details.exp_year,
         funding=details.funding,
         country=details.country,
+        product=details.product,
         segment=segment,
         segment_source=source,
-        is_default=True,
+        is_default=False,
         registered_at=now,
     )
     session.add(card)
     session.execute(update(CardSetup).where(CardSetup.id == setup.id).values(state="finished", finished_at=now))
     session.flush()
-    set_payment_method(session, setup.agreement_id, "card")
-    decide(session, [setup.agreement_id], now=now)
+    take_over(session, cards, card)
+    _replace(session, [one for one in cards if _same(one, card)], card, now=now)
+    outcome.try_now(session, setup.agreement_id, now=now)
+    pay_by_card(session, setup.agreement_id, now=now)
     return card
 
 
-def remove(session: Session, agreement_id: int, *, now: dt.datetime) -> Card:
-    """Stop using the agreement's card: from now on it pays by invoice, beginning with what is not billed yet.
-
-    Returns the card, so that the caller has the provider forget it after the commit. Raises NotFound without a
-    card and Conflict while a charge is being tried, since its outcome may not be known yet.
-    """
-    lock(session, [agreement_id])
-    card = session.scalars(
-        select(Card).where(Card.agreement_id == agreement_id, Card.is_default, Card.removed_at.is_(None))
-    ).one_or_none()
-    if card is None:
-        raise NotFound("There is no card on this agreement.")
-    call_off(session, agreement_id, now=now)
-    card.removed_at, card.is_default = now, False
-    session.flush()
-    if session.get_one(Agreement, agreement_id).standing != "closed":  # a closed one's remains are invoiced anyway
-        set_payment_method(session, agreement_id, "invoice")
-    return card
+def _same(one: Card, other: Card) -> bool:
+    """Say whether two registrations look like the same card: the provider gives each an id of its own."""
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name in ("brand", "last4", "exp_month", "exp_year", "funding", "country")
+    )
 
 
-def choose_method(
-    session: Session, agreement_id: int, method: str, *, version: int | None, now: dt.datetime
-) -> Agreement:
-    """Let an agreement pay by invoice or by its registered card from now on.
-
-    What has been driven and not billed goes the new way: an untried charge is called off, or one becomes due. Raises
-    Conflict for card without a usable one, while a charge is being tried, and for a closed agreement.
-    """
-    lock(session, [agreement_id])
-    usable = session.scalars(
-        select(Card.id).where(
-            Card.agreement_id == agreement_id, Card.is_default, Card.removed_at.is_(None), Card.refused_code.is_(None)
-        )
-    ).one_or_none()
-    if method == "card" and usable is None:
-        raise Conflict("Register a card first; then it becomes the way to pay.", slug="no-card")
-    if method == "invoice":
-        call_off(session, agreement_id, now=now)
-    changed, _ = set_payment_method(session, agreement_id, method, version=version)
-    decide(session, [agreement_id], now=now)
-    return changed
-
-
-def call_off(session: Session, agreement_id: int, *, now: dt.datetime) -> None:
-    """Cancel a charge that has not been tried (the balance is locked). Raises Conflict for one that is being tried."""
-    charge = session.scalars(
-        select(Charge)
-        .where(Charge.agreement_id == agreement_id, Charge.state.in_(("due", "claimed")))
-        .with_for_update()
-    ).one_or_none()
-    if charge is None:
-        return
-    if charge.state == "claimed":
-        raise Conflict("A charge on this card is not settled yet. Try again when it is, or call support.")
-    charge.state, charge.ended_at = "cancelled", now
-    session.get_one(Balance, agreement_id, populate_existing=True).open_charge_id = None
+def _replace(session: Session, earlier: Sequence[Card], card: Card, *, now: dt.datetime) -> None:
+    """Let a card take the place of its earlier registrations."""
+    for one in earlier:
+        if one.segment_source == "support":
+            card.segment, card.segment_source = one.segment, one.segment_source
+        one.removed_at = now
+    charge = open_charge(session, card.agreement_id, lock=True)
+    if charge is not None and charge.card_id is not None:
+        charge.card_id = None  # the card that is given now is what shall pay
     session.flush()

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing.cards import confirm, outcome
+from billing.cards import confirm, outcome, updater
 from billing.cards.gateway import CardGateway, Event
 from billing.cards.models import Attempt, ProviderEvent
 from billing.cards.outcome import Seller
@@ -79,12 +79,24 @@ def _page(taken: Taken) -> Apply:
     return lambda _session: effect
 
 
+def _card(taken: Taken) -> Apply:
+    """Read a registered card again that its bank has renewed, or that was taken away."""
+    with taken.sessions() as session:
+        if updater.ours(session, taken.event.object_id) is None:
+            return _ignored
+    read = taken.gateway.card(taken.event.object_id)
+    return lambda session: updater.refresh(session, taken.event.object_id, read, now=taken.now)
+
+
 EFFECTS: Mapping[str, Callable[[Taken], Apply]] = {
     "payment_intent.succeeded": _payment,
     "payment_intent.payment_failed": _payment,
     "payment_intent.canceled": _payment,
     "checkout.session.completed": _page,
     "checkout.session.expired": _page,
+    "payment_method.automatically_updated": _card,
+    "payment_method.updated": _card,
+    "payment_method.detached": _card,
 }
 """What is done about an event of a type: the provider is asked first, then the answer is applied in one transaction."""
 

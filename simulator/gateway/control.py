@@ -11,6 +11,7 @@
 | `POST /_control/pages/{id}` | `{"do": "pay", "card": "consumer"}` or fail, or expire: on the page of a payment |
 | `POST /_control/cards` | `{"customer": "cus_…", "card": "commercial"}`: a card without the page |
 | `POST /_control/cards/{pm}` | `{"card": "stolen_card"}`: behaves like that card from now on |
+| `POST /_control/cards/{pm}` | `{"becomes": "renewed"}`, or `expired`, `detached`: its bank did that, and tells |
 | `GET /_control/cards` | the cards there are |
 | `POST /_control/events` | `{"type": "…", "object": {…}}`: send an event that nothing caused |
 | `GET /_control/webhooks` | how many are waiting, delivered, given up |
@@ -79,6 +80,9 @@ class Control:
 
     def _cards(self, payment_method: str, asked: Asked) -> dict[str, Any] | None:
         if payment_method:
+            if "becomes" in asked:
+                setups.renew_card(self._world, payment_method, _text(asked, "becomes"))
+                return None
             setups.change_card(self._world, payment_method, _text(asked, "card"))
             return None
         return setups.add_card(self._world, _text(asked, "customer"), _text(asked, "card"))

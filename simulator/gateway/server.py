@@ -115,6 +115,10 @@ class GatewayServer:
         """Let a page's time be over."""
         checkout.end_now(self.world, page_id)
 
+    def renew_card(self, payment_method: str, how: str = "renewed") -> None:
+        """Let a bank renew a card, let it expire, or take it away (``detached``)."""
+        setups.renew_card(self.world, payment_method, how)
+
     def move_clock(self, to: datetime | None, *, running: bool = False) -> None:
         """Move the gateway's clock; None = real time again."""
         self.world.move_clock(to, running=running)

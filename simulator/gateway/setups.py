@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from simulator.gateway import checkout
@@ -12,6 +13,12 @@ from simulator.gateway.store import new_id
 from simulator.gateway.world import World
 
 Answer = tuple[int, dict[str, Any]]
+RENEWALS = {
+    "renewed": "payment_method.automatically_updated",
+    "expired": "payment_method.updated",
+    "detached": "payment_method.detached",
+}
+"""What can become of a card by itself, and the event that tells of it."""
 PAGE_LIVES_SECONDS = 24 * 3600
 
 CUSTOMER = {"description", "email", "expand", "metadata", "name"}
@@ -198,6 +205,31 @@ def change_card(world: World, payment_method: str, card_name: str) -> None:
         if method is None:
             raise missing("payment_method", payment_method, "payment_method")
         world.store.put("payment_method", method | {"_card": card.name})
+
+
+def renew_card(world: World, payment_method: str, how: str) -> None:
+    """Do what a bank does with a card: ``renewed`` gives it another number and expiry, and it works (the account
+    updater tells); ``expired`` lets it run out; ``detached`` takes it from its customer. Each sends its event."""
+    if how not in RENEWALS:
+        raise invalid(f"A card can be {', '.join(RENEWALS)}, not {how!r}", param="becomes")
+    with world.store.transaction():
+        method = world.store.get("payment_method", payment_method)
+        if method is None:
+            raise missing("payment_method", payment_method, "payment_method")
+        card = dict(method["card"])
+        if how == "renewed":
+            last4 = f"{(int(card['last4']) + 1111) % 10_000:04d}"
+            card |= {"last4": last4, "exp_year": card["exp_year"] + 4, "fingerprint": f"{card['fingerprint']}_{last4}"}
+            working = method["_card"] if CARDS[method["_card"]].charge_code is None else "consumer"
+            method |= {"card": card, "_card": working}
+        elif how == "expired":
+            before = world.now().replace(day=1) - timedelta(days=1)
+            card |= {"exp_month": before.month, "exp_year": before.year}
+            method |= {"card": card, "_card": "expired_card"}
+        else:
+            method["customer"] = None
+        world.store.put("payment_method", method)
+        world.emit(RENEWALS[how], public(method))
 
 
 def _attach(world: World, customer_id: str, card: Card) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from sqlalchemy import text
 
 from accounts.agreements.models import Agreement
 from billing.cards.charge import prepare
+from billing.cards.cards import remove
 from billing.cards.due import week_over
 from billing.cards.gateway import CardGateway, Succeeded
+from billing.cards.methods import choose_method
 from billing.cards.outcome import apply, forget
-from billing.cards.register import choose_method, remove
 from billing.passages.credit import credit
 from config.clock import now_utc
 from config.database import SessionFactory
@@ -48,22 +49,6 @@ def test_what_was_moved_over_the_threshold_is_charged_by_the_daily_sweep(driver:
         assert week_over(session, now=MONDAY + DAY)[1] == 1
 
 
-def test_choosing_invoice_calls_an_untried_charge_off(
-    driver: Driver, gateway: CardGateway, stand_in: GatewayServer
-) -> None:
-    driver.drive(20_000, MONDAY)
-    with driver.sessions() as session:
-        choose_method(session, driver.agreement_id, "invoice", version=None, now=MONDAY)
-        session.commit()
-    assert driver.charge(gateway, MONDAY) == []
-    assert stand_in.books()["count"] == 0
-    assert driver.balance().open_charge_id is None
-    with driver.sessions() as session:
-        choose_method(session, driver.agreement_id, "card", version=None, now=MONDAY)
-        session.commit()
-    assert driver.charge(gateway, MONDAY) == ["succeeded"], "what is open goes the new way"
-
-
 def test_a_charge_that_is_being_tried_is_not_called_off(driver: Driver) -> None:
     driver.drive(20_000, MONDAY)
     with driver.sessions() as session:
@@ -71,10 +56,10 @@ def test_a_charge_that_is_being_tried_is_not_called_off(driver: Driver) -> None:
         session.commit()
     with driver.sessions() as session:
         with pytest.raises(Conflict):
-            choose_method(session, driver.agreement_id, "invoice", version=None, now=MONDAY)
+            choose_method(session, driver.agreement_id, "invoice", version=None, seller=driver.seller, now=MONDAY)
         session.rollback()
         with pytest.raises(Conflict):
-            remove(session, driver.agreement_id, now=MONDAY)
+            remove(session, driver.agreement_id, None, seller=driver.seller, now=MONDAY)
 
 
 def test_a_closed_agreement_is_not_charged_and_may_lose_its_card(
@@ -89,7 +74,7 @@ def test_a_closed_agreement_is_not_charged_and_may_lose_its_card(
     assert driver.drive(20_000, MONDAY + DAY) == 0
     assert stand_in.books()["count"] == 0
     with driver.sessions() as session:
-        remove(session, driver.agreement_id, now=MONDAY)
+        remove(session, driver.agreement_id, None, seller=driver.seller, now=MONDAY)
         session.commit()
 
 

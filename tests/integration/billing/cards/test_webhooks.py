@@ -120,6 +120,8 @@ def test_a_card_is_registered_on_the_providers_page(
     assert client.post(path + "/finish", json={"setup": setup}, headers=stranger).status_code == 404
     assert client.get(path, headers=stranger).status_code == 404
     assert client.delete(path, headers=me).status_code == 204
+    assert client.get(path, headers=me).get_json()["last4"] == "4242", "the card from before is charged again"
+    assert client.delete(path, headers=me).status_code == 204
     assert client.get(path, headers=me).status_code == 404
     with sessions() as session:
         assert session.get_one(Agreement, driver.agreement_id).payment_method == "invoice"

@@ -1,0 +1,73 @@
+"""Charge what is left when an agreement that pays by card has ended, whatever the sum.
+
+What was booked before its end is charged, once; what arrives later is invoiced by the next run, as all of it is where
+no card works.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session
+
+from accounts.agreements.models import Agreement
+from billing.cards.due import open_now
+from billing.cards.models import Card, Charge
+from billing.passages.balances import lock
+from billing.passages.models import Balance
+from config.clock import business_now
+from config.jobs import JobContext
+
+CHUNK = 200
+
+
+def waiting(session: Session, *, now: dt.datetime, after: int = 0) -> list[int]:
+    """Return the next agreements, by id above ``after``, that have ended with something unbilled for their card."""
+    # An open charge of another cause that is not tried yet becomes the closing's; one that is tried goes before it.
+    closing = exists().where(Charge.agreement_id == Agreement.id, Charge.cause == "closing")
+    tried = exists().where(Charge.agreement_id == Agreement.id, Charge.state == "claimed")
+    works = exists().where(
+        Card.agreement_id == Agreement.id, Card.is_default, Card.removed_at.is_(None), Card.refused_code.is_(None)
+    )
+    return list(
+        session.scalars(
+            select(Agreement.id)
+            .join(Balance, Balance.agreement_id == Agreement.id)
+            .where(
+                Agreement.payment_method == "card",
+                Agreement.closed_at <= now,
+                Agreement.id > after,
+                Balance.unbilled_ore > 0,
+                Balance.open_since <= Agreement.closed_at,
+                works,
+                ~closing,
+                ~tried,
+            )
+            .order_by(Agreement.id)
+            .limit(CHUNK)
+        )
+    )
+
+
+def close_one(session: Session, agreement_id: int, *, now: dt.datetime) -> bool:
+    """Have what an ended agreement has not been billed for charged now; say whether it will be."""
+    lock(session, [agreement_id])
+    if agreement_id not in waiting(session, now=now, after=agreement_id - 1)[:1]:
+        return False  # somebody else was here meanwhile
+    return open_now(session, agreement_id, cause="closing", now=now)
+
+
+def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
+    """Charge what ended agreements have left, each in a transaction of its own. Again does nothing."""
+    del scheduled_for
+    due = after = 0
+    while True:
+        with ctx.sessions() as session:
+            ids = waiting(session, now=business_now(session), after=after)
+        for agreement_id in ids:
+            with ctx.sessions.begin() as session:
+                due += close_one(session, agreement_id, now=business_now(session))
+        if not ids:
+            return {"due": due}
+        after = ids[-1]

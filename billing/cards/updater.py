@@ -1,0 +1,85 @@
+"""A card that its bank has renewed, or that was taken away: read again from the provider when it tells of one.
+
+The provider's account updater follows cards from one number or expiry to the next, where the bank tells it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from billing.cards import due, outcome
+from billing.cards.card_rules import Looks, segment_after, works_again
+from billing.cards.gateway import CardDetails
+from billing.cards.models import Card
+from billing.cards.queries import open_charge
+from billing.passages.balances import lock
+
+GONE = "detached"
+"""Why a card that the provider has let go of is refused: nothing can be charged on it any more."""
+
+
+def ours(session: Session, payment_method: str) -> int | None:
+    """Return the agreement of a registered card, by the provider's id of it; None for one that is not in use here."""
+    return session.scalar(
+        select(Card.agreement_id).where(Card.payment_method == payment_method, Card.removed_at.is_(None))
+    )
+
+
+def refresh(session: Session, payment_method: str, read: CardDetails | None, *, now: dt.datetime) -> str:
+    """Keep what the provider says of a card now (None: it is gone there); returns ignored, updated or gone.
+
+    A new number or expiry makes a refused card usable again, and an open charge is tried on it at once. The same again
+    changes nothing. What support has said of the card stays.
+    """
+    agreement_id = ours(session, payment_method)
+    if agreement_id is None:
+        return "ignored"
+    lock(session, [agreement_id])
+    card = session.scalars(
+        select(Card)
+        .where(Card.payment_method == payment_method, Card.removed_at.is_(None))
+        .execution_options(populate_existing=True)
+    ).one_or_none()
+    if card is None:
+        return "ignored"
+    if read is None:
+        return _gone(session, card)
+    before, after = _looks(card), Looks(read.last4, read.exp_month, read.exp_year)
+    card.last4, card.exp_month, card.exp_year = after.last4, after.exp_month, after.exp_year
+    card.brand, card.funding, card.country = read.brand, read.funding, read.country
+    card.product = read.product or card.product
+    card.segment, card.segment_source = segment_after(read.segment, segment=card.segment, source=card.segment_source)
+    if before != after:
+        card.updated_at = now
+        if works_again(card.refused_code, before, after):
+            card.refused_code = None
+        session.flush()
+        _try(session, card, now=now)
+    session.flush()
+    return "updated"
+
+
+def _gone(session: Session, card: Card) -> str:
+    if card.refused_code is None:
+        card.refused_code = GONE
+    session.flush()
+    return "gone"
+
+
+def _try(session: Session, card: Card, *, now: dt.datetime) -> None:
+    """Have an open charge tried at once where this is the card that pays it."""
+    charge = open_charge(session, card.agreement_id, lock=True)
+    if (
+        card.refused_code is None
+        and charge is not None
+        and (charge.card_id == card.id or (charge.card_id is None and card.is_default))
+    ):
+        outcome.try_now(session, card.agreement_id, now=now)
+    due.decide(session, [card.agreement_id], now=now)
+
+
+def _looks(card: Card) -> Looks:
+    return Looks(card.last4, card.exp_month, card.exp_year)
