@@ -40,7 +40,7 @@ def _gunicorn(loaded: Settings) -> None:
     """Run gunicorn in this process. The application is made in each worker, after the fork."""
     from gunicorn.app.base import BaseApplication
 
-    class Server(BaseApplication):  # type: ignore[misc]
+    class Server(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         def load_config(self) -> None:
             options = {
                 "bind": f"{f'[{loaded.host}]' if ':' in loaded.host else loaded.host}:{loaded.port}",
@@ -50,6 +50,7 @@ def _gunicorn(loaded: Settings) -> None:
                 "timeout": 120,
                 "graceful_timeout": 10,
                 "keepalive": 5,
+                # A folder in memory, where there is one.
                 "worker_tmp_dir": "/dev/shm" if os.path.isdir("/dev/shm") else None,  # noqa: S108, PTH112
                 "loglevel": "warning",
                 "child_exit": forget_metrics,
@@ -87,7 +88,7 @@ def forget_metrics(_server: Any, worker: Any) -> None:
     """Let the counters of a web process that ended stop being live."""
     from prometheus_client.multiprocess import mark_process_dead
 
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # nor has this
 
 
 @click.command()

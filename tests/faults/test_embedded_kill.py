@@ -153,7 +153,7 @@ def test_a_pid_file_that_names_a_living_stranger_is_not_believed_and_the_strange
     assert gone(var / "pg/data")
     owner = (var / "pg/data").stat()
     as_owner = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
-    stranger = subprocess.Popen(["sleep", "60"], **as_owner)  # type: ignore[call-overload]
+    stranger = subprocess.Popen(["sleep", "60"], **as_owner)  # type: ignore[call-overload]  # keywords as they come
     try:
         pid_file = var / "pg/data/postmaster.pid"
         lines = pid_file.read_text().splitlines()

@@ -59,7 +59,7 @@ class Room:
 @pytest.fixture
 def room(monkeypatch: pytest.MonkeyPatch) -> Room:
     found, module = Room(), ModuleType("jobs_under_test")
-    module.work = found.work  # type: ignore[attr-defined]
+    module.work = found.work  # type: ignore[attr-defined]  # a module made here
     monkeypatch.setitem(sys.modules, "jobs_under_test", module)
     return found
 

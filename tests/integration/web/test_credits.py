@@ -14,7 +14,7 @@ from billing.payments import payout_orders
 from billing.payments.pain001 import Debtor
 from config.clock import move_clock
 from tests.integration.billing.books import DUE, OURS, Books
-from tests.integration.web.test_support import Browser, Desk, said
+from tests.integration.web.desk import Browser, Desk, said
 
 MARCH = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 THEIRS = "1503 00 54323"
@@ -31,6 +31,7 @@ def desk(app: Flask, session: Session) -> Desk:
     credit(session, agreement, passage, reason="wrong class", actor="agent:kari", now=MARCH)
     move_clock(session, MARCH, running=False)
     session.commit()
+    # No vehicle in this world.
     return Desk(app, session, books, agreement, books.number(agreement), invoice, None)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ from config.jobs import JobContext
 from config.settings import Settings
 from tests.integration.billing.books import JANUARY, body
 from tests.integration.conftest import Bearer
-from tests.integration.web.test_support import Desk, world
+from tests.integration.web.desk import Desk, world
 
 __all__ = ["world"]
 ASKED = {

@@ -5,10 +5,9 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
-from tests.integration.web.desk import MARCH, Browser, Desk, said, world
+from tests.integration.web.desk import MARCH, Desk, said, world
 
-# Browser, Desk and said: for tests that know them from here.
-__all__ = ["Browser", "Desk", "said", "world"]
+__all__ = ["world"]
 
 PAGES = {
     "/": ("agent", "lead", "accountant", "operator"),

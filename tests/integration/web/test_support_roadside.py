@@ -22,7 +22,7 @@ from config.database import SessionFactory
 from config.jobs import JobContext
 from config.settings import Settings
 from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, START, Road, pan, road
-from tests.integration.web.test_support import Browser, said
+from tests.integration.web.desk import Browser, said
 
 __all__ = ["road"]
 

@@ -28,6 +28,7 @@ def masses(books: Books, now: dt.datetime) -> None:
         books.passages(agreement, 5_100 + day, 5_200 + day, booked=at)
         books.invoice(agreement, 5_300, due=DUE + dt.timedelta(days=60))
         books.passages(books.agreement(), 5_400 + day, booked=at)
+        # A form's field is plain text.
         asked = Asked("FJELL", ["S1"], at - HOUR, at + HOUR, bearer, "double reads")  # type: ignore[arg-type]
         row = preview(session, asked, actor="lead:lise", now=now)
         assert (row.passages, row.billed) == (3, 2)

@@ -23,6 +23,7 @@ from billing.roadside.lists.acknowledge import acknowledge
 from billing.roadside.lists.cut import cut
 from billing.roadside.lists.release import release
 from config.clock import move_clock
+from config.database import touched
 from simulator.bank import BankPayment
 from tests.integration.billing.audit.corrected import corrections
 from tests.integration.billing.audit.credits import credits
@@ -229,11 +230,11 @@ def test_tampering_is_named(books: Books) -> None:
     session.execute(text("SET LOCAL session_replication_role = replica"))
     for name, sql in (*TAMPERED.items(), *ALSO):
         with session.begin_nested() as savepoint:
-            touched = session.execute(text(sql)).rowcount  # type: ignore[attr-defined]
+            changed = touched(session.execute(text(sql)))
             report = audit(session)
             found = {check.name for check in report.checks if not check.ok}
-            if not touched or name not in found or report.first_difference is None:
-                missed.append((name, sql, touched, sorted(found)))
+            if not changed or name not in found or report.first_difference is None:
+                missed.append((name, sql, changed, sorted(found)))
             savepoint.rollback()
     assert missed == []
 

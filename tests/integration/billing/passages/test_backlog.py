@@ -50,6 +50,7 @@ def arrive(road: Road, *ores: int, at: dt.datetime = NOW, passed: dt.datetime = 
 def slice_of(road: Road, agreement: int, now: dt.datetime, kind: str = "card", minimum: int = 20_000) -> list[int]:
     """Claim as a card's charge or the monthly run does; return the sums of what was taken."""
     ensure(road.session, now)
+    # A parameter, one of the kinds.
     made = make(road.session, [agreement], kind, f"{kind}:{now}", "", now, minimum, now)  # type: ignore[arg-type]
     return [one.amount_ore for one in made]
 

@@ -14,7 +14,7 @@ from billing.passages.credit import credit
 from billing.roadside.reconcile import keep
 from billing.roadside.reconcile.check import SORTS, Reconciled, reconcile
 from config.clock import move_clock
-from config.database import SessionFactory
+from config.database import SessionFactory, touched
 from config.jobs import JobContext
 from config.settings import Settings
 from tests.integration.billing.passages.conftest import HOUR, NOW
@@ -127,7 +127,7 @@ def test_what_does_not_hold_is_named(filled: World, sql: str, expected: str) -> 
     filled.session.execute(text("UPDATE batches SET state = 'done', finished_at = :now"), {"now": OVER})
     assert check(filled).first_difference is None
     params = {"b": batch} if ":b" in sql else {}
-    assert filled.session.execute(text(sql), params).rowcount == 1  # type: ignore[attr-defined]
+    assert touched(filled.session.execute(text(sql), params)) == 1
     assert check(filled).first_difference == f"FJELL 2026-03-02: batch {batch} (file.jsonl): {expected}"
 
 
@@ -144,7 +144,7 @@ def test_what_does_not_hold_is_named(filled: World, sql: str, expected: str) -> 
     ],
 )
 def test_so_are_faults_and_first_answers(filled: World, sql: str, expected: str) -> None:
-    assert filled.session.execute(text(sql)).rowcount == 1  # type: ignore[attr-defined]
+    assert touched(filled.session.execute(text(sql))) == 1
     first = check(filled).first_difference
     assert first is not None
     assert any(expected in line for day in check(filled).days for line in day.differences), check(filled).as_dict()
@@ -161,7 +161,7 @@ def test_so_are_faults_and_first_answers(filled: World, sql: str, expected: str)
     ],
 )
 def test_what_is_owed_is_what_was_booked(filled: World, sql: str) -> None:
-    assert filled.session.execute(text(sql)).rowcount == 1  # type: ignore[attr-defined]
+    assert touched(filled.session.execute(text(sql))) == 1
     assert "booked on its payable" in str(check(filled).first_difference)
 
 

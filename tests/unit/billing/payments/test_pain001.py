@@ -23,7 +23,7 @@ NS = {"p": NAMESPACE}
 def one(**changes: object) -> Transfer:
     said = {"end_to_end_id": "S1-1", "creditor_name": "Fjellvegen AS", "account": THEM, "amount_ore": 123456,
             "text": "Oppgjør mars"}  # fmt: skip
-    return Transfer(**(said | changes))  # type: ignore[arg-type]
+    return Transfer(**(said | changes))  # type: ignore[arg-type]  # of several types
 
 
 def order(*transfers: Transfer, debtor: Debtor = US) -> etree._Element:

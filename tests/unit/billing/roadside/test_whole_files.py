@@ -132,6 +132,7 @@ def test_a_cancellation_may_be_short() -> None:
 
 
 def test_answers_are_written_in_each_format() -> None:
+    # No charger's object is needed.
     about = Answered(7, "FJELL", "f", Head(), None, {"accepted": 1, "too_old": 1}, {"accepted": 5})  # type: ignore[arg-type]
     chunks = [[Answer(1, "A", "accepted", ("by_plate",))], [], [Answer(2, None, "too_old", (), None, "so")]]
     lines = b"".join(FORMATS["jsonl"].answers(about, chunks)).splitlines()
