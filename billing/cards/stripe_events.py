@@ -39,7 +39,7 @@ def parse_event(
     age = now.timestamp() - _signed_at(header)
     if abs(age) > tolerance_seconds:
         raise BadSignature(f"signed {int(age)} seconds ago; {tolerance_seconds} are allowed")
-    return _event(body)
+    return read(body)
 
 
 def _signed_with(body: str, header: str, secret: str) -> bool:
@@ -56,7 +56,8 @@ def _signed_at(header: str) -> int:
     return int(next(part.split("=", 1)[1] for part in header.split(",") if part.startswith("t=")))
 
 
-def _event(body: str) -> Event:
+def read(body: str) -> Event:
+    """Return the event that a body is. Raises `BadSignature` for what is none."""
     try:
         data = json.loads(body)
         event_id, kind, created = str(data["id"]), str(data["type"]), data.get("created")
