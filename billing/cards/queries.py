@@ -75,3 +75,9 @@ def story_of_charge(session: Session, charge: Charge) -> ChargeStory:
     """Return a charge with its attempts."""
     attempts = session.scalars(select(Attempt).where(Attempt.charge_id == charge.id).order_by(Attempt.id)).all()
     return ChargeStory(charge, attempts)
+
+
+def open_story(session: Session, agreement_id: int) -> ChargeStory | None:
+    """Return an agreement's open charge with its attempts, or None."""
+    charge = open_charge(session, agreement_id)
+    return story_of_charge(session, charge) if charge is not None else None

@@ -5,13 +5,27 @@ A page shows one agreement of the customer who is signed in; somebody else's doe
 POST, answered by a redirect when they worked and by the same page with its fields and mistakes (422) when not.
 """
 
-from web.mypage import become, card, confirm, contact, dispute, invoices, overview, passages, payouts, remove, vehicles
+from web.mypage import (
+    become,
+    card,
+    card_change,
+    confirm,
+    contact,
+    dispute,
+    invoices,
+    overview,
+    passages,
+    payouts,
+    remove,
+    vehicles,
+)
 from web.mypage.blueprint import blp
 
 __all__ = [
     "become",
     "blp",
     "card",
+    "card_change",
     "confirm",
     "contact",
     "dispute",

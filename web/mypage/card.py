@@ -1,8 +1,9 @@
-"""The card: registering it on the provider's own page, removing it, and the story of what was charged."""
+"""The cards: registering one on the provider's own page, what is open, and the story of what was charged."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+import datetime as dt
+from collections.abc import Callable
 
 from flask import flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
@@ -11,7 +12,9 @@ from accounts.access import trail
 from accounts.access.principal import principal
 from accounts.agreements.models import Agreement
 from billing.cards import queries, register
-from billing.cards.gateway import CardGateway, GatewayMisuse, GatewayUnavailable
+from billing.cards.card_rules import tell_of_expiry
+from billing.cards.gateway import CardGateway, GatewayUnavailable
+from billing.cards.models import Card
 from billing.cards.provider import gateway_of, page_origin
 from billing.invoices import listed
 from billing.invoices.words import brand
@@ -39,6 +42,9 @@ def card(number: int) -> str | Response:
     claims = [story.charge.claim_id for story in page.items if story.charge.claim_id]
     numbers = listed.numbers(session, claims)
     there = gateway_of(settings) is not None
+    cards = queries.cards_of(session, agreement.id)
+    opened = queries.open_story(session, agreement.id)
+    usable = [card for card in cards if card.refused_code is None]
     if there:
         # The form leads to the provider's page by a redirect, which the browser holds against our policy too.
         http.allow_content("form-action", page_origin(settings))
@@ -47,7 +53,13 @@ def card(number: int) -> str | Response:
         agreement=agreement,
         customer=me(),
         here="card",
-        card=queries.card_of(session, agreement.id),
+        cards=cards,
+        card=next((card for card in cards if card.is_default), None),
+        works=bool(usable),
+        trying=opened is not None and opened.charge.state == "claimed",
+        only_way=usable[0].id if len(usable) == 1 else None,
+        open_sentence=explain.open_sentence(opened, cards) if opened is not None else None,
+        expires_soon=_expires_soon(today),
         brand=brand,
         gateway=there,
         stories=[
@@ -65,6 +77,11 @@ def card(number: int) -> str | Response:
         fee_bp=whole("card_fee_commercial_bp", today),
         fee_ore=whole("card_fee_commercial_ore", today),
     )
+
+
+def _expires_soon(today: dt.date) -> Callable[[Card], bool]:
+    days = whole("card_expiry_notice_days", today)
+    return lambda card: tell_of_expiry(card.exp_month, card.exp_year, today=today, notice_days=days)
 
 
 def _finish(agreement: Agreement, setup: str) -> Response:
@@ -135,36 +152,3 @@ def register_card(number: int) -> Response:
         flash(words.t("Avtalen er avsluttet.", "The agreement is closed."), "warn")
         return redirect(here, 303)
     return redirect(begun.url, 303)
-
-
-@blp.post("/<int:number>/card/remove")
-@customers_only
-def remove_card(number: int) -> Response:
-    """Stop paying by card: invoices from now on."""
-    agreement = own(number)
-    session, now = http.current_session(), http.request_now()
-    back = redirect(url_for("mypage.card", number=number), 303)
-    try:
-        removed = register.remove(session, agreement.id, now=now)
-    except NotFound:
-        flash(words.t("Det er ikke noe kort på avtalen.", "There is no card on the agreement."))
-        return back
-    except Conflict:
-        session.rollback()
-        flash(
-            words.t(
-                "Et trekk på kortet er ikke avsluttet ennå. Prøv igjen når det er det, eller ta kontakt med oss.",
-                "A charge on the card is not settled yet. Try again when it is, or contact us.",
-            ),
-            "warn",
-        )
-        return back
-    trail.record(session, principal(), "remove_card", f"agreement:{number}", now)
-    session.commit()
-    with suppress(GatewayUnavailable, GatewayMisuse, NotFound):  # out of use here whether or not they forget it
-        _gateway().detach(removed.payment_method)
-    flash(
-        words.t("Kortet er fjernet. Fra nå av får du faktura.", "The card is removed. From now on you get invoices."),
-        "good",
-    )
-    return back

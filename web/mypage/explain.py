@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from billing.cards.models import Attempt
+from billing.cards.models import Attempt, Card
 from billing.cards.queries import ChargeStory
 from billing.invoices import words as document_words
 from billing.passages.queries import Listed
@@ -152,19 +152,69 @@ _CODES: Mapping[str, tuple[str, str]] = {
 }
 
 
+_CAUSES: Mapping[str, tuple[str, str]] = {
+    "threshold": ("Summen nådde grensen for trekk.", "The sum reached the limit for charging."),
+    "week_over": ("Uken siden forrige trekk var over.", "The week since the last charge was over."),
+    "closing": ("Avtalen ble avsluttet: det som var igjen.", "The agreement ended: what was left."),
+    "method": ("Betalingsmåten ble endret: det som var igjen.", "The way to pay changed: what was left."),
+    "agent": ("Kundeservice satte i gang trekket.", "Customer service had it charged."),
+}
+
+
+def open_sentence(story: ChargeStory, cards: Sequence[Card]) -> str:
+    """Say what is open on the cards, why, and what happens next. ``cards``: those of the agreement."""
+    charge, last = story.charge, story.attempts[-1] if story.attempts else None
+    if charge.amount_ore is None:
+        return t("Det som ikke er fakturert, trekkes på kortet nå.", "What is not billed is being charged to the card.")
+    sum_ = kroner(last.amount_ore if last is not None else charge.amount_ore)
+    if last is not None and last.state == "unknown" and last.kind == "off_session":
+        return t(
+            "{sum} er sendt til banken, men vi har ikke fått svar. Vi spør igjen, og trekker ikke to ganger.",
+            "{sum} has been sent to the bank, but there is no answer. We ask again, and never charge twice.",
+            sum=sum_,
+        )
+    if charge.waits_for == "customer":
+        return t(
+            "{sum} er ikke betalt: banken vil at du bekrefter betalingen selv. Gjør du ikke det før {when}, sender vi "
+            "faktura.",
+            "{sum} is not paid: the bank wants you to confirm the payment yourself. If you do not before {when}, we "
+            "send an invoice.",
+            sum=sum_,
+            when=day(charge.next_at),
+        )
+    if not any(card.refused_code is None for card in cards):
+        return t(
+            "{sum} er ikke betalt, og det er ikke noe kort som virker. Registrer et kort nå; ellers sender vi faktura.",
+            "{sum} is not paid, and there is no card that works. Register a card now; otherwise we send an invoice.",
+            sum=sum_,
+        )
+    if last is not None and last.state == "declined":
+        return t(
+            "{sum} er ikke betalt: {why}. Vi prøver igjen {when}. Velger eller registrerer du et annet kort, prøver vi "
+            "det med en gang.",
+            "{sum} is not paid: {why}. We try again on {when}. If you choose or register another card, we try that at "
+            "once.",
+            sum=sum_,
+            why=decline_word(last.code),
+            when=day(charge.next_at),
+        )
+    return t("{sum} trekkes på kortet nå.", "{sum} is being charged to the card.", sum=sum_)
+
+
+def decline_word(code: str | None) -> str:
+    """Say why a card was declined."""
+    return pick(_CODES.get(code or "", _CODES["do_not_honor"]))
+
+
 def charge_story(story: ChargeStory, invoice: int | None) -> Sequence[Step]:
     """Return how a charge went, step by step, oldest first. ``invoice``: the number of its receipt or invoice."""
     charge = story.charge
-    cause = (
-        t("Summen nådde grensen for trekk.", "The sum reached the limit for charging.")
-        if charge.cause == "threshold"
-        else t("Uken siden forrige trekk var over.", "The week since the last charge was over.")
-    )
-    steps = [Step(charge.due_at, cause)]
+    steps = [Step(charge.due_at, pick(_CAUSES[charge.cause]))]
     steps += [_attempt(attempt) for attempt in story.attempts]
     end = charge.ended_at
     if charge.state == "invoiced" and end is not None:
-        steps.append(Step(end, _invoiced(invoice), "warn"))
+        declined = bool(story.attempts) and story.attempts[-1].state == "declined"
+        steps.append(Step(end, _invoiced(invoice, declined=declined), "warn"))
     elif charge.state == "cancelled" and end is not None:
         steps.append(
             Step(end, t("Ikke lenger nødvendig: ingenting ble trukket.", "Not needed any more: nothing was charged."))
@@ -189,9 +239,11 @@ def charge_story(story: ChargeStory, invoice: int | None) -> Sequence[Step]:
     return sorted(steps, key=lambda step: step.at)  # a payment may turn out to have been made after its charge ended
 
 
-def _invoiced(number: int | None) -> str:
+def _invoiced(number: int | None, *, declined: bool) -> str:
     if number is None:
         return t("Vi sender faktura i stedet.", "We send an invoice instead.")
+    if not declined:
+        return t("Sendt på faktura {number} i stedet.", "Sent on invoice {number} instead.", number=number)
     return t(
         "Vi ga opp kortet og sendte faktura {number} i stedet.",
         "We gave the card up and sent invoice {number} instead.",
@@ -213,7 +265,7 @@ def _attempt(attempt: Attempt) -> Step:
         )
         return Step(at, t("Trukket {sum}{fee}.", "Charged {sum}{fee}.", sum=sum_, fee=fee), "good")
     if attempt.state == "declined":
-        why = pick(_CODES.get(attempt.code or "", _CODES["do_not_honor"]))
+        why = decline_word(attempt.code)
         return Step(at, t("Avvist: {why}.", "Declined: {why}.", why=why), "bad")
     if attempt.kind == "on_session":
         return Step(at, _page(attempt))
