@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.audit.rules import Rule
+from billing.audit.rules import FEES_BACK, Rule
 
 RULES = (
     Rule(
@@ -83,19 +83,22 @@ RULES = (
     ),
     Rule(
         "card_allocations",
-        "what a card settled is what its claim's attempt took, on the day that it was told of; the claim has its fee",
-        """
-        SELECT format('claim %s (fee %s øre): allocation %s of %s øre on %s by attempt %s; it took %s øre (fee %s) for '
-                      'claim %s', c.id, c.fee_ore, coalesce(a.id::text, 'none'), a.amount_ore, a.value_date,
-                      coalesce(t.id::text, 'none'), t.amount_ore, t.fee_ore, h.claim_id)
+        "what a card settled is what its claim's attempt took, on the day that it was told of; the claim has its fee, "
+        "less what of it went back",
+        f"""
+        SELECT format('claim %s (fee %s øre, %s went back): allocation %s of %s øre on %s by attempt %s; it took %s '
+                      'øre (fee %s) for claim %s', c.id, c.fee_ore, coalesce(f.ore, 0), coalesce(a.id::text, 'none'),
+                      a.amount_ore, a.value_date, coalesce(t.id::text, 'none'), t.amount_ore, t.fee_ore, h.claim_id)
         FROM claims AS c
         LEFT JOIN allocations AS a ON a.claim_id = c.id AND a.source = 'card'
         LEFT JOIN attempts AS t ON t.id = a.source_id
         LEFT JOIN charges AS h ON h.id = t.charge_id
-        WHERE (a.id IS NULL AND c.fee_ore <> 0) OR (a.id IS NOT NULL AND (
-                  h.claim_id IS DISTINCT FROM c.id OR t.fee_ore <> c.fee_ore OR t.amount_ore <> a.amount_ore
+        LEFT JOIN (SELECT claim_id, sum(ore) AS ore FROM {FEES_BACK} AS x GROUP BY 1) AS f ON f.claim_id = c.id
+        WHERE (a.id IS NULL AND (c.fee_ore <> 0 OR f.ore <> 0)) OR (a.id IS NOT NULL AND (
+                  h.claim_id IS DISTINCT FROM c.id OR t.fee_ore <> c.fee_ore + coalesce(f.ore, 0)
+                  OR t.amount_ore <> a.amount_ore
                   OR a.value_date IS DISTINCT FROM (t.ended_at AT TIME ZONE 'Europe/Oslo')::date))
         ORDER BY c.id
-        """,
+        """,  # noqa: S608 - ours
     ),
 )

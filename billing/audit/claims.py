@@ -37,7 +37,7 @@ RULES = (
     ),
     Rule(
         "allocations_sources",
-        "an allocation is of a payment, a reversal or a successful attempt that is there",
+        "an allocation is of a payment, a reversal, a successful attempt or a dispute that is there",
         """
         SELECT format('allocation %s: no %s %s', a.id, a.source, a.source_id)
         FROM allocations AS a
@@ -45,7 +45,9 @@ RULES = (
              AND (p.amount_ore > 0) = (a.source = 'payment')
         LEFT JOIN attempts AS t ON a.source = 'card' AND t.id = a.source_id AND t.state = 'succeeded'
              AND NOT t.credited
+        LEFT JOIN card_disputes AS s ON a.source = 'dispute' AND s.id = a.source_id AND s.claim_ore = -a.amount_ore
         WHERE (a.source IN ('payment', 'reversal') AND p.id IS NULL) OR (a.source = 'card' AND t.id IS NULL)
+           OR (a.source = 'dispute' AND s.id IS NULL)
         ORDER BY a.id
         """,
     ),
@@ -129,7 +131,7 @@ RULES = (
         GROUP BY h.id
         HAVING count(t.id) <> CASE h.state WHEN 'succeeded' THEN 1 ELSE 0 END
             OR coalesce(sum(t.amount_ore), 0) <> coalesce(max(a.ore), 0)
-            OR (count(t.id) = 1 AND sum(t.amount_ore) <> max(c.amount_ore - c.joined_ore))
+            OR (count(t.id) = 1 AND sum(t.amount_ore - t.fee_ore) <> max(c.passages_ore - c.joined_ore))
             OR (h.amount_ore IS NOT NULL AND h.amount_ore <> max(c.passages_ore - c.joined_ore))
         ORDER BY h.id
         """,

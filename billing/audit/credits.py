@@ -64,8 +64,8 @@ RULES = (
                    abs(less) AS ore, agreement_id, at
             FROM (
                 SELECT x.claim_id AS ref, x.version::text AS part, c.agreement_id, x.at,
-                       greatest(c.amount_ore - c.joined_ore + sum(x.ore) OVER w - x.ore, 0)
-                       - greatest(c.amount_ore - c.joined_ore + sum(x.ore) OVER w, 0) AS less
+                       greatest(c.passages_ore - c.joined_ore + sum(x.ore) OVER w - x.ore, 0)
+                       - greatest(c.passages_ore - c.joined_ore + sum(x.ore) OVER w, 0) AS less
                 FROM (SELECT claim_id, version, sum(amount_ore) AS ore, max(at) AS at FROM joined GROUP BY 1, 2) AS x
                 JOIN claims AS c ON c.id = x.claim_id
                 WINDOW w AS (PARTITION BY x.claim_id ORDER BY x.version)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.audit.rules import Rule
+from billing.audit.rules import FEES_BACK, Rule
 
 # The digits of a KID as the check digit weighs them: the last as it is, every second from there doubled and its
 # digits added.
@@ -30,19 +30,24 @@ RULES = (
     Rule(
         "documents_claims",
         "a document has the sum and fee of its claim's version, its agreement; the last invoice its due date",
-        """
+        f"""
         SELECT format('document %s, version %s: %s øre (fee %s), due %s; claim %s: %s øre (fee %s), due %s', d.number,
                       d.version, d.total_ore, d.fee_ore, coalesce(d.due_on::text, 'paid'), c.id,
-                      c.amount_ore - coalesce(j.ore, 0), c.fee_ore, coalesce(c.due_on::text, 'paid'))
+                      c.amount_ore - coalesce(j.ore, 0) + coalesce(f.ore, 0), c.fee_ore + coalesce(f.ore, 0),
+                      coalesce(c.due_on::text, 'paid'))
         FROM documents AS d JOIN claims AS c ON c.id = d.claim_id
         LEFT JOIN LATERAL (
             SELECT sum(amount_ore) AS ore FROM joined WHERE c.version > 1 AND claim_id = c.id AND version > d.version
         ) AS j ON true
-        WHERE d.credits_id IS NULL AND (d.total_ore <> c.amount_ore - coalesce(j.ore, 0) OR d.fee_ore <> c.fee_ore
+        LEFT JOIN LATERAL (
+            SELECT sum(ore) AS ore FROM {FEES_BACK} AS x WHERE c.version > 1 AND claim_id = c.id AND version > d.version
+        ) AS f ON true
+        WHERE d.credits_id IS NULL AND (d.total_ore <> c.amount_ore - coalesce(j.ore, 0) + coalesce(f.ore, 0)
+              OR d.fee_ore <> c.fee_ore + coalesce(f.ore, 0)
               OR d.agreement_id <> c.agreement_id OR (d.kind = 'invoice') <> (d.total_ore > 0)
               OR (d.version = c.version AND d.kind = 'invoice' AND d.due_on IS DISTINCT FROM c.due_on))
         ORDER BY d.number
-        """,
+        """,  # noqa: S608 - ours
     ),
     Rule(
         "claims_documents",

@@ -57,11 +57,13 @@ def each_transfer(name: str, holds: str, codes: str, detail: str) -> Rule:
 _ALLOCATIONS = """
     SELECT CASE source WHEN 'payment' THEN 'allocation' WHEN 'reversal' THEN 'unallocated' WHEN 'credit' THEN
                'credit_used' WHEN 'card' THEN 'card_payment' WHEN 'released' THEN 'released'
+               WHEN 'dispute' THEN 'card_dispute_claim'
                ELSE CASE WHEN amount_ore > 0 THEN 'write_off' ELSE 'written_back' END END,
-           CASE source WHEN 'card' THEN claim_id ELSE id END, abs(amount_ore),
-           CASE WHEN source IN ('reversal', 'credit', 'released') OR (source = 'write_off' AND amount_ore < 0)
-                THEN agreement_id ELSE 0 END,
-           CASE WHEN source = 'reversal' OR (source = 'write_off' AND amount_ore < 0) THEN 0 ELSE agreement_id END, at
+           CASE source WHEN 'card' THEN claim_id WHEN 'dispute' THEN source_id ELSE id END, abs(amount_ore),
+           CASE WHEN source IN ('reversal', 'credit', 'released', 'dispute')
+                OR (source = 'write_off' AND amount_ore < 0) THEN agreement_id ELSE 0 END,
+           CASE WHEN source IN ('reversal', 'dispute') OR (source = 'write_off' AND amount_ore < 0) THEN 0
+                ELSE agreement_id END, at
     FROM allocations
 """
 
@@ -140,17 +142,27 @@ RULES = (
     ),
     total(
         "ledger_refunds",
-        "refunds is the sum of the payouts that are under way",
+        "refunds is the sum of the payouts and of the refunds to cards that are under way",
         "refunds",
         debit=False,
-        detail="SELECT amount_ore FROM payouts WHERE state IN ('requested', 'approved', 'ordered')",
+        detail="SELECT amount_ore FROM payouts WHERE state IN ('requested', 'approved', 'ordered') UNION ALL "
+        "SELECT amount_ore FROM card_refunds WHERE state IN ('requested', 'approved', 'unknown')",
     ),
     total(
         "ledger_card_clearing",
-        "card clearing is the sum of the attempts that succeeded",
+        "card clearing is the sum of the attempts that succeeded, less refunds and what disputes took",
         "card_clearing",
         debit=True,
-        detail="SELECT amount_ore FROM attempts WHERE state = 'succeeded'",
+        detail="SELECT amount_ore FROM attempts WHERE state = 'succeeded' UNION ALL "
+        "SELECT -amount_ore FROM card_refunds WHERE state = 'succeeded' UNION ALL "
+        "SELECT -withdrawn_ore FROM card_disputes WHERE state <> 'won'",
+    ),
+    total(
+        "ledger_disputes",
+        "disputes is what the banks of cards hold while they judge",
+        "disputes",
+        debit=True,
+        detail="SELECT withdrawn_ore FROM card_disputes WHERE state = 'opened'",
     ),
     total(
         "ledger_card_fees",
@@ -161,10 +173,12 @@ RULES = (
     ),
     total(
         "ledger_write_off",
-        "what is written off are the allocations of write-offs and the passages credited, less what came back of those",
+        "what is written off are the allocations of write-offs, the passages credited, less what came back of those, "
+        "and what nobody bears of lost disputes",
         "write_off",
         debit=True,
         detail="SELECT amount_ore FROM allocations WHERE source = 'write_off' UNION ALL "
+        "SELECT written_off_ore FROM card_disputes UNION ALL "
         "SELECT p.amount_ore FROM reversals AS v JOIN passages AS p ON p.id = v.passage_id "
         "WHERE v.cause IN ('credited', 'uncredited', 'mass_credited') UNION ALL "
         "SELECT -n.amount_ore FROM reversals AS v JOIN passages AS n ON n.id = v.replaced_by "
@@ -179,8 +193,8 @@ RULES = (
         "SELECT 'credit_claim', c.id, -c.amount_ore, 0, c.agreement_id, coalesce(j.at, c.made_at) FROM claims AS c "
         "LEFT JOIN (SELECT claim_id, version, max(at) AS at FROM joined GROUP BY 1, 2) AS j "
         "ON (j.claim_id, j.version) = (c.id, c.version) WHERE c.amount_ore < 0 UNION ALL "
-        "SELECT 'card_fee', c.id, c.fee_ore, c.agreement_id, 0, a.at FROM claims AS c "
-        "LEFT JOIN allocations AS a ON a.claim_id = c.id AND a.source = 'card' WHERE c.fee_ore <> 0",
+        "SELECT 'card_fee', a.claim_id, t.fee_ore, a.agreement_id, 0, a.at FROM allocations AS a "
+        "JOIN attempts AS t ON t.id = a.source_id WHERE a.source = 'card' AND t.fee_ore <> 0",
     ),
     each_transfer(
         "transfers_payments",
@@ -192,7 +206,8 @@ RULES = (
     each_transfer(
         "transfers_allocations",
         "every allocation is booked once, with its sum, on its agreement",
-        "'allocation', 'unallocated', 'credit_used', 'card_payment', 'write_off', 'released', 'written_back'",
+        "'allocation', 'unallocated', 'credit_used', 'card_payment', 'write_off', 'released', 'written_back', "
+        "'card_dispute_claim'",
         _ALLOCATIONS,
     ),
     each_transfer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.audit.rules import Rule
+from billing.audit.rules import FEES_BACK, Rule
 
 RULES = (
     Rule(
@@ -20,7 +20,7 @@ RULES = (
     Rule(
         "documents_passages",
         "a document's lines are its claim's passages by service, vehicle and rate, and the fee",
-        """
+        f"""
         SELECT format('document %s, %s %s at %s bp: %s øre in %s, the claim has %s øre in %s', number, kind, plate,
                       vat_bp, coalesce(l.ore, 0), coalesce(l.n, 0), coalesce(p.ore, 0), coalesce(p.n, 0))
         FROM (
@@ -36,12 +36,16 @@ RULES = (
             LEFT JOIN joined AS j ON j.passage_id = p.id
             WHERE coalesce(j.version, 1) <= d.version GROUP BY 1, 2, 3, 4, 5
             UNION ALL
-            SELECT d.number, 'card_fee', '', '', 0, c.fee_ore, 1
-            FROM claims AS c JOIN documents AS d ON d.claim_id = c.id AND d.credits_id IS NULL WHERE c.fee_ore <> 0
+            SELECT d.number, 'card_fee', '', '', 0, c.fee_ore + coalesce(f.ore, 0), 1
+            FROM claims AS c JOIN documents AS d ON d.claim_id = c.id AND d.credits_id IS NULL
+            LEFT JOIN LATERAL (
+                SELECT sum(ore) AS ore FROM {FEES_BACK} AS x WHERE claim_id = c.id AND version > d.version
+            ) AS f ON c.version > 1
+            WHERE c.kind = 'card' AND c.fee_ore + coalesce(f.ore, 0) <> 0
         ) AS p USING (number, kind, country, plate, vat_bp)
         WHERE coalesce(l.ore, 0) <> coalesce(p.ore, 0) OR coalesce(l.n, 0) <> coalesce(p.n, 0)
         ORDER BY number
-        """,
+        """,  # noqa: S608 - ours
     ),
     Rule(
         "documents_periods",
@@ -101,11 +105,14 @@ RULES = (
         LEFT JOIN charges AS h ON h.claim_id = d.claim_id
         LEFT JOIN attempts AS t ON t.charge_id = h.id AND t.state = 'succeeded' AND NOT t.credited
         LEFT JOIN cards AS k ON k.id = t.card_id
+        LEFT JOIN card_sessions AS g ON g.attempt_id = t.id
         WHERE d.kind = 'invoice' AND CASE
               WHEN h.state = 'succeeded' AND d.version > 1 AND d.paid_by IS NULL
-                  THEN d.paid_ore + d.credit_used_ore >= d.total_ore
+                  THEN d.paid_ore + d.credit_used_ore >= d.total_ore AND NOT EXISTS (
+                      SELECT FROM allocations AS x WHERE x.claim_id = d.claim_id AND x.source = 'dispute')
               WHEN h.state = 'succeeded' THEN (d.paid_by->>'brand', d.paid_by->>'last4', d.paid_by->>'on')
-                  IS DISTINCT FROM (k.brand, k.last4, (t.ended_at AT TIME ZONE 'Europe/Oslo')::date::text)
+                  IS DISTINCT FROM (coalesce(g.brand, k.brand), coalesce(g.last4, k.last4),
+                                    (t.ended_at AT TIME ZONE 'Europe/Oslo')::date::text)
               ELSE d.paid_by IS NOT NULL OR h.state IN ('due', 'claimed') END
         ORDER BY d.number
         """,

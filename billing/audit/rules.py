@@ -28,6 +28,12 @@ FIRST_ANSWERS = """(
 """Records with the code they were answered with at first, whatever was decided later."""
 
 
+FEES_BACK = """(
+    SELECT ref AS claim_id, part::int AS version, amount_ore AS ore FROM transfers WHERE code = 'card_fee_back'
+)"""
+"""What of a claim's card fee went back, with which of its versions: it had so much more before."""
+
+
 def balance(kind: str, *, debit: bool) -> str:
     """Return a subquery (owner, ore) of the accounts of a kind; ``debit`` says on which side they grow."""
     plus, minus = ("debit", "credit") if debit else ("credit", "debit")

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
+from billing.cards.gateway_account import ProviderLine, ProviderPayout
+
 KEY_REMEMBERED = timedelta(hours=23)
 """How long a key may be repeated: Stripe keeps it for at least 24 hours; an hour of margin for clocks."""
 
@@ -348,6 +350,22 @@ class CardGateway(Protocol):
 
     def disputes(self, *, created_after: datetime) -> list[DisputeDetails]:
         """List the disputes made since (inclusive), the newest first."""
+        ...
+
+    def transactions(self, since: datetime, until: datetime | None = None) -> list[ProviderLine]:
+        """Return the lines of the gateway's account of us, made from `since` on and before `until` (its clock)."""
+        ...
+
+    def payouts(self, since: datetime) -> list[ProviderPayout]:
+        """Return the payouts made from `since` on, as they stand now."""
+        ...
+
+    def transactions_of(self, payout: str) -> list[ProviderLine]:
+        """Return the lines that went into a payout, its own line among them."""
+        ...
+
+    def balance(self) -> int:
+        """Return what the gateway holds of ours in øre: what is on its way to us is not in it."""
         ...
 
     def parse_event(

@@ -29,24 +29,26 @@ from typing import Any
 import stripe
 from stripe.params import CustomerCreateParams
 
-from billing.cards import stripe_cards, stripe_events, stripe_sessions
+from billing.cards import stripe_account, stripe_cards, stripe_disputes, stripe_events, stripe_refunds, stripe_sessions
 from billing.cards.gateway import (
     CardDetails,
     ChargeRequest,
     Declined,
+    DisputeDetails,
     Event,
     GatewayMisuse,
     GatewayUnavailable,
     Outcome,
     PageRequest,
     PaymentPage,
+    ProviderLine,
+    ProviderPayout,
     Setup,
     SetupNotFinished,
     Succeeded,
     Unknown,
 )
 from billing.cards.stripe_ask import ask as _ask
-from billing.cards.stripe_declines import judge
 from billing.cards.stripe_outcomes import outcome_of_error, outcome_of_intent, outcome_of_refund
 
 # A driver is charged weekly at most, and every charge tried a few times: a thousand is decades.
@@ -217,22 +219,38 @@ class StripeGateway:
                 raise
 
     def refund(self, *, ref: str, amount_ore: int, idempotency_key: str, refund: str) -> Outcome:
-        """See `CardGateway`. More than is left of the payment is `Declined` with code "amount_too_large"."""
-        if amount_ore <= 0:
-            raise ValueError(f"a refund gives a positive amount, not {amount_ore} øre")
-        try:
-            made = self._client.v1.refunds.create(
-                {"payment_intent": ref, "amount": amount_ore, "metadata": {"refund": refund}},
-                {"idempotency_key": idempotency_key},
-            )
-        except stripe.InvalidRequestError as error:
-            refused = error.code or ("amount_too_large" if error.param == "amount" else "")
-            if refused in {"charge_already_refunded", "charge_disputed", "amount_too_large"}:
-                return Declined(None, refused, error.user_message or "", *judge("amount_too_large"))
-            return outcome_of_error(error)
-        except stripe.StripeError as error:
-            return outcome_of_error(error)
-        return outcome_of_refund(made.to_dict())
+        """See `CardGateway`."""
+        return stripe_refunds.make(
+            self._client, ref=ref, amount_ore=amount_ore, idempotency_key=idempotency_key, refund=refund
+        )
+
+    def find_refund(self, *, ref: str, refund: str, created_after: datetime) -> Outcome | None:
+        """See `CardGateway`."""
+        return stripe_refunds.find(self._client, ref=ref, refund=refund, created_after=created_after)
+
+    def dispute(self, ref: str) -> DisputeDetails:
+        """See `CardGateway`."""
+        return stripe_disputes.read(self._client, ref)
+
+    def disputes(self, *, created_after: datetime) -> list[DisputeDetails]:
+        """See `CardGateway`."""
+        return stripe_disputes.since(self._client, created_after)
+
+    def transactions(self, since: datetime, until: datetime | None = None) -> list[ProviderLine]:
+        """See `CardGateway`."""
+        return stripe_account.transactions(self._client, since, until)
+
+    def payouts(self, since: datetime) -> list[ProviderPayout]:
+        """See `CardGateway`."""
+        return stripe_account.payouts(self._client, since)
+
+    def transactions_of(self, payout: str) -> list[ProviderLine]:
+        """See `CardGateway`."""
+        return stripe_account.transactions_of(self._client, payout)
+
+    def balance(self) -> int:
+        """See `CardGateway`."""
+        return stripe_account.balance(self._client)
 
     def parse_event(
         self,

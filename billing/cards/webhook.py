@@ -14,9 +14,9 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing.cards import confirm, outcome, updater
+from billing.cards import confirm, dispute, outcome, refund_call, updater
 from billing.cards.gateway import CardGateway, Event
-from billing.cards.models import Attempt, ProviderEvent
+from billing.cards.models import Attempt, ProviderEvent, Refund
 from billing.cards.outcome import Seller
 from billing.cards.register import finish
 from config.clock import now_utc
@@ -88,6 +88,22 @@ def _card(taken: Taken) -> Apply:
     return lambda session: updater.refresh(session, taken.event.object_id, read, now=taken.now)
 
 
+def _refund(taken: Taken) -> Apply:
+    """Read a refund again and record what came of it, which may be a failure after it had succeeded."""
+    with taken.sessions() as session:
+        refund_id = refund_of(session, taken.event)
+    if refund_id is None:
+        return _ignored
+    result = taken.gateway.retrieve(taken.event.object_id)
+    return lambda session: refund_call.apply(session, refund_id, result, now=taken.now)
+
+
+def _dispute(taken: Taken) -> Apply:
+    """Read a dispute again and carry it through as it is now."""
+    found = dispute.look(taken.sessions, taken.gateway, taken.event.object_id)
+    return lambda session: dispute.apply(session, found, seller=taken.seller, now=taken.now)
+
+
 EFFECTS: Mapping[str, Callable[[Taken], Apply]] = {
     "payment_intent.succeeded": _payment,
     "payment_intent.payment_failed": _payment,
@@ -97,6 +113,15 @@ EFFECTS: Mapping[str, Callable[[Taken], Apply]] = {
     "payment_method.automatically_updated": _card,
     "payment_method.updated": _card,
     "payment_method.detached": _card,
+    "refund.created": _refund,
+    "refund.updated": _refund,
+    "refund.failed": _refund,
+    "charge.refund.updated": _refund,
+    "charge.dispute.created": _dispute,
+    "charge.dispute.funds_withdrawn": _dispute,
+    "charge.dispute.updated": _dispute,
+    "charge.dispute.funds_reinstated": _dispute,
+    "charge.dispute.closed": _dispute,
 }
 """What is done about an event of a type: the provider is asked first, then the answer is applied in one transaction."""
 
@@ -139,3 +164,16 @@ def attempt_of(session: Session, event: Event) -> int | None:
     return session.scalars(
         select(Attempt.id).where(Attempt.id == int(attempt), Attempt.charge_id == int(charge))
     ).one_or_none()
+
+
+def refund_of(session: Session, event: Event) -> int | None:
+    """Return our refund that an event is about, by the metadata we gave it and its payment; None where not ours."""
+    number = event.metadata.get("refund", "")
+    if not number.isdecimal() or len(number) > 18:
+        return None
+    row = session.execute(
+        select(Refund.id, Attempt.provider_ref)
+        .join(Attempt, Attempt.id == Refund.attempt_id)
+        .where(Refund.id == int(number))
+    ).one_or_none()
+    return row.id if row is not None and event.object.get("payment_intent") == row.provider_ref else None

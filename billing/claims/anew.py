@@ -3,6 +3,9 @@
 The claim keeps its id, so a payment with the KID of any of its invoices finds it. Its next version is the sum of all
 its passages and counter-rows. Where that is less than has been settled, the latest money is released into credit;
 where it is below zero, what is below is credit as well, and the claim is never open again.
+
+A card's fee goes back with it: the claim keeps the part of its first fee that its passages are of what it was made
+with, rounded half away from zero, so that all parts add up to the whole fee. A claim that is dearer takes no more fee.
 """
 
 from __future__ import annotations
@@ -21,11 +24,13 @@ from billing.claims.rules import release
 from billing.claims.settle import BOOK
 from billing.ledger.book import Account, Entry, book, book_query
 from billing.passages import join
+from config.money import divide
 
 
 @dataclass(frozen=True)
 class Anew:
-    """A claim's next version: its sum before and now (øre), what joined it, and what became credit of it."""
+    """A claim's next version: its sum before and now (øre), what joined it, what of its fee went back, and what became
+    credit of it."""
 
     claim_id: int
     agreement_id: int
@@ -34,43 +39,63 @@ class Anew:
     amount_ore: int
     joined_ore: int
     joined: int
+    fee_back_ore: int
     credited_ore: int
 
 
-def present_anew(session: Session, claim_id: int, today: dt.date, now: dt.datetime) -> Anew:
+def present_anew(
+    session: Session, claim_id: int, today: dt.date, now: dt.datetime, *, without_fee: bool = False
+) -> Anew:
     """Begin the next version of a claim that a document presents. The agreement's balance must be locked.
 
-    The standing is not judged: the caller gives the claim its due date first. Raises LookupError for no such claim,
-    ValueError for one that is not above zero, which nothing presents as an invoice.
+    ``without_fee``: no card pays it any more, so all of the fee goes back. The standing is not judged: the caller gives
+    the claim its due date first. Raises LookupError for no such claim, ValueError for one that is not above zero, which
+    nothing presents as an invoice.
     """
-    claim = session.execute(
-        text("SELECT id, agreement_id, amount_ore, settled_ore, version FROM claims WHERE id = :id FOR NO KEY UPDATE"),
-        {"id": claim_id},
-    ).one_or_none()
+    claim = session.execute(text(_CLAIM), {"id": claim_id}).one_or_none()
     if claim is None:
         raise LookupError(f"no claim {claim_id}")
     if claim.amount_ore <= 0:
         raise ValueError(f"claim {claim_id} is {claim.amount_ore} øre: there is nothing to present anew")
     rows = join.find(session, claim.agreement_id, claim_id)
     joined_ore = sum(row.amount_ore for row in rows)
-    amount_ore = claim.amount_ore + joined_ore
+    passages_ore = claim.passages_ore + joined_ore
+    fee_ore = 0 if without_fee else min(claim.fee_ore, fee_left(claim.first_fee_ore, claim.first_ore, passages_ore))
+    amount_ore = passages_ore + fee_ore
     version = claim.version + 1
     excess = max(claim.settled_ore - max(amount_ore, 0), 0)
     released = _release(session, claim, version, excess, today, now)
     session.execute(
         text(
             "UPDATE claims SET passages_ore = passages_ore + :ore, passages_count = passages_count + :count, "
-            "joined_ore = joined_ore + :ore, version = :version WHERE id = :id"
+            "joined_ore = joined_ore + :ore, fee_ore = :fee, version = :version WHERE id = :id"
         ),
-        {"ore": joined_ore, "count": len(rows), "version": version, "id": claim_id},
+        {"ore": joined_ore, "count": len(rows), "fee": fee_ore, "version": version, "id": claim_id},
     )
     _join(session, claim, version, rows, today, now)
-    _book(session, claim, version, amount_ore, today, now)
+    _book(session, claim, version, passages_ore, fee_ore, today, now)
     credit.of_claims(session, [claim_id], today, now)
     return Anew(
         claim_id, claim.agreement_id, version, claim.amount_ore, amount_ore, joined_ore, len(rows),
-        released + max(-amount_ore, 0),
+        claim.fee_ore - fee_ore, released + max(-amount_ore, 0),
     )  # fmt: skip
+
+
+_CLAIM = """
+    SELECT id, agreement_id, passages_ore, fee_ore, amount_ore, settled_ore, version,
+           passages_ore - joined_ore AS first_ore,
+           coalesce((SELECT amount_ore FROM transfers WHERE code = 'card_fee' AND ref = c.id AND part = ''), 0)
+               AS first_fee_ore
+    FROM claims AS c WHERE id = :id FOR NO KEY UPDATE
+"""
+
+
+def fee_left(first_fee_ore: int, first_ore: int, left_ore: int) -> int:
+    """Return the fee (øre) of a claim made with ``first_ore`` > 0 and ``first_fee_ore`` of which ``left_ore`` is left.
+
+    Never more than the first fee, nothing where nothing is left.
+    """
+    return divide(first_fee_ore * min(max(left_ore, 0), first_ore), first_ore) if first_fee_ore else 0
 
 
 def _join(
@@ -94,16 +119,21 @@ def _join(
         )
 
 
-def _book(session: Session, claim: Any, version: int, amount_ore: int, today: dt.date, now: dt.datetime) -> None:
-    """Book what the customer owes less (or more, where a dearer passage came in another's place)."""
-    less = claim.amount_ore - max(amount_ore, 0)
+def _book(
+    session: Session, claim: Any, version: int, passages_ore: int, fee_ore: int, today: dt.date, now: dt.datetime
+) -> None:
+    """Book what the customer owes less (or more, where a dearer passage came in another's place), and the fee back."""
+    less, fee_back = max(claim.passages_ore, 0) - max(passages_ore, 0), claim.fee_ore - fee_ore
     unbilled, receivable = Account("unbilled"), Account("receivable", claim.agreement_id)
+    entries = []
     if less > 0:
-        book(session, [Entry(unbilled, receivable, less, "claim_reduced", claim.id, str(version))],
-             booked_on=today, now=now)  # fmt: skip
+        entries.append(Entry(unbilled, receivable, less, "claim_reduced", claim.id, str(version)))
     elif less < 0:
-        book(session, [Entry(receivable, unbilled, -less, "claim_raised", claim.id, str(version))],
-             booked_on=today, now=now)  # fmt: skip
+        entries.append(Entry(receivable, unbilled, -less, "claim_raised", claim.id, str(version)))
+    if fee_back:
+        entries.append(Entry(Account("card_fees"), receivable, fee_back, "card_fee_back", claim.id, str(version)))
+    if entries:
+        book(session, entries, booked_on=today, now=now)
 
 
 _SETTLED = """

@@ -78,6 +78,12 @@ _BOOK_PAYOUT = """
     FROM credit_entries WHERE id = ANY(:ids)
 """
 
+_BOOK_DISPUTE = """
+    SELECT 'credit' AS debit, agreement_id AS debit_owner, 'disputes' AS credit, 0 AS credit_owner,
+           -amount_ore AS amount_ore, 'card_dispute_credit' AS code, ref, '' AS part
+    FROM credit_entries WHERE id = ANY(:ids)
+"""
+
 _BOOK_CLAIMS = """
     SELECT 'unbilled' AS debit, 0 AS debit_owner, 'credit' AS credit, agreement_id AS credit_owner,
            -amount_ore AS amount_ore, 'credit_claim' AS code, id AS ref, '' AS part
@@ -126,18 +132,31 @@ def of_released(session: Session, allocation_ids: Sequence[int], now: dt.datetim
     _insert(session, "released", [_Entry(r.agreement_id, -r.amount_ore, r.id, r.value_date) for r in rows], now)
 
 
-def payout(session: Session, agreement_id: int, payout_id: int, ore: int, today: dt.date, now: dt.datetime) -> None:
-    """Take ``ore`` (> 0) of an agreement's credit for a payout; the caller holds the balance and asked ``held``."""
-    ids = _insert(session, "payout", [_Entry(agreement_id, -ore, payout_id, today)], now)
+Way = Literal["payout", "card_refund"]
+"""How credit leaves us: to a bank account, or over the card that had paid."""
+
+
+def payout(
+    session: Session, agreement_id: int, ref: int, ore: int, today: dt.date, now: dt.datetime, way: Way = "payout"
+) -> None:
+    """Take ``ore`` (> 0) of an agreement's credit for a payout or refund ``ref``; the caller holds the balance and
+    asked ``held``."""
+    ids = _insert(session, way, [_Entry(agreement_id, -ore, ref, today)], now)
     book_query(session, _BOOK_PAYOUT, {"ids": ids}, booked_on=today, now=now)
 
 
 def payout_back(
-    session: Session, agreement_id: int, payout_id: int, ore: int, today: dt.date, now: dt.datetime
+    session: Session, agreement_id: int, ref: int, ore: int, today: dt.date, now: dt.datetime, way: Way = "payout"
 ) -> None:
-    """Give the credit of a payout back that did not come about, once. The agreement's balance must be locked."""
-    ids = _insert(session, "payout_back", [_Entry(agreement_id, ore, payout_id, today)], now)
+    """Give the credit of one back that did not come about, once. The agreement's balance must be locked."""
+    ids = _insert(session, f"{way}_back", [_Entry(agreement_id, ore, ref, today)], now)
     book_query(session, _BOOK_PAYOUT, {"ids": ids}, booked_on=today, now=now)
+
+
+def disputed(session: Session, agreement_id: int, dispute_id: int, ore: int, today: dt.date, now: dt.datetime) -> None:
+    """Take ``ore`` (> 0) of an agreement's credit that a card's bank has taken back; the caller asked ``held``."""
+    ids = _insert(session, "dispute", [_Entry(agreement_id, -ore, dispute_id, today)], now)
+    book_query(session, _BOOK_DISPUTE, {"ids": ids}, booked_on=today, now=now)
 
 
 def take_back(session: Session, reversed_gain: Gain, reversal_id: int, today: dt.date, now: dt.datetime) -> int:

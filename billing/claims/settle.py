@@ -23,14 +23,16 @@ from billing.claims.standing import recompute_locked
 from billing.ledger.book import book_query
 from billing.passages.balances import lock
 
-Source = Literal["payment", "reversal", "credit", "card", "write_off"]
+Source = Literal["payment", "reversal", "credit", "card", "write_off", "dispute"]
+BACK = ("reversal", "dispute")
+"""What takes money back that had settled a claim: the bank, or a card's bank."""
 
 
 @dataclass(frozen=True)
 class Settlement:
     """So many øre for a claim, from a source (``payment`` 12, ``card`` attempt 7).
 
-    Negative for source ``reversal`` only. ``value_date`` is the day it counts as paid (Oslo). (source, source_id,
+    Negative for the sources in ``BACK`` only. ``value_date`` is the day it counts as paid (Oslo). (source, source_id,
     claim) happens once: a repeat is already done.
     """
 
@@ -136,7 +138,7 @@ def _check(settlements: Sequence[Settlement]) -> None:
     if len(keys) != len(settlements):
         raise ValueError("the same settlement twice in one call")
     for s in settlements:
-        if s.amount_ore == 0 or (s.amount_ore < 0) != (s.source == "reversal"):
+        if s.amount_ore == 0 or (s.amount_ore < 0) != (s.source in BACK):
             raise ValueError(f"a {s.source} of {s.amount_ore} øre settles nothing")
 
 
@@ -220,24 +222,25 @@ _SETTLED = """
     WHERE c.id = a.claim_id
 """
 
-# A card settles a claim once (one charge a claim, one success a charge), so its transfer is the claim's.
+# A card settles a claim once (one charge a claim, one success a charge), so its transfer is the claim's. A dispute is
+# about one claim, so its transfer is the dispute's.
 BOOK = """
     SELECT
         CASE source WHEN 'payment' THEN 'suspense' WHEN 'credit' THEN 'credit' WHEN 'card' THEN 'card_clearing'
             WHEN 'write_off' THEN CASE WHEN amount_ore > 0 THEN 'write_off' ELSE 'receivable' END
             ELSE 'receivable' END AS debit,
-        CASE WHEN source IN ('reversal', 'credit', 'released') OR (source = 'write_off' AND amount_ore < 0)
+        CASE WHEN source IN ('reversal', 'credit', 'released', 'dispute') OR (source = 'write_off' AND amount_ore < 0)
             THEN agreement_id ELSE 0 END AS debit_owner,
-        CASE source WHEN 'reversal' THEN 'suspense' WHEN 'released' THEN 'credit'
+        CASE source WHEN 'reversal' THEN 'suspense' WHEN 'released' THEN 'credit' WHEN 'dispute' THEN 'disputes'
             WHEN 'write_off' THEN CASE WHEN amount_ore > 0 THEN 'receivable' ELSE 'write_off' END
             ELSE 'receivable' END AS credit,
-        CASE WHEN source = 'reversal' OR (source = 'write_off' AND amount_ore < 0) THEN 0 ELSE agreement_id END
-            AS credit_owner,
+        CASE WHEN source IN ('reversal', 'dispute') OR (source = 'write_off' AND amount_ore < 0) THEN 0
+            ELSE agreement_id END AS credit_owner,
         abs(amount_ore) AS amount_ore,
         CASE source WHEN 'payment' THEN 'allocation' WHEN 'reversal' THEN 'unallocated' WHEN 'credit' THEN 'credit_used'
-            WHEN 'card' THEN 'card_payment' WHEN 'released' THEN 'released'
+            WHEN 'card' THEN 'card_payment' WHEN 'released' THEN 'released' WHEN 'dispute' THEN 'card_dispute_claim'
             ELSE CASE WHEN amount_ore > 0 THEN 'write_off' ELSE 'written_back' END END AS code,
-        CASE source WHEN 'card' THEN claim_id ELSE id END AS ref,
+        CASE source WHEN 'card' THEN claim_id WHEN 'dispute' THEN source_id ELSE id END AS ref,
         '' AS part
     FROM allocations WHERE id = ANY(:ids)
 """

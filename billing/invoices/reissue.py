@@ -54,12 +54,21 @@ class Reissued:
 
 
 def reissue(
-    session: Session, number: int, *, reason: str, seller: Mapping[str, Any], now: dt.datetime, actor: str
+    session: Session,
+    number: int,
+    *,
+    reason: str,
+    seller: Mapping[str, Any],
+    now: dt.datetime,
+    actor: str,
+    card_gone: bool = False,
 ) -> Reissued:
     """Credit an invoice or receipt whole and issue what is left of its claim anew, under the balance's lock.
 
-    One that was credited before is a result. The new due date is never earlier than the old one, and leaves at least
-    the ordinary term. Raises NotFound; Invalid without a reason; Conflict for a credit note.
+    ``card_gone``: nothing of it is paid by a card any more (the card's bank took it all back): it has no fee, and is
+    an invoice whatever pays it. One that was credited before is a result. The new due date is never earlier than the
+    old one, and leaves at least the ordinary term. Raises NotFound; Invalid without a reason; Conflict for a credit
+    note.
     """
     if not reason.strip() or len(reason) > LONGEST_REASON:
         wrong = {"field": "reason", "code": "missing" if not reason.strip() else "too_long", "message": "is needed"}
@@ -77,24 +86,28 @@ def reissue(
     if done is not None:
         return done
     today = business_date(now)
-    anew = present_anew(session, old.claim_id, today, now)
+    anew = present_anew(session, old.claim_id, today, now, without_fee=card_gone)
     # What it gave back pays what else is open; what there was before may pay what is left of itself.
     open_ones = credit.to_pay(session, [old.agreement_id]) if anew.credited_ore else [old.claim_id]
     credit.use(session, open_ones, today, now)
     note_id, note = _credit_note(session, old, reason.strip(), actor, seller, now)
     tell(session, [NewMessage(old.agreement_id, "credit_note", f"document:{note_id}", note_id)], now=now)
     if anew.amount_ore:
-        due_on, paid_by = _terms(session, old, today)
+        due_on, paid_by = _terms(session, old, today, card_gone=card_gone)
         write(session, [old.claim_id], Presented(seller, today, due_on, paid_by, None, now))
     recompute_locked(session, [old.agreement_id], today, now, actor, why="reissued")
     return Reissued(number, note, -old.total_ore, _presents(session, old.claim_id, anew.version), anew.amount_ore)
 
 
-def _terms(session: Session, old: Document, today: dt.date) -> tuple[dt.date | None, dict[str, Any] | None]:
+def _terms(
+    session: Session, old: Document, today: dt.date, *, card_gone: bool
+) -> tuple[dt.date | None, dict[str, Any] | None]:
     """Return the new due date, or by which card it is paid: a receipt of which something is open is an invoice now."""
     soonest = due_date(today, whole("invoice_term_days", today))
     if old.paid_by is None:
         return max(old.due_on or soonest, soonest), None
+    if card_gone:
+        return soonest, None
     is_open = session.scalar(
         text("SELECT settled_ore < amount_ore FROM claims WHERE id = :claim"), {"claim": old.claim_id}
     )

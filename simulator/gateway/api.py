@@ -11,7 +11,7 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
-from simulator.gateway import checkout, payments, setups
+from simulator.gateway import account, checkout, disputes, payments, refunds, setups
 from simulator.gateway.errors import ApiError, invalid
 from simulator.gateway.faults import Fault
 from simulator.gateway.forms import BadForm, decode
@@ -59,8 +59,15 @@ _ROUTES = [
     _route("GET", "payment_intents", "read", payments.list_, payments.LIST),
     _route("GET", "payment_intents/{id}", "read", payments.retrieve),
     _route("POST", "payment_intents/{id}/cancel", "charge", payments.cancel, {"expand", "cancellation_reason"}),
-    _route("POST", "refunds", "refund", payments.refund, payments.REFUND),
-    _route("GET", "refunds/{id}", "read", payments.retrieve_refund),
+    _route("POST", "refunds", "refund", refunds.create, refunds.CREATE),
+    _route("GET", "refunds", "read", refunds.list_, refunds.LIST),
+    _route("GET", "refunds/{id}", "read", refunds.retrieve),
+    _route("GET", "disputes", "read", disputes.list_, disputes.LIST),
+    _route("GET", "disputes/{id}", "read", disputes.retrieve),
+    _route("GET", "balance", "read", account.balance),
+    _route("GET", "balance_transactions", "read", account.list_, account.LIST),
+    _route("GET", "payouts", "read", account.list_payouts, account.PAYOUTS),
+    _route("GET", "payouts/{id}", "read", account.retrieve_payout),
     _route("POST", "customers", "customer", setups.create_customer, setups.CUSTOMER),
     _route("GET", "customers/{id}", "read", setups.retrieve_customer),
     _route("POST", "checkout/sessions", "setup", setups.create_session, setups.SESSION),

@@ -13,6 +13,12 @@
 | `POST /_control/cards/{pm}` | `{"card": "stolen_card"}`: behaves like that card from now on |
 | `POST /_control/cards/{pm}` | `{"becomes": "renewed"}`, or `expired`, `detached`: its bank did that, and tells |
 | `GET /_control/cards` | the cards there are |
+| `POST /_control/refunds/{re}` | `{"do": "fail"}`, or `succeed`, `cancel`: what becomes of a refund |
+| `POST /_control/disputes` | `{"payment": "pi_…"}`: taken back; `amount`, `reason`, `inquiry` (true: its bank asks) |
+| `POST /_control/disputes/{dp}` | `{"do": "lose"}`, or `win`, `escalate` or `close` (an inquiry), `update` |
+| `POST /_control/payouts/{po}` | `{"do": "fail"}`: the bank sends it back |
+| `GET /_control/transactions` | the account's lines; `POST {"type": "stripe_fee", "amount": -50}` adds one |
+| `POST /_control/transactions/{txn}` | `{"amount": 12345}`: the line is of another sum than what it is about |
 | `POST /_control/events` | `{"type": "…", "object": {…}}`: send an event that nothing caused |
 | `GET /_control/webhooks` | how many are waiting, delivered, given up |
 """
@@ -27,11 +33,12 @@ from typing import Any
 
 from werkzeug.wrappers import Request
 
-from simulator.gateway import checkout, payments, setups
+from simulator.gateway import account, checkout, disputes, payments, refunds, setups
 from simulator.gateway.api import Api, ApiAnswer
 from simulator.gateway.cards import CARDS
 from simulator.gateway.errors import ApiError
 from simulator.gateway.faults import BadFault
+from simulator.gateway.objects import public
 from simulator.gateway.world import World
 
 MAX_BODY = 64 * 1024
@@ -56,10 +63,15 @@ class Control:
             ("DELETE", "faults"): lambda _id, _asked: world.faults.clear(),
             ("POST", "cards"): self._cards,
             ("POST", "clock"): self._clock,
+            ("POST", "disputes"): self._disputes,
             ("POST", "events"): self._event,
             ("POST", "faults"): lambda _id, asked: asdict(world.faults.add(asked)),
             ("POST", "forget_keys"): lambda _id, _asked: api.keys.forget(),
             ("POST", "pages"): self._page,
+            ("POST", "payouts"): self._payout,
+            ("GET", "transactions"): lambda _id, _asked: {"lines": account.lines(world)},
+            ("POST", "transactions"): self._line,
+            ("POST", "refunds"): lambda id_, asked: refunds.end(world, id_, _text(asked, "do")),
             ("POST", "settings"): self._settings,
             ("POST", "setups"): lambda id_, asked: setups.give_card(world, id_, _text(asked, "card")),
         }
@@ -68,7 +80,9 @@ class Control:
         """Answer one control call."""
         name, _, rest = request.path.removeprefix("/_control/").partition("/")
         call = self._calls.get((request.method, name))
-        if call is None or (rest and name not in {"cards", "pages", "setups"}):
+        if call is None or (
+            rest and name not in {"cards", "disputes", "pages", "payouts", "refunds", "setups", "transactions"}
+        ):
             return ApiAnswer(404, {"error": {"message": f"no {request.method} {request.path} here"}})
         try:
             done = call(rest, _asked(request))
@@ -86,6 +100,20 @@ class Control:
             setups.change_card(self._world, payment_method, _text(asked, "card"))
             return None
         return setups.add_card(self._world, _text(asked, "customer"), _text(asked, "card"))
+
+    def _disputes(self, dispute: str, asked: Asked) -> dict[str, Any] | None:
+        if dispute:
+            disputes.end(self._world, dispute, _text(asked, "do"))
+            return None
+        amount, inquiry = asked.get("amount"), asked.get("inquiry", False)
+        if not (amount is None or (isinstance(amount, int) and not isinstance(amount, bool))):
+            raise BadControl("amount must be a whole number of øre")
+        reason = str(asked.get("reason") or "fraudulent")
+        payment = _text(asked, "payment")
+        opened: dict[str, Any] = public(
+            disputes.open_(self._world, payment, amount, reason=reason, inquiry=bool(inquiry))
+        )
+        return opened
 
     def _clock(self, _id: str, asked: Asked) -> None:
         running = asked.get("running", False)
@@ -109,6 +137,20 @@ class Control:
         if do not in ("pay", "fail"):
             raise BadControl("do must be pay, fail or expire")
         return checkout.pay(self._world, page_id, _text(asked, "card"), fails=do == "fail")
+
+    def _payout(self, payout_id: str, asked: Asked) -> None:
+        if asked.get("do") != "fail":
+            raise BadControl("a payout can fail")
+        account.fail_payout(self._world, payout_id)
+
+    def _line(self, line_id: str, asked: Asked) -> dict[str, Any] | None:
+        amount = asked.get("amount")
+        if not isinstance(amount, int) or isinstance(amount, bool):
+            raise BadControl("amount must be a whole number of øre")
+        if not line_id:
+            return account.add_line(self._world, _text(asked, "type"), amount)
+        account.change_line(self._world, line_id, amount)
+        return None
 
     def _settings(self, _id: str, asked: Asked) -> None:
         unknown = set(asked) - {"latency_ms", "webhook_url", "webhook_secrets"}

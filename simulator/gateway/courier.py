@@ -33,6 +33,13 @@ SENT = {
     "payment_intent.canceled",
     "charge.refunded",
     "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.updated",
+    "charge.dispute.funds_reinstated",
+    "charge.dispute.closed",
 }
 
 

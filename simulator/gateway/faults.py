@@ -6,6 +6,7 @@
 | `rate_limit` | 429, before anything | `retry_after` seconds (none) |
 | `error` | 5xx | `status` (500), `when` before or after the effect, `stored` under the key (after: yes, before: no) |
 | `timeout` | the connection is held, then cut without an answer | `when` (after), `hold_seconds` (30) |
+| `pending` | a refund is under way until control ends it | |
 | `webhook` | a webhook is changed | `action` drop, duplicate, delay or reorder; `seconds`, `copies`, `types` |
 
 Every fault has `times` (1; null = until cleared), `customer` (any), and `on`: which calls, `charge` (the default),
@@ -20,8 +21,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["decline", "rate_limit", "error", "timeout", "webhook"]
-KINDS = ("decline", "rate_limit", "error", "timeout", "webhook")
+Kind = Literal["decline", "rate_limit", "error", "timeout", "pending", "webhook"]
+KINDS = ("decline", "rate_limit", "error", "timeout", "pending", "webhook")
 CALLS = ("charge", "refund", "setup", "customer", "read", "any")
 ACTIONS = ("drop", "duplicate", "delay", "reorder")
 _COMMON = {"kind", "times", "customer", "on"}
@@ -30,6 +31,7 @@ _FIELDS: dict[str, set[str]] = {
     "rate_limit": {"retry_after"},
     "error": {"status", "when", "stored"},
     "timeout": {"when", "hold_seconds"},
+    "pending": set(),
     "webhook": {"action", "seconds", "copies", "types"},
 }
 
@@ -119,7 +121,7 @@ def _read(number: int, asked: Mapping[str, Any]) -> Fault:
         kind=kind,
         times=None if "times" in asked and asked["times"] is None else _whole(asked, "times", 1, 1, 1_000_000),
         customer=_text(asked, "customer", None),
-        on=_one_of(asked, "on", CALLS, "charge"),
+        on=_one_of(asked, "on", CALLS, "refund" if kind == "pending" else "charge"),
         code=_text(asked, "code", "insufficient_funds") or "insufficient_funds",
         status=_whole(asked, "status", 500, 500, 599),
         when=when,

@@ -18,6 +18,7 @@ _EXPANDABLE = {
     "setup_intent": "setup_intent",
 }
 LAST_SECOND = 2**62
+MANY = 100_000
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,11 @@ class Call:
         shown_publicly: dict[str, Any] = public(shown)
         return shown_publicly
 
-    def show_list(self, kind: str, url: str) -> dict[str, Any]:
-        """Return a page of objects, newest first, by Stripe's `created`, `customer`, `limit`, `starting_after`."""
+    def show_list(self, kind: str, url: str, match: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return a page of objects, newest first, by Stripe's `created`, `customer`, `limit`, `starting_after`.
+
+        ``match``: fields that they must have, where a value is given; for kinds of which there are few.
+        """
         limit = self.whole("limit") if "limit" in self.params else 10
         if not 1 <= limit <= 100:
             raise invalid("limit must be from 1 to 100", code="parameter_invalid_integer", param="limit")
@@ -78,8 +82,9 @@ class Call:
             customer=self.params.get("customer"),
             created=_created(self.params.get("created")),
             after=after,
-            limit=limit + 1,
+            limit=limit + 1 if not match else MANY,
         )
+        rows = [row for row in rows if all(row.get(name) == value for name, value in (match or {}).items() if value)]
         page = {"object": "list", "data": rows[:limit], "has_more": len(rows) > limit, "url": url}
         return self.show(page)
 

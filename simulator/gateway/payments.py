@@ -1,9 +1,10 @@
-"""Payments and refunds: PaymentIntents that are made and confirmed in one call while the customer is away."""
+"""Payments: PaymentIntents that are made and confirmed in one call while the customer is away."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from simulator.gateway import disputes
 from simulator.gateway.cards import CARDS, decline_fields
 from simulator.gateway.errors import invalid
 from simulator.gateway.objects import Call, public
@@ -29,7 +30,6 @@ CREATE = {
     "statement_descriptor_suffix",
 }
 LIST = {"created", "customer", "expand", "limit", "starting_after"}
-REFUND = {"amount", "expand", "metadata", "payment_intent", "reason"}
 
 
 def create(call: Call) -> Answer:
@@ -102,49 +102,11 @@ def cancel(call: Call) -> Answer:
     return 200, call.show(intent)
 
 
-def refund(call: Call) -> Answer:
-    """POST /v1/refunds. Never more than is left of the payment."""
-    intent = call.find("payment_intent", "payment_intent", call.required("payment_intent"))
-    charge = call.world.store.get("charge", intent["latest_charge"])
-    if intent["status"] != "succeeded" or charge is None:
-        raise invalid("This PaymentIntent does not have a successful charge to refund.", param="payment_intent")
-    left = charge["amount"] - charge["amount_refunded"]
-    if left == 0:
-        raise invalid(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded")
-    amount = call.whole("amount") if "amount" in call.params else left
-    if amount < 1:
-        raise invalid("Invalid positive integer", code="parameter_invalid_integer", param="amount")
-    if amount > left:
-        raise invalid(f"Refund amount ({amount}) is greater than unrefunded amount on charge ({left})", param="amount")
-    made = {
-        "id": new_id("re"),
-        "object": "refund",
-        "amount": amount,
-        "charge": charge["id"],
-        "created": call.world.seconds(),
-        "currency": "nok",
-        "failure_reason": None,
-        "metadata": call.metadata(),
-        "payment_intent": intent["id"],
-        "reason": call.params.get("reason"),
-        "status": "succeeded",
-    }
-    charge["amount_refunded"] += amount
-    charge["refunded"] = charge["amount_refunded"] == charge["amount"]
-    call.world.store.put("charge", charge)
-    call.world.store.put("refund", made)
-    call.world.emit("refund.created", made, call.request_id)
-    call.world.emit("charge.refunded", charge, call.request_id)
-    return 200, call.show(made)
-
-
-def retrieve_refund(call: Call) -> Answer:
-    """GET /v1/refunds/{id}."""
-    return 200, call.show(call.find("refund", "id", call.id))
-
-
 def books(world: World) -> dict[str, Any]:
-    """Return the gateway's own books: every payment that succeeded and every refund, with the sums in øre."""
+    """Return the gateway's own books: every payment that succeeded, every refund and dispute, with the sums in øre.
+
+    What is refunded is what refunds gave that succeeded; what is disputed is what banks keep.
+    """
     charges = [charge for charge in world.store.everything("charge") if charge["paid"]]
     payments = [
         {
@@ -158,18 +120,29 @@ def books(world: World) -> dict[str, Any]:
         }
         for charge in charges
     ]
-    refunds = [
-        {"id": one["id"], "payment": one["payment_intent"], "amount_ore": one["amount"], "metadata": one["metadata"]}
+    given_back = [
+        {
+            "id": one["id"],
+            "payment": one["payment_intent"],
+            "amount_ore": one["amount"],
+            "status": one["status"],
+            "metadata": one["metadata"],
+        }
         for one in world.store.everything("refund")
     ]
-    taken, given = sum(one["amount_ore"] for one in payments), sum(one["amount_ore"] for one in refunds)
+    taken_back = disputes.books(world)
+    taken = sum(one["amount_ore"] for one in payments)
+    given = sum(one["amount_ore"] for one in given_back if one["status"] == "succeeded")
+    gone = sum(one["taken_ore"] for one in taken_back)
     return {
         "payments": payments,
-        "refunds": refunds,
+        "refunds": given_back,
+        "disputes": taken_back,
         "count": len(payments),
         "sum_ore": taken,
         "refunded_ore": given,
-        "net_ore": taken - given,
+        "disputed_ore": gone,
+        "net_ore": taken - given - gone,
     }
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from simulator.gateway import checkout, pages, payments, setups
+from simulator.gateway import checkout, disputes, pages, payments, refunds, setups
 from simulator.gateway.api import Api, ApiAnswer, CutOff
 from simulator.gateway.control import Control
 from simulator.gateway.courier import Courier
@@ -96,7 +96,7 @@ class GatewayServer:
         return self.world.faults.add({"kind": kind, **fields})
 
     def books(self) -> dict[str, Any]:
-        """Return every successful payment and refund with the sums in øre."""
+        """Return every successful payment, every refund and dispute with the sums in øre."""
         return payments.books(self.world)
 
     def add_card(self, customer_id: str, card: str = "consumer") -> str:
@@ -118,6 +118,20 @@ class GatewayServer:
     def renew_card(self, payment_method: str, how: str = "renewed") -> None:
         """Let a bank renew a card, let it expire, or take it away (``detached``)."""
         setups.renew_card(self.world, payment_method, how)
+
+    def end_refund(self, refund_id: str, how: str = "succeed") -> None:
+        """Let a refund ``succeed``, ``fail`` or be ``cancel``led."""
+        refunds.end(self.world, refund_id, how)
+
+    def open_dispute(
+        self, payment: str, amount: int | None = None, *, reason: str = "fraudulent", inquiry: bool = False
+    ) -> str:
+        """Let a bank dispute a payment, or only ask about it; returns the dispute's id."""
+        return str(disputes.open_(self.world, payment, amount, reason=reason, inquiry=inquiry)["id"])
+
+    def end_dispute(self, dispute_id: str, how: str) -> None:
+        """Let a dispute go on: ``escalate``, ``win``, ``lose``, ``close`` (an inquiry) or ``update``."""
+        disputes.end(self.world, dispute_id, how)
 
     def move_clock(self, to: datetime | None, *, running: bool = False) -> None:
         """Move the gateway's clock; None = real time again."""

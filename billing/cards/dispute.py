@@ -1,0 +1,285 @@
+"""Disputes: a cardholder's bank takes a payment back, for good or until it has judged.
+
+Events are hints: the dispute is read again (``look``) and carried through as it is now (``apply``), so they may come in
+any order and any number of times. What it is about may not be known as paid yet: then the payment is read too.
+
+- Opened: the card is not charged any more, what is asked for of its refunds stops, and nothing of the payment is
+  refunded. What the bank withdraws meanwhile is in the account `disputes`.
+- Won: the money came back (an inquiry never took any), and the card may be charged again.
+- Lost: what the payment still settles of its claim is owed again, on a new invoice with a due date, without the fee
+  when nothing of it is paid by that card any more; what of it had become credit is taken of that; what is spent is
+  ours to bear.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import Session
+
+from accounts.customers.tell import NewMessage, tell
+from billing.cards import outcome, refund
+from billing.cards.failures import Failures
+from billing.cards.gateway import CardGateway, DisputeDetails, GatewayUnavailable, Outcome, Succeeded
+from billing.cards.models import Attempt, Card, Charge, Dispute
+from billing.cards.outcome import Seller
+from billing.cards.provider import gateway_of
+from billing.claims import credit
+from billing.claims.settle import Settlement, allocate
+from billing.claims.standing import recompute_locked
+from billing.invoices.reissue import reissue
+from billing.invoices.seller import seller_of
+from billing.ledger.book import Account, Entry, book
+from billing.passages.balances import lock
+from config.clock import business_date, business_now, now_utc
+from config.database import SessionFactory
+from config.jobs import JobContext
+
+log = structlog.get_logger()
+
+DISPUTED = "disputed"
+ACTOR = refund.GATEWAY
+REASON = "The card payment was taken back by the card's bank"
+LOOK_BACK = dt.timedelta(days=8)
+"""Real time: what no event told of is found by the list of so long; the provider tries an event for three days."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A dispute as it is at the provider, and its payment's outcome where we did not know that it succeeded."""
+
+    told: DisputeDetails
+    payment: Outcome | None = None
+
+
+def attempt_of(session: Session, told: DisputeDetails) -> int | None:
+    """Return the attempt whose payment is disputed, by the provider's reference or our metadata; None: not ours."""
+    known = session.scalars(select(Attempt.id).where(Attempt.provider_ref == told.payment)).one_or_none()
+    attempt, charge = told.attempt or "", told.charge or ""
+    if known is not None or not (attempt.isdecimal() and charge.isdecimal()) or max(len(attempt), len(charge)) > 18:
+        return known
+    return session.scalars(
+        select(Attempt.id).where(Attempt.id == int(attempt), Attempt.charge_id == int(charge))
+    ).one_or_none()
+
+
+def look(sessions: SessionFactory, gateway: CardGateway, ref: str) -> Look:
+    """Read a dispute, outside any transaction. Raises what ``CardGateway.dispute`` raises."""
+    return _with_payment(sessions, gateway, gateway.dispute(ref))
+
+
+def _with_payment(sessions: SessionFactory, gateway: CardGateway, told: DisputeDetails) -> Look:
+    with sessions() as session:
+        attempt_id = attempt_of(session, told)
+        paid = attempt_id is None or session.get_one(Attempt, attempt_id).state == "succeeded"
+    return Look(told) if paid else Look(told, gateway.retrieve(told.payment))
+
+
+def apply(session: Session, found: Look, *, seller: Seller, now: dt.datetime) -> str:
+    """Carry a dispute through as it was read. Returns opened, won or lost; ignored where it is not ours.
+
+    One that has ended stays as it ended. Raises GatewayUnavailable where the provider does not (yet) say that its
+    payment succeeded: the event is sent again, and the job asks again.
+    """
+    told = found.told
+    attempt_id = attempt_of(session, told)
+    if attempt_id is None:
+        return "ignored"
+    if isinstance(found.payment, Succeeded):
+        outcome.apply(session, attempt_id, found.payment, seller=seller, now=now)
+    charge = session.scalars(
+        select(Charge).join(Attempt, Attempt.charge_id == Charge.id).where(Attempt.id == attempt_id)
+    ).one()
+    lock(session, [charge.agreement_id])
+    attempt = session.get_one(Attempt, attempt_id, populate_existing=True, with_for_update={"key_share": True})
+    if attempt.state != "succeeded":
+        raise GatewayUnavailable(f"attempt {attempt_id} is disputed, and is not known to have succeeded")
+    row = _row(session, charge, attempt, told, now)
+    if row.state != "opened":
+        if row.state == "lost" and told.withdrawn_ore <= told.returned_ore:
+            log.error("card_dispute_came_back", dispute=row.id, ref=told.ref)
+        return row.state
+    row.reason, row.evidence_due_at = told.reason, told.evidence_due_at
+    row.amount_ore = max(told.amount_ore, told.withdrawn_ore)
+    _withdraw(session, row, told.withdrawn_ore, now)
+    back = told.returned_ore >= row.withdrawn_ore
+    if back and (told.status == "won" or (told.status == "lost" and row.withdrawn_ore)):
+        _won(session, row, attempt, now)
+    elif told.status == "lost" and row.withdrawn_ore:
+        _lost(session, row, charge, attempt, told.returned_ore, seller=seller, now=now)
+    session.flush()
+    return row.state
+
+
+def _row(session: Session, charge: Charge, attempt: Attempt, told: DisputeDetails, now: dt.datetime) -> Dispute:
+    """Return the dispute's row, made when it is heard of for the first time. The balance is locked."""
+    row = session.scalars(
+        select(Dispute).where(Dispute.provider_ref == told.ref).execution_options(populate_existing=True)
+    ).one_or_none()
+    if row is not None:
+        return row
+    row = Dispute(
+        provider_ref=told.ref,
+        agreement_id=charge.agreement_id,
+        charge_id=charge.id,
+        attempt_id=attempt.id,
+        amount_ore=max(told.amount_ore, told.withdrawn_ore),
+        withdrawn_ore=0,
+        reason=told.reason,
+        state="opened",
+        evidence_due_at=told.evidence_due_at,
+        opened_at=now,
+    )
+    session.add(row)
+    session.flush()
+    session.execute(
+        update(Card).where(Card.id == attempt.card_id, Card.refused_code.is_(None)).values(refused_code=DISPUTED)
+    )
+    refund.stop(session, attempt.id, now=now)
+    return row
+
+
+def _withdraw(session: Session, row: Dispute, withdrawn_ore: int, now: dt.datetime) -> None:
+    """Book what the bank has taken since we looked last; it may take once more."""
+    before, more = row.withdrawn_ore, withdrawn_ore - row.withdrawn_ore
+    if more <= 0:
+        return
+    row.withdrawn_ore = withdrawn_ore
+    session.flush()
+    part = str(before) if before else ""
+    entry = Entry(Account("disputes"), Account("card_clearing"), more, "card_dispute", row.id, part)
+    book(session, [entry], booked_on=business_date(now), now=now)
+
+
+def _book_back(session: Session, row: Dispute, ore: int, now: dt.datetime) -> None:
+    if ore:
+        entry = Entry(Account("card_clearing"), Account("disputes"), ore, "card_dispute_won", row.id)
+        book(session, [entry], booked_on=business_date(now), now=now)
+
+
+def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> None:
+    row.state, row.ended_at = "won", now
+    session.flush()
+    _book_back(session, row, row.withdrawn_ore, now)
+    others = (
+        select(Dispute.id)
+        .join(Attempt, Attempt.id == Dispute.attempt_id)
+        .where(Attempt.card_id == attempt.card_id, Dispute.state != "won")
+    )
+    session.execute(
+        update(Card)
+        .where(Card.id == attempt.card_id, Card.refused_code == DISPUTED, ~others.exists())
+        .values(refused_code=None)
+    )
+
+
+# What of a claim its card still pays: what is settled, less what came from elsewhere. And what of the credit that late
+# money of a card became (late.py) pays of its own charge's claim.
+_PAYS = """
+    SELECT least(c.settled_ore, CASE WHEN :credited THEN coalesce(a.credit, 0) - coalesce((
+               SELECT sum(d.claim_ore) FROM card_disputes AS d JOIN attempts AS t ON t.id = d.attempt_id
+               WHERE t.charge_id = :charge AND t.credited), 0)
+           ELSE c.settled_ore - greatest(coalesce(a.other, 0), 0) END)::bigint AS ore,
+           CASE WHEN :credited THEN a.used_on ELSE a.paid_on END AS paid_on
+    FROM claims AS c LEFT JOIN (
+        SELECT claim_id, sum(amount_ore) FILTER (WHERE source = 'credit') AS credit,
+               sum(amount_ore) FILTER (WHERE source NOT IN ('card', 'released', 'dispute')) AS other,
+               max(value_date) FILTER (WHERE source = 'credit') AS used_on,
+               max(value_date) FILTER (WHERE source = 'card') AS paid_on
+        FROM allocations WHERE claim_id = :claim GROUP BY 1
+    ) AS a ON a.claim_id = c.id
+    WHERE c.id = :claim
+"""
+
+
+def _lost(
+    session: Session,
+    row: Dispute,
+    charge: Charge,
+    attempt: Attempt,
+    returned_ore: int,
+    *,
+    seller: Seller,
+    now: dt.datetime,
+) -> None:
+    """Place what is gone for good: on the claim, the credit, or us. What came back of it is no loss."""
+    today, owner = business_date(now), row.agreement_id
+    _book_back(session, row, returned_ore, now)
+    row.withdrawn_ore -= returned_ore
+    pays = session.execute(
+        text(_PAYS), {"claim": charge.claim_id, "charge": charge.id, "credited": attempt.credited}
+    ).one_or_none()
+    pays_ore, held = max(pays.ore, 0) if pays else 0, credit.held(session, [owner]).get(owner, 0)
+    if attempt.credited:
+        credit_ore = min(row.withdrawn_ore, held)
+        claim_ore = min(row.withdrawn_ore - credit_ore, pays_ore)
+    else:
+        claim_ore = min(row.withdrawn_ore, pays_ore)
+        credit_ore = min(row.withdrawn_ore - claim_ore, held)
+    row.claim_ore, row.credit_ore = claim_ore, credit_ore
+    row.written_off_ore = row.withdrawn_ore - claim_ore - credit_ore
+    row.state, row.ended_at = "lost", now
+    session.flush()
+    if credit_ore:
+        credit.disputed(session, owner, row.id, credit_ore, today, now)
+    if row.written_off_ore:
+        entry = Entry(
+            Account("write_off"), Account("disputes"), row.written_off_ore, "card_dispute_written_off", row.id
+        )
+        book(session, [entry], booked_on=today, now=now)
+    if claim_ore and pays and charge.claim_id is not None:
+        gone = claim_ore == pays_ore and not attempt.credited
+        _owed_again(session, row, charge.claim_id, pays.paid_on, card_gone=gone, seller=seller, now=now)
+    recompute_locked(session, [owner], today, now, ACTOR)
+    if claim_ore or credit_ore:
+        data = {"amount_ore": claim_ore + credit_ore}
+        tell(session, [NewMessage(owner, "card_dispute_lost", f"card_dispute:{row.id}", None, data)], now=now)
+
+
+def _owed_again(
+    session: Session,
+    row: Dispute,
+    claim_id: int,
+    paid_on: dt.date,
+    *,
+    card_gone: bool,
+    seller: Seller,
+    now: dt.datetime,
+) -> None:
+    """Take the money off its claim and present that anew, with a due date. It is as if it had not been paid."""
+    taken = Settlement(claim_id, "dispute", row.id, -row.claim_ore, paid_on)
+    if allocate(session, [taken], business_date(now), now).leftovers:
+        raise AssertionError(f"claim {claim_id} changed although its balance is locked")
+    number = session.execute(text(refund.DOCUMENT), {"claim": claim_id}).scalar_one()
+    reissue(session, number, reason=REASON, seller=seller, now=now, actor=ACTOR, card_gone=card_gone)
+
+
+def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
+    """Read disputes again that are open, and those of the last days that no event told of. Raises SomeFailed."""
+    del scheduled_for
+    gateway, seller = gateway_of(ctx.settings), seller_of(ctx.settings)
+    counts: dict[str, int | str] = {"opened": 0, "won": 0, "lost": 0, "ignored": 0}
+    if gateway is None:
+        return counts | {"note": "no card gateway is configured"}
+    failures = Failures("dispute")
+    told = {one.ref: one for one in gateway.disputes(created_after=now_utc() - LOOK_BACK)}
+    with ctx.sessions() as session:
+        known = dict(session.execute(select(Dispute.provider_ref, Dispute.state)).tuples().all()) if told else {}
+        opened = session.scalars(
+            select(Dispute.provider_ref).where(Dispute.state == "opened").order_by(Dispute.id)
+        ).all()
+    refs = list(dict.fromkeys([*opened, *(ref for ref in told if ref not in known)]))
+    for number, ref in enumerate(refs):
+        try:
+            found = _with_payment(ctx.sessions, gateway, told[ref]) if ref in told else look(ctx.sessions, gateway, ref)
+            with ctx.sessions.begin() as session:
+                word = apply(session, found, seller=seller, now=business_now(session))
+        except Exception as error:
+            failures.add(number, error)
+        else:
+            counts[word] = int(counts[word]) + 1
+    failures.tell(len(refs))
+    return counts
