@@ -2,7 +2,7 @@
 
 Lines are made of what there is (payments, refunds, disputes) when somebody looks, so that no other part has to think
 of them; one line once, since its id comes from what it is about. Each midnight (UTC) that has passed, what came before
-it is paid out; the money arrives on the next weekday, unless control lets the payout fail: then it comes back as a line.
+it is paid out; the money arrives on the next weekday, unless control lets the payout fail: then it comes back.
 """
 
 from __future__ import annotations
