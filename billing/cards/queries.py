@@ -81,3 +81,13 @@ def open_story(session: Session, agreement_id: int) -> ChargeStory | None:
     """Return an agreement's open charge with its attempts, or None."""
     charge = open_charge(session, agreement_id)
     return story_of_charge(session, charge) if charge is not None else None
+
+
+def named(session: Session, agreement_id: int) -> dict[int, Card]:
+    """Return all cards an agreement has had, by id."""
+    return {card.id: card for card in session.scalars(select(Card).where(Card.agreement_id == agreement_id))}
+
+
+def agreement_of(session: Session, charge_id: int) -> int | None:
+    """Return the id of a charge's agreement, or None."""
+    return session.scalar(select(Charge.agreement_id).where(Charge.id == charge_id))

@@ -9,6 +9,7 @@ a mail leaves a look-up in the trail; what is done leaves its own entry.
 from web.support import (
     agreement,
     books,
+    cards,
     change,
     credits,
     desk,
@@ -31,6 +32,7 @@ __all__ = [
     "agreement",
     "blp",
     "books",
+    "cards",
     "change",
     "credits",
     "desk",
