@@ -14,6 +14,7 @@ what no other has in hand. Where there is more than one can do in a moment, a be
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -39,6 +40,8 @@ __all__ = ["Prepared", "call", "charge_one", "job", "prepare", "prepare_some", "
 
 log = structlog.get_logger()
 CHUNK = 200
+TELL_SECONDS = 2.0
+"""How often a long run says how far it is."""
 BESIDE = "due_charges_beside"
 """The bell of a second worker; whoever answers it does the same as the first."""
 
@@ -78,13 +81,18 @@ def _waiting(now: dt.datetime) -> Select[int]:
     return select(Charge.id).where(Charge.state.in_(("due", "claimed")), Charge.next_at <= now, ~unknown)
 
 
+def _left(session: Session, now: dt.datetime) -> int:
+    return session.scalars(select(func.count()).select_from(_waiting(now).subquery())).one()
+
+
 class Run:
     """One worker's part of charging what is due, from the lowest id up."""
 
     def __init__(self, ctx: JobContext, gateway: CardGateway, seller: Seller) -> None:
         self._ctx, self._sessions, self._gateway, self._seller = ctx, ctx.sessions, gateway, seller
         self._line = Line.of(ctx.sessions, ctx.settings)
-        self._after = self._ended = self._total = 0
+        self._after = self._total = 0
+        self._told = time.monotonic()
         self.counts = {"succeeded": 0, "declined": 0, "unknown": 0, "skipped": 0}
         self.failures = Failures("charge")
         self.looked_at = 0
@@ -92,9 +100,7 @@ class Run:
     def go(self) -> bool:
         """Charge until nothing waits; False when the provider is left alone for now."""
         with self._sessions.begin() as session:
-            now = business_now(session)
-            waits = _waiting(now).subquery()
-            self._total = session.scalars(select(func.count()).select_from(waits)).one()
+            self._total = _left(session, business_now(session))
             if self._total > 2 * self._ctx.settings.card_concurrency and self._ctx.name != BESIDE:
                 ring(session, BESIDE)
         lanes = Lanes[Prepared](
@@ -133,7 +139,7 @@ class Run:
         passed("prepared")
         self._after = ids[-1]
         self.looked_at += len(ids)
-        self._end(len(ids) - len(ready))
+        self.counts["skipped"] += len(ids) - len(ready)
         return ids, ready
 
     def _one_by_one(self, ids: Sequence[int], now: dt.datetime) -> list[Prepared]:
@@ -160,12 +166,16 @@ class Run:
         passed("recorded")
         for word in words.values():
             self.counts[word] = self.counts.get(word, 0) + 1
-        self._ended += len(answers)
-        self._ctx.progress(self._ended, max(self._total, self._ended))
+        if time.monotonic() - self._told >= TELL_SECONDS:
+            self._told = time.monotonic()
+            self._progress()
 
-    def _end(self, number: int) -> None:
-        self.counts["skipped"] += number
-        self._ended += number
+    def _progress(self) -> None:
+        """Say how far all workers together are."""
+        with self._sessions.begin() as session:
+            left = _left(session, business_now(session))
+        self._total = max(self._total, left)
+        self._ctx.progress(self._total - left, self._total)
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:

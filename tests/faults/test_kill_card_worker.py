@@ -1,26 +1,71 @@
-"""kill -9 of a worker between any two steps of a charge: one payment, and the books know it."""
+"""kill -9 of a worker between any two steps of a charge: one payment, and the books know it.
+
+The points are those of ``billing.cards.steps``; that none is missing is proved by looking at what a charge does to the
+world outside its transaction: commits that wrote something, and the call.
+"""
 
 from __future__ import annotations
 
-import json
+import ast
+import itertools
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
-from billing.cards import sweep
-from billing.cards.gateway import CardGateway
+import billing.cards
+from billing.audit.audit import RULES, audit
+from billing.cards import charge, steps, sweep
+from billing.cards.due import decide
+from billing.cards.gateway import CardGateway, ChargeRequest, Outcome
+from billing.cards.steps import POINTS
+from config.clock import move_clock, now_utc
 from config.database import SessionFactory
+from config.jobs import JobContext
+from config.settings import Settings, load
 from simulator.gateway import GatewayServer
-from tests.faults.card_worker import POINTS
-from tests.integration.billing.cards.conftest import MONDAY, Driver, driver, gateway, stand_in
+from tests.integration.billing.cards.conftest import MONDAY, Driver, gateway, make_driver, stand_in
+from tests.integration.billing.passages import conftest as passages
+from tests.integration.billing.passages.conftest import UNOPENED, Road
 
-__all__ = ["driver", "gateway", "stand_in"]
+__all__ = ["gateway", "stand_in"]
 
+road = passages.road
 ROOT = Path(__file__).parent.parent.parent
+SUM, FEE = 25_000, 550
+WRITES = ("INSERT", "UPDATE", "DELETE", "COPY", "WITH TAKEN", "WITH WANTED")
+
+
+@pytest.fixture
+def driver(road: Road, sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway) -> Driver:
+    """A driver with a business card and 250 kroner driven: a charge is due."""
+    made = make_driver(sessions, stand_in, gateway, "commercial")
+    road.vehicle(made.agreement_id)
+    road.send([road.record(f"r{n}", plate="EV10001", amount=SUM // 5, passed_at=MONDAY) for n in range(5)], now=MONDAY)
+    decide(road.session, [made.agreement_id], now=MONDAY)
+    road.session.commit()
+    with sessions.begin() as session:
+        move_clock(session, MONDAY, running=False)
+    return made
+
+
+@pytest.fixture
+def settings(tmp_path: Path, stand_in: GatewayServer) -> Settings:
+    """The stand-in is the card gateway."""
+    return load(
+        {
+            "BRIKKE_VAR": str(tmp_path),
+            "STRIPE_API_KEY": "sk_test_x",
+            "STRIPE_API_BASE": stand_in.url,
+            "STRIPE_WEBHOOK_SECRETS": "whsec_x",
+        }
+    )
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -28,15 +73,14 @@ def test_one_charge_whenever_it_is_killed(
     point: str,
     database_url: str,
     driver: Driver,
-    gateway: CardGateway,
+    settings: Settings,
     stand_in: GatewayServer,
     sessions: SessionFactory,
 ) -> None:
-    driver.drive(20_000, MONDAY)
     worker = subprocess.run(
         [
             sys.executable, "-m", "tests.faults.card_worker",
-            point, database_url, stand_in.url, json.dumps(driver.seller), MONDAY.isoformat(),
+            point, database_url, stand_in.url, str(settings.var), MONDAY.isoformat(),
         ],
         cwd=ROOT,
         timeout=60,
@@ -44,14 +88,76 @@ def test_one_charge_whenever_it_is_killed(
         capture_output=True,
     )  # fmt: skip
     assert worker.returncode == -signal.SIGKILL, worker.stderr.decode()
-    driver.charge(gateway, MONDAY)
-    for attempt in driver.attempts():
-        sweep.sweep_one(sessions, gateway, attempt.id, seller=driver.seller, now=MONDAY)
-    driver.charge(gateway, MONDAY)
-    assert [charge.state for charge in driver.charges()] == ["succeeded"]
-    assert stand_in.books()["sum_ore"] == 20_000
-    assert stand_in.books()["count"] == 1
+    called = stand_in.books()["count"]
+    assert called == int(POINTS.index(point) >= POINTS.index("called"))
+    context = JobContext(sessions, settings, "due_charges")
+    charge.job(context, MONDAY)  # whoever comes next does not try again what may have been paid
+    assert stand_in.books()["count"] == int(called or POINTS.index(point) < POINTS.index("prepared"))
+    sweep.sweep(context, asked_before=now_utc())
+    charge.job(context, MONDAY)
+    assert [one.state for one in driver.charges()] == ["succeeded"]
+    assert [one.state for one in driver.attempts()] == ["succeeded"]
+    assert (stand_in.books()["count"], stand_in.books()["sum_ore"]) == (1, SUM + FEE)
     with sessions() as session:
-        booked = session.execute(text("SELECT sum(amount_ore) FROM transfers WHERE code = 'card_payment'")).scalar_one()
-        documents = session.execute(text("SELECT count(*) FROM documents")).scalar_one()
-    assert (booked, documents) == (20_000, 1)
+        paid = "SELECT sum(amount_ore), count(*) FROM transfers WHERE code = 'card_payment'"
+        assert tuple(session.execute(text(paid)).one()) == (SUM + FEE, 1)
+        assert session.execute(text("SELECT count(*) FROM documents")).scalar_one() == 1
+        # The agreement was not opened the way agreements are; everything else must hold.
+        every = [rule.name for rule in RULES if rule.name not in UNOPENED]
+        assert audit(session, every).first_difference is None
+
+
+@pytest.fixture
+def story(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What a run does, in order: points, ``commit`` of what wrote something, ``call``."""
+    told: list[str] = []
+    wrote = threading.local()
+
+    def executed(*about: Any) -> None:
+        if about[2].lstrip().upper().startswith(WRITES):
+            wrote.yes = True
+
+    def committed(_connection: Any) -> None:
+        if getattr(wrote, "yes", False):
+            told.append("commit")
+        wrote.yes = False
+
+    def calling(asked: CardGateway, request: ChargeRequest) -> Outcome:
+        told.append("call")
+        return call(asked, request)
+
+    call = charge.call
+    monkeypatch.setattr(charge, "call", calling)
+    monkeypatch.setattr(steps, "hook", told.append)
+    event.listen(engine, "after_cursor_execute", executed)
+    event.listen(engine, "commit", committed)
+    yield told
+    event.remove(engine, "after_cursor_execute", executed)
+    event.remove(engine, "commit", committed)
+
+
+def test_no_step_is_without_its_point(
+    driver: Driver, settings: Settings, sessions: SessionFactory, story: list[str]
+) -> None:
+    """Between any two effects that a crash cannot undo lies a point, and all points are passed, in their order."""
+    charge.job(JobContext(sessions, settings, "due_charges"), MONDAY)
+    assert [one.state for one in driver.charges()] == ["succeeded"]
+    passed = [one for one in story if one in POINTS]
+    assert [one for n, one in enumerate(passed) if one not in passed[:n]] == list(POINTS)
+    effects = [n for n, one in enumerate(story) if one not in POINTS]
+    assert [story[n] for n in effects].count("call") == 1
+    assert len(effects) >= 4, story  # the attempt, the turn, the call, what came of it
+    for before, after in itertools.pairwise(effects):
+        assert any(one in POINTS for one in story[before + 1 : after]), (story[before : after + 1], story)
+
+
+def test_the_list_of_points_is_what_the_code_passes() -> None:
+    found = [
+        node.args[0].value
+        for path in Path(billing.cards.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") == "passed"
+        and isinstance(node.args[0], ast.Constant)
+    ]
+    assert set(found) == set(POINTS)

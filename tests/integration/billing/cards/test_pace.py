@@ -1,0 +1,209 @@
+"""One pace for all workers: turns are spaced, "too many" holds everybody, silence closes the door."""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from billing.cards import charge, pace, sweep
+from billing.cards.gateway import CardGateway, ChargeRequest, Declined, Outcome, RateLimited, Unknown
+from billing.cards.line import Line
+from billing.cards.pace import Resting
+from config.clock import move_clock, now_utc
+from config.database import SessionFactory
+from config.jobs import JobContext
+from config.settings import Settings, load
+from simulator.gateway import GatewayServer
+from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
+
+DECLINED = Declined(None, "insufficient_funds", "", needs_customer=False, retry="later")
+SILENCE = Unknown(reason="no answer", answered=False)
+
+
+def settings_of(folder: Path, stand_in: GatewayServer, **more: str) -> Settings:
+    """The stand-in is the card gateway, and we are impatient."""
+    return load(
+        {
+            "BRIKKE_VAR": str(folder),
+            "STRIPE_API_KEY": "sk_test_x",
+            "STRIPE_API_BASE": stand_in.url,
+            "STRIPE_WEBHOOK_SECRETS": "whsec_x",
+            "HTTP_TIMEOUT_SECONDS": "1",
+            **more,
+        }
+    )
+
+
+def due_drivers(sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, count: int) -> Driver:
+    """Make so many drivers with 200 kroner each due; the clock stands on Monday."""
+    for _ in range(count):
+        last = make_driver(sessions, stand_in, gateway, "consumer")
+        last.drive(20_000, MONDAY)
+    with sessions.begin() as session:
+        move_clock(session, MONDAY, running=False)
+    return last
+
+
+def test_turns_are_evenly_spaced_and_nobody_has_one_twice(sessions: SessionFactory) -> None:
+    with sessions.begin() as session:
+        first = pace.reserve(session, "p", 5, 10.0)
+    with sessions.begin() as session:
+        second = pace.reserve(session, "p", 5, 10.0)
+    assert first.waits == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4], abs=0.05)
+    assert second.waits == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9], abs=0.1)
+    with sessions.begin() as session:
+        assert pace.reserve(session, "another", 1, 10.0).waits == (pytest.approx(0.0, abs=0.01),)
+
+
+def test_silence_closes_the_door_for_longer_each_time_and_an_answer_opens_it(
+    sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resting() -> float:
+        with sessions() as session:
+            return pace.state(session, "p").resting
+
+    def over() -> None:
+        with sessions.begin() as session:
+            session.execute(text("UPDATE card_pace SET down_until = clock_timestamp() - interval '1 second'"))
+
+    def fail(*, probe: bool = False) -> None:
+        with sessions.begin() as session:
+            pace.failed(session, "p", probe=probe)
+
+    for _ in range(pace.TOO_MANY - 1):
+        fail()
+    assert resting() == 0
+    for _ in range(10):  # those that were under way when it closed make it no longer
+        fail()
+    assert resting() == pytest.approx(30, abs=1)
+    with sessions.begin() as session, pytest.raises(Resting):
+        pace.reserve(session, "p", 5, 10.0)
+    for seconds in (60, 120, 240, 300, 300):
+        over()
+        with sessions.begin() as session:
+            turns = pace.reserve(session, "p", 5, 10.0)
+        assert (len(turns.waits), turns.probe) == (1, True)
+        with sessions.begin() as session, pytest.raises(Resting):
+            pace.reserve(session, "p", 5, 10.0)
+        fail(probe=True)
+        assert resting() == pytest.approx(seconds, abs=1)
+    with sessions.begin() as session:
+        pace.answered(session, "p")
+    with sessions.begin() as session:
+        assert not pace.reserve(session, "p", 5, 10.0).probe
+
+
+def test_one_answer_between_keeps_it_open(sessions: SessionFactory) -> None:
+    line = Line(sessions, per_second=1000.0, name="p")
+    for result in [SILENCE] * 4 + [DECLINED] + [SILENCE] * 4:
+        assert line.ask(lambda said=result: said) == result  # type: ignore[misc]
+    assert line.state().resting == 0
+    line.ask(lambda: SILENCE)
+    with pytest.raises(Resting):
+        line.ask(lambda: DECLINED)
+
+
+def test_too_many_holds_everybody_back(sessions: SessionFactory) -> None:
+    mine, others, more = (Line(sessions, per_second=100.0, name="p") for _ in range(3))
+    mine.ask(lambda: RateLimited(dt.timedelta(seconds=1)))
+    began = time.monotonic()
+    others.ask(lambda: DECLINED)
+    assert time.monotonic() - began > 0.8
+    mine.ask(lambda: RateLimited(dt.timedelta(minutes=5)))
+    with pytest.raises(Resting):  # nobody waits that long
+        more.ask(lambda: DECLINED)
+
+
+def test_without_a_word_how_long_the_wait_doubles(sessions: SessionFactory) -> None:
+    line = Line(sessions, per_second=1000.0, name="p")
+    for seconds in (1, 2, 4):
+        line.ask(lambda: RateLimited())
+        with sessions.begin() as session:
+            ahead = session.execute(
+                text("SELECT extract(epoch FROM next_at - clock_timestamp())::float FROM card_pace")
+            ).scalar_one()
+            session.execute(text("UPDATE card_pace SET next_at = clock_timestamp()"))
+        assert ahead == pytest.approx(seconds, abs=0.2)
+
+
+def test_two_workers_share_what_is_due_and_one_pace(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    driver = due_drivers(sessions, stand_in, gateway, 24)
+    context = JobContext(sessions, settings_of(tmp_path, stand_in, CARD_RATE_PER_SECOND="20"), "due_charges_beside")
+    called: list[tuple[float, str]] = []
+    call = charge.call
+
+    def calling(asked: CardGateway, request: ChargeRequest) -> Outcome:
+        called.append((time.monotonic(), threading.current_thread().name))
+        return call(asked, request)
+
+    monkeypatch.setattr(charge, "call", calling)
+    counts: list[dict[str, int | str]] = []
+    workers = [threading.Thread(target=lambda: counts.append(charge.job(context, MONDAY))) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    assert sum(int(one["succeeded"]) for one in counts) == 24
+    assert all(int(one["succeeded"]) > 0 for one in counts)
+    assert [one.state for one in driver.attempts()] == ["succeeded"] * 24
+    assert stand_in.books()["count"] == 24
+    times = sorted(at for at, _ in called)
+    assert times[-1] - times[0] >= 0.9 * 23 / 20
+
+
+def test_many_call_another_worker_and_few_do_not(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tmp_path: Path
+) -> None:
+    due_drivers(sessions, stand_in, gateway, 3)
+    bells = "SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'due_charges_beside'"
+    settings = settings_of(tmp_path, stand_in, CARD_CONCURRENCY="1")
+    charge.job(JobContext(sessions, settings, "due_charges"), MONDAY)
+    with sessions() as session:
+        assert session.execute(text(bells)).scalar_one() == 1
+    charge.job(JobContext(sessions, settings, "due_charges"), MONDAY)
+    with sessions() as session:
+        assert session.execute(text(bells)).scalar_one() == 1
+
+
+def test_an_outage_of_a_day_loses_and_doubles_nothing(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tmp_path: Path
+) -> None:
+    """It begins with answers that get lost; then nothing is answered; the keys are forgotten when it is over."""
+    driver = due_drivers(sessions, stand_in, gateway, 12)
+    context = JobContext(sessions, settings_of(tmp_path, stand_in, CARD_CONCURRENCY="4"), "due_charges")
+    stand_in.fault("error", when="after", stored=False, times=3)
+    stand_in.fault("error", status=503, when="before", times=None, on="any")
+    for hour in range(24):
+        with sessions.begin() as session:
+            move_clock(session, MONDAY + dt.timedelta(hours=hour), running=False)
+            session.execute(  # an hour of rest is over
+                text("UPDATE card_pace SET down_until = down_until - interval '1 hour', next_at = clock_timestamp()")
+            )
+        charge.job(context, MONDAY)
+        sweep.sweep(context, asked_before=now_utc())
+    taken = stand_in.books()["count"]
+    assert taken <= 3
+    assert len(driver.attempts()) <= 12
+    assert "succeeded" not in {one.state for one in driver.charges()}
+    with sessions.begin() as session:
+        session.execute(text("UPDATE attempts SET called_at = called_at - interval '1 day'"))
+        session.execute(text("UPDATE card_pace SET down_until = down_until - interval '1 hour'"))
+    stand_in.world.faults.clear()
+    stand_in.forget_keys()
+    for _ in range(3):  # as their schedules do
+        charge.job(context, MONDAY)
+        sweep.sweep(context, asked_before=now_utc())
+    assert [one.state for one in driver.charges()] == ["succeeded"] * 12
+    assert (stand_in.books()["count"], stand_in.books()["sum_ore"]) == (12, 240_000)
+    with sessions() as session:
+        paid = text("SELECT count(*), sum(amount_ore) FROM transfers WHERE code = 'card_payment'")
+        assert tuple(session.execute(paid).one()) == (12, 240_000)
+        assert session.execute(text("SELECT count(*) FROM documents")).scalar_one() == 12
