@@ -41,13 +41,12 @@ from billing.cards.gateway import (
     Outcome,
     PageRequest,
     PaymentPage,
-    ProviderLine,
-    ProviderPayout,
     Setup,
     SetupNotFinished,
     Succeeded,
     Unknown,
 )
+from billing.cards.gateway_account import ProviderLine, ProviderPayout
 from billing.cards.stripe_ask import ask as _ask
 from billing.cards.stripe_outcomes import outcome_of_error, outcome_of_intent, outcome_of_refund
 
