@@ -12,6 +12,8 @@ from sqlalchemy.orm import Session
 
 from billing.audit import (
     bank,
+    card_account,
+    card_money,
     cards,
     claims,
     codes,
@@ -44,6 +46,8 @@ RULES: tuple[Rule, ...] = (
     *mass.RULES,
     *claims.RULES,
     *cards.RULES,
+    *card_money.RULES,
+    *card_account.RULES,
     *bank.RULES,
     *settlement.RULES,
     *credits.RULES,

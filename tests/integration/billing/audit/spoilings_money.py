@@ -2,7 +2,43 @@
 
 from __future__ import annotations
 
+_GIVEN_BACK = (
+    ("card_fees_back", "UPDATE transfers SET part = '9' WHERE code = 'card_fee_back' AND part = '2'"),
+    ("card_allocations", "DELETE FROM transfers WHERE code = 'card_fee_back'"),
+    ("documents_claims", "UPDATE transfers SET part = '9' WHERE code = 'card_fee_back' AND part = '2'"),
+    ("documents_passages", "DELETE FROM transfers WHERE code = 'card_fee_back' AND part = '3'"),
+    ("refunds_payments", "UPDATE card_refunds SET agreement_id = agreement_id + 1"),
+    ("refunds_payments", "UPDATE attempts SET state = 'nothing' WHERE id IN (SELECT attempt_id FROM card_refunds)"),
+    (
+        "refunds_payments",
+        "UPDATE card_disputes SET attempt_id = (SELECT max(attempt_id) FROM card_refunds WHERE state = 'approved'), "
+        "opened_at = opened_at - interval '1 day' WHERE state = 'opened'",
+    ),
+    ("refunds_states", "UPDATE card_refunds SET provider_ref = NULL WHERE state = 'succeeded'"),
+    ("refunds_states", "UPDATE card_refunds SET approved_by = 'lead:kari' WHERE state = 'succeeded'"),
+    ("refunds_states", "UPDATE card_refunds SET ended_by = NULL WHERE state = 'failed'"),
+    ("refunds_credit", "UPDATE credit_entries SET agreement_id = agreement_id + 1 WHERE code = 'card_refund'"),
+    ("transfers_refunds", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_refund'"),
+    ("transfers_refunds_paid", "DELETE FROM transfers WHERE code = 'card_refund_paid'"),
+    ("transfers_refunds_paid", "UPDATE card_refunds SET state = 'succeeded' WHERE state = 'failed'"),
+    ("ledger_card_clearing", "UPDATE card_refunds SET amount_ore = amount_ore + 1 WHERE state = 'succeeded'"),
+    ("ledger_refunds", "UPDATE card_refunds SET amount_ore = amount_ore + 1 WHERE state = 'approved'"),
+    ("disputes_payments", "UPDATE card_disputes SET amount_ore = 99999, withdrawn_ore = 99999 WHERE state = 'opened'"),
+    ("disputes_payments", "UPDATE card_disputes SET agreement_id = agreement_id + 1 WHERE state = 'opened'"),
+    ("disputes_cards", "UPDATE attempts SET card_id = 4711 WHERE id IN (SELECT attempt_id FROM card_disputes)"),
+    ("disputes_lost", "DELETE FROM credit_entries WHERE code = 'dispute'"),
+    ("disputes_lost", "UPDATE allocations SET claim_id = claim_id - 1 WHERE source = 'dispute'"),
+    ("allocations_sources", "UPDATE card_disputes SET claim_ore = claim_ore - 1, credit_ore = credit_ore + 1 "
+     "WHERE state = 'lost'"),
+    ("transfers_disputes", "DELETE FROM transfers WHERE code = 'card_dispute_won'"),
+    ("transfers_disputes", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_dispute'"),
+    ("transfers_disputes", "UPDATE transfers SET debit_owner = debit_owner + 1 WHERE code = 'card_dispute_credit'"),
+    ("ledger_write_off", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_dispute_written_off'"),
+    ("transfers_allocations", "DELETE FROM transfers WHERE code = 'card_dispute_claim'"),
+)  # fmt: skip
+
 MONEY = (
+    *_GIVEN_BACK,
     ("transfers_mass", "UPDATE transfers SET part = part || 'x' WHERE code = 'mass_credited'"),
     ("transfers_mass", "DELETE FROM transfers WHERE code = 'mass_uncredited'"),
     ("transfers_mass", "UPDATE transfers SET ref = ref + 1000 WHERE code = 'mass_reversed'"),
@@ -19,17 +55,20 @@ MONEY = (
     ("transfers_allocations", "DELETE FROM transfers WHERE code = 'released'"),
     ("transfers_claims", "DELETE FROM transfers WHERE code = 'credit_claim'"),
     ("transfers_claims", "UPDATE claims SET joined_ore = joined_ore + 1 WHERE version = 2"),
-    ("transfers_anew", "UPDATE transfers SET part = '3' WHERE code = 'claim_reduced'"),
+    ("transfers_anew", "UPDATE transfers SET part = part || '0' WHERE code = 'claim_reduced'"),
     ("claims_joined", "UPDATE claims SET joined_ore = 0 WHERE version = 2"),
     ("claims_joined", "UPDATE passages SET claim_id = NULL WHERE id IN (SELECT passage_id FROM joined)"),
     ("claims_joined", "UPDATE joined SET version = 3"),
     ("claims_below_zero", "UPDATE credit_entries SET amount_ore = amount_ore + 1 WHERE code = 'credit_note'"),
     ("allocations_released", "DELETE FROM credit_entries WHERE code = 'released'"),
-    ("documents_credited", "UPDATE documents SET credits_id = NULL, version = 9 WHERE credits_id IS NOT NULL"),
+    (
+        "documents_credited",
+        "UPDATE documents SET credits_id = NULL, version = version + 9 WHERE credits_id IS NOT NULL",
+    ),
     (
         "documents_credited",
         "UPDATE document_lines SET net_ore = net_ore - 1, vat_ore = vat_ore + 1 "
-        "WHERE document_id = (SELECT id FROM documents WHERE credits_id IS NOT NULL)",
+        "WHERE document_id IN (SELECT id FROM documents WHERE credits_id IS NOT NULL)",
     ),
     ("documents_credited", 'UPDATE documents SET buyer = buyer || \'{"name": "x"}\' WHERE credits_id IS NOT NULL'),
     ("documents_credited", "UPDATE claims SET version = 1 WHERE version = 2"),
@@ -45,6 +84,15 @@ MONEY = (
     ("balances_charged", "UPDATE balances SET last_charged_on = NULL WHERE last_charged_on IS NOT NULL"),
     ("balances_charged", "UPDATE balances SET last_charged_on = '2026-02-01' WHERE unbilled_ore = 4000"),
     ("balances_charged", "UPDATE charges SET ended_at = ended_at + interval '22 hours' WHERE state = 'succeeded'"),
+    ("card_payouts_booked", "UPDATE card_payouts SET state = 'paid' WHERE state = 'in_transit'"),
+    ("card_payouts_booked", "DELETE FROM transfers WHERE code = 'card_payout_back'"),
+    ("card_payouts_booked", "UPDATE transfers SET ref = 4711 WHERE code LIKE 'card_payout%' AND amount_ore = 300"),
+    ("card_costs_booked", "DELETE FROM transfers WHERE code = 'card_cost'"),
+    ("card_costs_booked", "UPDATE card_transactions SET type = 'adjustment' WHERE type = 'payment'"),
+    ("card_costs_booked", "UPDATE transfers SET ref = 4711 WHERE code = 'card_cost' AND amount_ore = 466"),
+    ("ledger_bank", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_payout'"),
+    ("ledger_card_clearing", "DELETE FROM transfers WHERE code = 'card_cost_back'"),
+    ("card_payouts_whole", "UPDATE card_payouts SET whole = true WHERE state = 'in_transit'"),
     ("card_extra", "DELETE FROM credit_entries WHERE code = 'card_extra'"),
     ("card_extra", "UPDATE attempts SET state = 'nothing' WHERE credited"),
     ("allocations_sources", "UPDATE attempts SET credited = true WHERE state = 'succeeded'"),
@@ -89,7 +137,7 @@ MONEY = (
         "INSERT INTO charges (agreement_id, cause, next_at, due_at) SELECT min(agreement_id), 'threshold', now(), "
         "now() FROM balances",
     ),
-    ("attempts_charges", "UPDATE cards SET agreement_id = agreement_id + 1"),
+    ("attempts_charges", "UPDATE cards SET agreement_id = agreement_id + 1000"),
     ("attempts_states", "UPDATE attempts SET state = 'unknown' WHERE number = 1"),
     ("attempts_states", "UPDATE attempts SET ended_at = NULL WHERE number = 1"),
     ("charges_tries", "UPDATE attempts SET state = 'declined', credited = false, ended_at = '2026-01-20'"),

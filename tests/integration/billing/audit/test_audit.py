@@ -25,9 +25,11 @@ from billing.roadside.lists.release import release
 from config.clock import move_clock
 from config.database import touched
 from simulator.bank import BankPayment
+from tests.integration.billing.audit.accounted import accounted
 from tests.integration.billing.audit.corrected import corrections
 from tests.integration.billing.audit.credits import credits
 from tests.integration.billing.audit.disputed import disputes
+from tests.integration.billing.audit.given_back import given_back
 from tests.integration.billing.audit.masses import masses
 from tests.integration.billing.audit.settled import settle_with_charger
 from tests.integration.billing.audit.spoilings import ALSO, TAMPERED
@@ -57,6 +59,8 @@ def furnish(books: Books) -> None:
     _card(books)
     _move(books)
     credits(books, NOW)
+    given_back(books, NOW)
+    accounted(books, NOW)
     corrections(books)
     disputes(books)
     masses(books, NOW)

@@ -1,0 +1,213 @@
+"""Money that cards gave and that went back: fees in proportion, refunds, disputes."""
+
+from __future__ import annotations
+
+from billing.audit.ledger import each_transfer
+from billing.audit.rules import FEES_BACK, Rule
+
+_REFUNDS = """
+    SELECT 'card_refund', id, amount_ore, agreement_id, 0::bigint, requested_at FROM card_refunds
+    UNION ALL
+    SELECT 'card_refund_back', id, amount_ore, 0, agreement_id, ended_at FROM card_refunds
+    WHERE state IN ('failed', 'cancelled')
+"""
+
+RULES = (
+    Rule(
+        "card_fees_back",
+        "a claim keeps of its card's fee what its passages are of what it was made with, none when a dispute took it",
+        f"""
+        SELECT format('claim %s, version %s: %s øre of a fee of %s are kept, of passages %s of %s øre', x.claim_id,
+                      x.version, x.kept, x.first_fee, x.left_ore, x.first_ore)
+        FROM (
+            SELECT w.*, w.first_fee - w.back AS kept, min(round(
+                       w.first_fee * least(greatest(w.left_ore, 0), w.first_ore) / w.first_ore::numeric))
+                       OVER (PARTITION BY w.claim_id ORDER BY w.version) AS due
+            FROM (
+                SELECT c.id AS claim_id, v.version, t.fee_ore AS first_fee, c.passages_ore - c.joined_ore AS first_ore,
+                       c.passages_ore - c.joined_ore + coalesce((SELECT sum(j.amount_ore) FROM joined AS j
+                           WHERE j.claim_id = c.id AND j.version <= v.version), 0) AS left_ore,
+                       coalesce((SELECT sum(f.ore) FROM {FEES_BACK} AS f
+                           WHERE f.claim_id = c.id AND f.version <= v.version), 0) AS back
+                FROM claims AS c
+                JOIN allocations AS a ON a.claim_id = c.id AND a.source = 'card'
+                JOIN attempts AS t ON t.id = a.source_id
+                CROSS JOIN LATERAL generate_series(2, c.version) AS v (version)
+                WHERE c.version > 1 AND t.fee_ore > 0
+            ) AS w
+        ) AS x
+        WHERE x.kept <> x.due AND NOT (x.kept = 0 AND EXISTS (
+            SELECT FROM allocations AS a WHERE a.claim_id = x.claim_id AND a.source = 'dispute'))
+        ORDER BY x.claim_id, x.version
+        """,  # noqa: S608 - ours
+    ),
+    Rule(
+        "refunds_payments",
+        "a refund is of a payment that succeeded, of its agreement; refunds never pass what was paid, nor what "
+        "disputes have left of it, and none is asked for while one is open",
+        """
+        SELECT format('refund %s (%s) of %s øre, agreement %s: attempt %s (%s) of charge %s, agreement %s, took %s '
+                      'øre; refunds up to it %s øre, disputes %s øre', r.id, r.state, r.amount_ore, r.agreement_id,
+                      t.id, t.state, t.charge_id, h.agreement_id, t.amount_ore, r.upto, coalesce(d.lost, 0))
+        FROM (
+            SELECT *, sum(CASE WHEN state IN ('failed', 'cancelled') THEN 0 ELSE amount_ore END)
+                      OVER (PARTITION BY attempt_id ORDER BY id) AS upto
+            FROM card_refunds
+        ) AS r
+        LEFT JOIN attempts AS t ON t.id = r.attempt_id
+        LEFT JOIN charges AS h ON h.id = t.charge_id
+        LEFT JOIN LATERAL (
+            SELECT sum(x.withdrawn_ore) FILTER (WHERE x.state = 'lost' AND x.ended_at < r.requested_at) AS lost,
+                   bool_or(x.opened_at < r.requested_at AND (x.ended_at IS NULL OR x.ended_at > r.requested_at))
+                       AS open
+            FROM card_disputes AS x WHERE x.attempt_id = r.attempt_id
+        ) AS d ON true
+        WHERE t.id IS NULL OR t.state <> 'succeeded' OR (t.charge_id, h.agreement_id) <> (r.charge_id, r.agreement_id)
+           OR (r.state NOT IN ('failed', 'cancelled') AND r.upto + coalesce(d.lost, 0) > t.amount_ore) OR d.open
+        ORDER BY r.id
+        """,
+    ),
+    Rule(
+        "refunds_states",
+        "a refund was approved before it was called for, by somebody else than who asked for it where a person did; it "
+        "has a key from then on, the provider's word when it succeeded, and says who ended it",
+        """
+        SELECT format('refund %s (%s): asked for by %s, approved by %s at %s, key %s, reference %s, ended by %s', id,
+                      state, requested_by, coalesce(approved_by, 'rule'), coalesce(approved_at::text, 'no time'),
+                      coalesce(idempotency_key, 'none'), coalesce(provider_ref, 'none'), coalesce(ended_by, 'nobody'))
+        FROM card_refunds
+        WHERE (approved_at IS NULL AND state NOT IN ('requested', 'cancelled'))
+           OR (approved_at IS NOT NULL AND state = 'requested')
+           OR split_part(approved_by, ':', 2) = split_part(requested_by, ':', 2)
+           OR (state = 'unknown' AND idempotency_key IS NULL) OR (state = 'requested' AND idempotency_key IS NOT NULL)
+           OR (state = 'succeeded' AND provider_ref IS NULL) OR (ended_at IS NULL) <> (ended_by IS NULL)
+           OR reason = ''
+        ORDER BY id
+        """,
+    ),
+    Rule(
+        "refunds_credit",
+        "a refund took its sum of its agreement's credit, which came back when it did not come about",
+        """
+        SELECT format('refund %s (%s) of %s øre of agreement %s: entry %s of %s øre of agreement %s',
+                      coalesce(p.id, e.ref), coalesce(p.state, 'none'), p.amount_ore, p.agreement_id,
+                      coalesce(e.code, p.code), coalesce(e.amount_ore, 0), e.agreement_id)
+        FROM (
+            SELECT 'card_refund' AS code, id, state, agreement_id, amount_ore, -amount_ore AS ore FROM card_refunds
+            UNION ALL
+            SELECT 'card_refund_back', id, state, agreement_id, amount_ore, amount_ore FROM card_refunds
+            WHERE state IN ('failed', 'cancelled')
+        ) AS p
+        FULL JOIN (SELECT * FROM credit_entries WHERE code IN ('card_refund', 'card_refund_back')) AS e
+             ON (e.code, e.ref) = (p.code, p.id)
+        WHERE (p.agreement_id, p.ore) IS DISTINCT FROM (e.agreement_id, e.amount_ore)
+        ORDER BY coalesce(p.id, e.ref)
+        """,
+    ),
+    each_transfer(
+        "transfers_refunds",
+        "a refund is booked when it was asked for, and when it did not come about",
+        "'card_refund', 'card_refund_back'",
+        _REFUNDS,
+    ),
+    Rule(
+        "transfers_refunds_paid",
+        "a refund that succeeded is booked as paid when the provider told so; one that failed after that as returned",
+        """
+        SELECT format('refund %s (%s) of %s øre, ended %s: booked as paid %s øre, as returned %s øre',
+                      coalesce(r.id, t.ref), coalesce(r.state, 'none'), r.amount_ore, r.ended_at, coalesce(t.paid, 0),
+                      coalesce(t.returned, 0))
+        FROM card_refunds AS r
+        FULL JOIN (
+            SELECT ref, sum(amount_ore) FILTER (WHERE code = 'card_refund_paid') AS paid,
+                   sum(amount_ore) FILTER (WHERE code = 'card_refund_returned') AS returned,
+                   max(created_at) AS last
+            FROM transfers WHERE code IN ('card_refund_paid', 'card_refund_returned') GROUP BY 1
+        ) AS t ON t.ref = r.id
+        WHERE r.id IS NULL
+           OR (r.state = 'succeeded' AND (t.paid, t.returned, t.last) IS DISTINCT FROM
+                                         (r.amount_ore, NULL, r.ended_at))
+           OR (r.state = 'failed' AND t.ref IS NOT NULL AND (t.paid, t.returned, t.last) IS DISTINCT FROM
+                                      (r.amount_ore, r.amount_ore, r.ended_at))
+           OR (r.state NOT IN ('succeeded', 'failed') AND t.ref IS NOT NULL)
+        ORDER BY coalesce(r.id, t.ref)
+        """,
+    ),
+    Rule(
+        "disputes_payments",
+        "a dispute is of a payment that succeeded, of its charge and agreement; what banks took and did not give back "
+        "never passes what it took",
+        """
+        SELECT format('dispute %s (%s) of %s øre, agreement %s: attempt %s (%s), agreement %s, took %s øre; disputes '
+                      'of it took %s øre', d.id, d.state, d.withdrawn_ore, d.agreement_id, t.id, t.state,
+                      h.agreement_id, t.amount_ore, d.taken)
+        FROM (
+            SELECT *, sum(CASE state WHEN 'won' THEN 0 ELSE withdrawn_ore END) OVER (PARTITION BY attempt_id) AS taken
+            FROM card_disputes
+        ) AS d
+        LEFT JOIN attempts AS t ON t.id = d.attempt_id LEFT JOIN charges AS h ON h.id = t.charge_id
+        WHERE t.id IS NULL OR t.state <> 'succeeded' OR (t.charge_id, h.agreement_id) <> (d.charge_id, d.agreement_id)
+           OR d.taken > t.amount_ore
+        ORDER BY d.id
+        """,
+    ),
+    Rule(
+        "disputes_cards",
+        "a card is marked as disputed by a dispute that was not won",
+        """
+        SELECT format('card %s is marked as disputed, and no dispute of it is open or lost', k.id) FROM cards AS k
+        WHERE k.refused_code = 'disputed' AND NOT EXISTS (
+            SELECT FROM card_disputes AS d JOIN attempts AS t ON t.id = d.attempt_id
+            WHERE t.card_id = k.id AND d.state <> 'won')
+        ORDER BY k.id
+        """,
+    ),
+    Rule(
+        "disputes_lost",
+        "what of a lost dispute is owed again was taken off its charge's claim, and what was credit off the credit",
+        """
+        SELECT format('dispute %s: %s øre owed again, %s øre of credit; taken off claim %s %s øre, off credit %s øre',
+                      coalesce(d.id, x.source_id), d.claim_ore, d.credit_ore, coalesce(x.claim_id::text, 'none'),
+                      coalesce(x.ore, 0), coalesce(x.credit, 0))
+        FROM (SELECT s.*, h.claim_id FROM card_disputes AS s JOIN charges AS h ON h.id = s.charge_id) AS d
+        FULL JOIN (
+            SELECT coalesce(a.source_id, e.ref) AS source_id, a.claim_id, -a.amount_ore AS ore,
+                   -e.amount_ore AS credit, coalesce(a.agreement_id, e.agreement_id) AS agreement_id, e.agreement_id
+                       AS credit_of
+            FROM (SELECT * FROM allocations WHERE source = 'dispute') AS a
+            FULL JOIN (SELECT * FROM credit_entries WHERE code = 'dispute') AS e ON e.ref = a.source_id
+        ) AS x ON x.source_id = d.id
+        WHERE d.id IS NULL OR (d.claim_ore, d.credit_ore) <> (coalesce(x.ore, 0), coalesce(x.credit, 0))
+           OR x.agreement_id <> d.agreement_id OR x.credit_of <> d.agreement_id OR x.claim_id <> d.claim_id
+        ORDER BY coalesce(d.id, x.source_id)
+        """,
+    ),
+    Rule(
+        "transfers_disputes",
+        "what a dispute took, what came back, and where the rest went when it was lost, is in the books",
+        """
+        SELECT format('dispute %s (%s) of %s øre (%s claim, %s credit, %s written off): booked are %s øre taken, %s '
+                      'back, %s on the claim, %s of the credit, %s written off', coalesce(d.id, t.ref),
+                      coalesce(d.state, 'none'), d.withdrawn_ore, d.claim_ore, d.credit_ore, d.written_off_ore,
+                      t.taken, t.back, t.claim, t.credit, t.written_off)
+        FROM card_disputes AS d
+        FULL JOIN (
+            SELECT ref, coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute'), 0) AS taken,
+                   coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_won'), 0) AS back,
+                   coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_claim'), 0) AS claim,
+                   coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_credit'), 0) AS credit,
+                   coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_written_off'), 0) AS written_off,
+                   max(created_at) AS last, max(debit_owner) AS owner,
+                   min(debit_owner) FILTER (WHERE debit_owner <> 0) AS first_owner
+            FROM transfers WHERE code LIKE 'card\\_dispute%' GROUP BY 1
+        ) AS t ON t.ref = d.id
+        WHERE d.id IS NULL
+           OR coalesce(t.taken - t.back, 0) <> CASE d.state WHEN 'won' THEN 0 ELSE d.withdrawn_ore END
+           OR (d.state = 'won' AND coalesce(t.taken, 0) <> d.withdrawn_ore)
+           OR (coalesce(t.claim, 0), coalesce(t.credit, 0), coalesce(t.written_off, 0))
+              <> (d.claim_ore, d.credit_ore, d.written_off_ore)
+           OR t.owner NOT IN (0, d.agreement_id) OR t.first_owner <> d.agreement_id OR t.last > d.ended_at
+        ORDER BY coalesce(d.id, t.ref)
+        """,
+    ),
+)
