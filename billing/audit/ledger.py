@@ -67,6 +67,11 @@ _ALLOCATIONS = """
     FROM allocations
 """
 
+COSTS = """
+    SELECT CASE WHEN type IN ('payment', 'refund', 'dispute', 'payout') THEN fee_ore ELSE -net_ore END AS amount_ore
+    FROM card_transactions
+"""
+
 RULES = (
     Rule(
         "ledger_accounts",
@@ -120,11 +125,12 @@ RULES = (
     ),
     total(
         "ledger_bank",
-        "the bank account is the sum of the payments, less what was paid out",
+        "the bank account is the sum of the payments and of what the card provider paid out, less what was paid out",
         "bank",
         debit=True,
         detail="SELECT amount_ore FROM payments UNION ALL SELECT -amount_ore FROM payouts WHERE state = 'paid' "
-        "UNION ALL SELECT -amount_ore FROM charger_orders WHERE state = 'paid'",
+        "UNION ALL SELECT -amount_ore FROM charger_orders WHERE state = 'paid' "
+        "UNION ALL SELECT amount_ore FROM card_payouts WHERE state = 'paid'",
     ),
     total(
         "ledger_suspense",
@@ -150,12 +156,23 @@ RULES = (
     ),
     total(
         "ledger_card_clearing",
-        "card clearing is the sum of the attempts that succeeded, less refunds and what disputes took",
+        "card clearing is the sum of the attempts that succeeded, less refunds, what disputes took, costs and payouts",
         "card_clearing",
         debit=True,
-        detail="SELECT amount_ore FROM attempts WHERE state = 'succeeded' UNION ALL "
-        "SELECT -amount_ore FROM card_refunds WHERE state = 'succeeded' UNION ALL "
-        "SELECT -withdrawn_ore FROM card_disputes WHERE state <> 'won'",
+        detail=f"""
+            SELECT amount_ore FROM attempts WHERE state = 'succeeded' UNION ALL
+            SELECT -amount_ore FROM card_refunds WHERE state = 'succeeded' UNION ALL
+            SELECT -withdrawn_ore FROM card_disputes WHERE state <> 'won' UNION ALL
+            SELECT -amount_ore FROM ({COSTS}) AS c UNION ALL
+            SELECT -amount_ore FROM card_payouts WHERE state = 'paid'
+        """,  # noqa: S608 - ours
+    ),
+    total(
+        "ledger_card_costs",
+        "card costs are what the card provider's lines cost us",
+        "card_costs",
+        debit=True,
+        detail=COSTS,
     ),
     total(
         "ledger_disputes",

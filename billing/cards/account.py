@@ -131,7 +131,7 @@ def _read_payouts(
     for payout_id, ref in parts:
         lines = gateway.transactions_of(ref)
         with sessions() as session:
-            _take_in(session, payout_id, [line for line in lines if line.source != ref], now=now, real=real)
+            take_in(session, payout_id, [line for line in lines if line.source != ref], now=now, real=real)
             session.commit()
     return {"payouts": new, "payouts_changed": changed}
 
@@ -178,7 +178,7 @@ def _book(session: Session, payout: CardPayout, *, in_: bool, now: dt.datetime) 
     book(session, [entry], booked_on=business_date(now), now=now)
 
 
-def _take_in(
+def take_in(
     session: Session, payout_id: int, lines: Sequence[ProviderLine], *, now: dt.datetime, real: dt.datetime
 ) -> None:
     """Say of lines which payout they went into; it is whole when they add up to it. Its own line is not one of them."""

@@ -1,0 +1,35 @@
+"""The card provider's account of us in the audit's books: a fee, lines of its own, payouts paid, failed, under way."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from billing.cards.account import keep, keep_payout, take_in
+from billing.cards.gateway_account import LineKind, PayoutState, ProviderLine, ProviderPayout
+from tests.integration.billing.books import Books
+
+
+def accounted(books: Books, now: dt.datetime) -> None:
+    """Keep an account of some lines and three payouts, as read twice."""
+    session = books.session
+    inside = [_line("txn_1", "payment", 20_450, 466, "pi_1", now), _line("txn_2", "stripe_fee", -5_000, 0, None, now)]
+    lines = [*inside, _line("txn_3", "adjustment", 700, 0, None, now), _line("po_1", "payout", -14_984, 0, "po_1", now)]
+    for _ in range(2):
+        keep(session, lines, now=now, real=now)
+    _payout(books, "po_1", 14_984, "paid", now)
+    payout = books.one("SELECT id FROM card_payouts WHERE provider_ref = 'po_1'")
+    take_in(session, payout, inside, now=now, real=now)
+    for state in ("paid", "failed"):
+        _payout(books, "po_2", 300, state, now)
+    _payout(books, "po_3", 200, "in_transit", now)
+    session.flush()
+
+
+def _line(ref: str, word: str, amount: int, fee: int, source: str | None, at: dt.datetime) -> ProviderLine:
+    kinds: dict[str, LineKind] = {"payment": "payment", "payout": "payout"}
+    return ProviderLine(ref, kinds.get(word, "other"), word, amount, fee, source, at)
+
+
+def _payout(books: Books, ref: str, amount: int, state: PayoutState, now: dt.datetime) -> None:
+    told = ProviderPayout(ref, amount, state, now.date(), now)
+    keep_payout(books.session, told, now=now, real=now)
