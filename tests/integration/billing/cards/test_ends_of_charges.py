@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import text
 
 from accounts.agreements.models import Agreement
-from billing.cards.charge import prepare
 from billing.cards.cards import remove
+from billing.cards.charge import prepare
 from billing.cards.due import week_over
 from billing.cards.gateway import CardGateway, Succeeded
 from billing.cards.methods import choose_method

@@ -1,0 +1,135 @@
+"""The account updater: the provider tells that a bank has renewed a card, let it expire, or taken it away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from sqlalchemy import select
+
+from billing.cards.cards import set_segment
+from billing.cards.gateway import CardDetails, CardGateway, Event, GatewayUnavailable
+from billing.cards.models import Card, ProviderEvent
+from billing.cards.updater import refresh
+from billing.cards.webhook import receive
+from config.clock import now_utc
+from config.database import SessionFactory
+from simulator.gateway import GatewayServer
+from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
+from tests.integration.billing.cards.test_cards import another, cards
+
+Tell = Callable[..., str]
+
+
+@pytest.fixture
+def tell(sessions: SessionFactory, gateway: CardGateway) -> Tell:
+    """Take in an event about a card, as the webhook does once its signature is checked."""
+    made: list[str] = []
+
+    def event(card: Card, kind: str = "payment_method.automatically_updated", name: str = "") -> str:
+        made.append(name or f"evt_{len(made)}")
+        about = Event(made[-1], kind, now_utc(), card.payment_method, "payment_method", {})
+        return receive(sessions, gateway, about, seller={}, now=MONDAY)
+
+    return event
+
+
+def test_a_renewed_card_works_again_and_pays_what_is_open(
+    driver: Driver, stand_in: GatewayServer, gateway: CardGateway, tell: Tell
+) -> None:
+    [card] = cards(driver)
+    stand_in.world.store.put("payment_method", {**_method(stand_in, card), "_card": "insufficient_funds"})
+    driver.drive(20_000, MONDAY)
+    assert driver.charge(gateway, MONDAY) == ["declined"]
+    with driver.sessions() as session:
+        session.get_one(Card, card.id).refused_code = "expired_card"
+        session.commit()
+    stand_in.renew_card(card.payment_method)
+    assert tell(card, name="evt_a") == "updated"
+    assert tell(card, name="evt_a") == "repeated"
+    assert tell(card) == "updated", "told twice it changes nothing more"
+    [now] = cards(driver)
+    assert (now.last4, now.exp_year, now.refused_code, now.updated_at) == ("5353", 2038, None, MONDAY)
+    assert now.product == "F"
+    assert driver.charge(gateway, MONDAY) == ["succeeded"]
+
+
+def test_an_expired_one_is_kept_as_it_is_and_one_that_is_gone_is_not_tried(
+    driver: Driver, stand_in: GatewayServer, gateway: CardGateway, tell: Tell
+) -> None:
+    [card] = cards(driver)
+    stand_in.renew_card(card.payment_method, "expired")
+    assert tell(card, "payment_method.updated") == "updated"
+    assert cards(driver)[0].exp_year < 2034
+    stand_in.renew_card(card.payment_method, "detached")
+    assert tell(card, "payment_method.detached") == "gone"
+    assert tell(card, "payment_method.detached") == "gone"
+    assert cards(driver)[0].refused_code == "detached"
+    driver.drive(20_000, MONDAY)
+    driver.charge(gateway, MONDAY)
+    assert driver.attempts() == []
+    assert [charge.state for charge in driver.charges()] == ["invoiced"]
+
+
+def test_what_support_has_said_stays_and_a_disputed_card_stays_refused(
+    driver: Driver, stand_in: GatewayServer, tell: Tell
+) -> None:
+    [card] = cards(driver)
+    with driver.sessions() as session:
+        set_segment(session, driver.agreement_id, card.id, "commercial")
+        session.get_one(Card, card.id).refused_code = "disputed"
+        session.commit()
+    stand_in.renew_card(card.payment_method)
+    assert tell(card) == "updated"
+    [now] = cards(driver)
+    assert (now.segment, now.segment_source, now.refused_code) == ("commercial", "support", "disputed")
+
+
+def test_another_card_than_the_one_that_pays_tries_nothing(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tell: Tell
+) -> None:
+    driver = make_driver(sessions, stand_in, gateway, "insufficient_funds")
+    driver.drive(20_000, MONDAY)
+    driver.charge(gateway, MONDAY)
+    another(driver, stand_in)
+    assert tell(cards(driver)[1]) == "updated"
+    assert driver.charge(gateway, MONDAY) == []
+
+
+def test_what_is_not_ours_or_is_removed_is_ignored(driver: Driver, stand_in: GatewayServer, tell: Tell) -> None:
+    [card] = cards(driver)
+    with driver.sessions() as session:
+        session.get_one(Card, card.id).removed_at = MONDAY
+        session.commit()
+    assert tell(card, "payment_method.detached") == "ignored"
+    card.payment_method = "pm_of_somebody_else"
+    assert tell(card) == "ignored"
+
+
+def test_an_event_whose_card_cannot_be_read_now_comes_again(
+    driver: Driver, stand_in: GatewayServer, tell: Tell
+) -> None:
+    [card] = cards(driver)
+    stand_in.renew_card(card.payment_method)
+    stand_in.fault("error", on="read")
+    with pytest.raises(GatewayUnavailable):
+        tell(card, name="evt_b")
+    assert tell(card, name="evt_b") == "updated"
+    with driver.sessions() as session:
+        assert session.scalars(select(ProviderEvent.effect)).all() == ["updated"]
+
+
+def test_the_provider_tells_the_product_later(driver: Driver) -> None:
+    [card] = cards(driver)
+    read = CardDetails(card.payment_method, "visa", "4242", 12, 2034, "credit", "NO", "commercial", product="G")
+    with driver.sessions() as session:
+        assert refresh(session, card.payment_method, read, now=MONDAY) == "updated"
+        session.commit()
+    [now] = cards(driver)
+    assert (now.segment, now.segment_source, now.product, now.updated_at) == ("commercial", "provider", "G", None)
+
+
+def _method(stand_in: GatewayServer, card: Card) -> dict[str, object]:
+    found = stand_in.world.store.get("payment_method", card.payment_method)
+    assert found is not None
+    return found
