@@ -37,7 +37,7 @@ def invoice_charge(session: Session, charge: Charge, *, seller: Seller, now: dt.
             "that.",
             slug="charge-unknown",
         )
-    outcome.give_up(session, charge, seller=seller, now=now)
+    outcome.give_up(session, charge, seller=seller, now=now, because="chosen")
 
 
 def cancel(session: Session, charge: Charge, *, now: dt.datetime) -> None:

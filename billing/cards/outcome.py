@@ -17,6 +17,8 @@ from billing.cards.models import Attempt, Card, Charge
 from billing.cards.paid import Payment, Seller, release, succeed
 from billing.cards.rules import after_decline, confirm_by
 from billing.cards.steps import passed
+from billing.cards.why import Why, reasons
+from billing.cards.why import tell as tell_why
 from billing.invoices.issue import issue
 from billing.invoices.rules import due_date
 from billing.passages.balances import lock
@@ -202,26 +204,30 @@ def try_now(session: Session, agreement_id: int, *, now: dt.datetime) -> bool:
     return True
 
 
-def give_up(session: Session, charge: Charge, *, seller: Seller, now: dt.datetime) -> None:
+def give_up(session: Session, charge: Charge, *, seller: Seller, now: dt.datetime, because: Why | None = None) -> None:
     """Do as ``give_up_some`` does, for one."""
-    give_up_some(session, [charge], seller=seller, now=now)
+    give_up_some(session, [charge], seller=seller, now=now, because=because)
 
 
-def give_up_some(session: Session, charges: Sequence[Charge], *, seller: Seller, now: dt.datetime) -> None:
+def give_up_some(
+    session: Session, charges: Sequence[Charge], *, seller: Seller, now: dt.datetime, because: Why | None = None
+) -> None:
     """Put charges that no card pays on invoices: number, due date and the customer's channel are theirs now.
 
-    No fee: the sum ends up on an invoice. The caller holds the balances' and the charges' locks.
+    No fee: the sum ends up on an invoice. The customer is told why: ``because``, else by what the charges have been
+    through. The caller holds the balances' and the charges' locks.
     """
     if not charges:
         return
     today = business_date(now)
+    whys = reasons(session, charges, smallest_ore=whole("card_smallest_ore", today))
     claims = []
     for charge in charges:
         assert charge.claim_id is not None
         charge.state, charge.ended_at, charge.waits_for = "invoiced", now, None
         claims.append(charge.claim_id)
     session.flush()
-    issue(
+    documents = issue(
         session,
         claims,
         seller=seller,
@@ -230,6 +236,7 @@ def give_up_some(session: Session, charges: Sequence[Charge], *, seller: Seller,
         run_id=None,
         now=now,
     )
+    tell_why(session, documents, whys if because is None else [because] * len(charges))
     release(session, [charge.agreement_id for charge in charges], charged_on=None, now=now)
 
 

@@ -89,6 +89,7 @@ def letter(template: str, told: Told, sender: Sender) -> Letter:
         raise UnknownTemplateError(f"there are no words for the template {template!r}")
     own, frame = texts[template][told.language], texts["frame"][told.language]
     values = _values(told, sender)
+    values["why"] = frame[f"why_{told.facts.get('why', 'bank')}"]  # messages of before there were reasons have none
     settled = "settled" in own and told.bill is not None and told.bill.open_ore <= 0
     paragraphs = own["settled" if settled else "paragraphs"]
     try:

@@ -175,6 +175,26 @@ def test_asked_to_confirm_on_the_last_day_it_is_invoiced_at_once(
     assert driver.charges()[0].state == "invoiced"
 
 
+@pytest.mark.parametrize(
+    ("card", "tries", "why"),
+    [("insufficient_funds", 4, "funds"), ("lost_card", 1, "gone"), ("expired_card", 1, "expired")],
+)
+def test_the_letter_with_the_invoice_says_why(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, card: str, tries: int, why: str
+) -> None:
+    driver = make_driver(sessions, stand_in, gateway, card)
+    driver.drive(20_000, MONDAY)
+    for days in (0, 1, 3, 7)[:tries]:
+        assert driver.charge(gateway, MONDAY + days * DAY) == ["declined"]
+    driver.drive(20_000, MONDAY + 7 * DAY)
+    driver.charge(gateway, MONDAY + 7 * DAY)
+    with sessions() as session:
+        told = session.execute(text("SELECT template, data #>> '{facts,why}' FROM messages ORDER BY id")).all()
+    assert tuple(told[0]) == ("card_failed", why)
+    if tries == 1:  # the card is tried no more
+        assert tuple(told[1]) == ("card_failed", "no_card")
+
+
 @pytest.mark.parametrize("default", ["authentication_required", "insufficient_funds"])
 def test_another_default_card_is_tried_at_once(
     sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, default: str

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from billing.cards import charge, lanes, sweep
 from billing.cards.failures import SomeFailed
-from billing.cards.gateway import CardGateway, ChargeRequest, Outcome
+from billing.cards.gateway import CardGateway, ChargeRequest, Outcome, Succeeded
 from billing.claims.make import BalanceDiffers
 from config.clock import move_clock, now_utc
 from config.database import SessionFactory
@@ -103,7 +103,9 @@ def test_an_answer_that_cannot_be_recorded_keeps_no_other_from_it(
 
     def calling(gateway: CardGateway, request: ChargeRequest) -> Outcome:
         result = call(gateway, request)
-        return replace(result, amount_ore=1) if request.charge == broken else result  # type: ignore[type-var]
+        if request.charge == broken and isinstance(result, Succeeded):
+            return replace(result, amount_ore=1)
+        return result
 
     monkeypatch.setattr(charge, "call", calling)
     context = JobContext(sessions, settings)

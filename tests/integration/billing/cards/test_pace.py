@@ -57,7 +57,7 @@ def test_turns_are_evenly_spaced_and_nobody_has_one_twice(sessions: SessionFacto
     assert first.waits == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4], abs=0.05)
     assert second.waits == pytest.approx([0.5, 0.6, 0.7, 0.8, 0.9], abs=0.1)
     with sessions.begin() as session:
-        assert pace.reserve(session, "another", 1, 10.0).waits == (pytest.approx(0.0, abs=0.01),)
+        assert pace.reserve(session, "another", 1, 10.0).waits == pytest.approx([0.0], abs=0.01)
 
 
 def test_silence_closes_the_door_for_longer_each_time_and_an_answer_opens_it(
