@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "answers": "commands.roadside:answers",
     "chargers": "commands.roadside:chargers",
     "bank": "commands.intake:bank",
+    "cards": "commands.cards:cards",
     "jobs": "commands.jobs:jobs",
     "audit": "commands.audit:audit",
     "reconcile": "commands.reconcile:reconcile",

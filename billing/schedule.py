@@ -32,6 +32,7 @@ SCHEDULE: tuple[Job, ...] = (
     Job("card_expiring", "10 8 * * *", "billing.cards.expiring:job", "tell who pays by a card that it expires soon"),
     Job("card_refunds", "*/5 * * * *", "billing.cards.refund_call:job", "have the gateway make the refunds that are approved"),
     Job("card_refund_sweep", "*/10 * * * *", "billing.cards.refund_call:job_sweep", "ask the gateway about refunds whose outcome is unknown"),
+    Job("card_account", "50 4 * * *", "billing.cards.account:job", "read the card provider's account of us: what it costs, what it pays out"),
     Job("card_disputes", "25 * * * *", "billing.cards.dispute:job", "read disputes of card payments again, and those that no event told of"),
     Job("deliveries", "* * * * *", "billing.delivery.send:job", "send what waits to be sent"),
     Job("bank_inbox", "*/5 * * * *", "billing.payments.inbox:job", "read the files the bank has put in the inbox"),

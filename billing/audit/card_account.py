@@ -22,7 +22,7 @@ RULES = (
     ),
     Rule(
         "card_costs_booked",
-        "what a line of the card provider's costs is in the books: its fee, or all of one that is about nothing of ours",
+        "what a line of the card provider's costs is in the books: its fee, or all of what is about nothing of ours",
         """
         SELECT format('line %s (%s of %s øre, fee %s): a cost of %s øre in the books', coalesce(l.id, t.ref),
                       coalesce(l.type, 'none'), coalesce(l.amount_ore, 0), coalesce(l.fee_ore, 0), coalesce(t.ore, 0))

@@ -9,6 +9,7 @@ a mail leaves a look-up in the trail; what is done leaves its own entry.
 from web.support import (
     agreement,
     books,
+    card_account,
     cards,
     change,
     credits,
@@ -32,6 +33,7 @@ __all__ = [
     "agreement",
     "blp",
     "books",
+    "card_account",
     "cards",
     "change",
     "credits",

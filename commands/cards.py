@@ -1,0 +1,72 @@
+"""`brikke cards reconcile`: card clearing against the card provider's account of us."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from billing.cards import account
+from billing.cards.gateway import GatewayMisuse, GatewayUnavailable
+from billing.cards.provider import gateway_of
+from billing.cards.reconcile import Report, balance_of
+from billing.cards.reconcile import reconcile as compare
+from commands import base
+from commands.intake import kroner
+from config.clock import business_now, now_utc
+from config.runtime import Runtime
+
+
+@click.group()
+def cards() -> None:
+    """Cards: whether the provider's account of us and our books agree."""
+
+
+@cards.command()
+@click.option("--read/--no-read", "read", default=True, help="Read the provider's account first, and ask its balance.")
+@base.as_json
+@base.guarded
+def reconcile(read: bool, as_json: bool) -> None:
+    """Compare card clearing with the provider's account; exit code 1 names the first difference."""
+    with base.runtime() as runtime:
+        balance_ore = _read(runtime) if read else None
+        with runtime.sessions() as session:
+            report = compare(session, real=now_utc(), balance_ore=balance_ore)
+    base.show(report.as_dict(), as_json=as_json, line=_lines(report))
+    if not report.ok:
+        sys.exit(1)
+
+
+def _read(runtime: Runtime) -> int | None:
+    gateway = gateway_of(runtime.settings)
+    if gateway is None:
+        return None
+    with runtime.sessions() as session:
+        now = business_now(session)
+    try:
+        account.read(runtime.sessions, gateway, now=now, real=now_utc())
+    except (GatewayUnavailable, GatewayMisuse) as error:
+        base.fail(f"the card provider's account cannot be read: {error}", 1)
+    return balance_of(gateway)
+
+
+def _lines(report: Report) -> str:
+    sums = [
+        ("card clearing in the ledger", report.clearing_ore),
+        ("the provider's balance, by its lines", report.read_ore),
+        ("paid out, not arrived", report.to_bank_ore),
+        ("differing", report.differing_ore),
+        ("too young to be on both sides", report.young_ore),
+        ("explained by nothing", report.rest_ore),
+    ]
+    lines = [f"{name:<38} {kroner(ore):>16}" for name, ore in sums]
+    if report.balance_ore is not None and report.balance_ore != report.read_ore:
+        lines.append(f"{'the provider says its balance is':<38} {kroner(report.balance_ore):>16}")
+    lines += [
+        f"{one.word:<13} {one.kind:<8} {one.ref or 'without id'}: ours {kroner(one.ours_ore)}, theirs "
+        f"{kroner(one.theirs_ore)}, {one.at:%Y-%m-%d}" + (f", agreement {one.agreement}" if one.agreement else "")
+        for one in report.differences
+    ]
+    if report.count > len(report.differences):
+        lines.append(f"… and {report.count - len(report.differences)} more")
+    return "\n".join([*lines, "Everything agrees." if report.ok else f"{report.count} differences."])
