@@ -55,7 +55,7 @@ class VatSchema(http.Schema):
 class SettledSchema(http.Schema):
     """What settled some of it."""
 
-    source = http.choice("What it was.", ("payment", "reversal", "credit", "card", "write_off", "released"))
+    source = http.choice("What it was.", ("payment", "reversal", "credit", "card", "write_off", "released", "dispute"))
     amount_ore = http.ore("How much; negative where it was taken back, or released into credit.")
     value_date = http.date("When it counts from.")
 

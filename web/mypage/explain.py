@@ -120,6 +120,7 @@ _SOURCES: Mapping[str, tuple[str, str]] = {
     "card": ("Trukket på kort", "Charged to card"),
     "write_off": ("Ettergitt restbeløp", "Remainder written off"),
     "released": ("Overført til tilgodehavende", "Moved to your credit"),
+    "dispute": ("Tatt tilbake av kortets bank", "Taken back by the card's bank"),
 }
 
 

@@ -183,7 +183,7 @@ def _settlements(money: Sequence[Settled]) -> list[Event]:
     return [
         Event(one.at, "money", f"{explain.source(one.source)}: {_into(one)}.")
         for one in money
-        if one.source in ("credit", "write_off", "released")
+        if one.source in ("credit", "write_off", "released", "dispute")
     ]
 
 
@@ -200,6 +200,21 @@ def _credit(entries: Sequence[CreditEntry]) -> list[Event]:
         "credit_note": t("Kreditnota: {sum} til gode.", "Credit note: {sum} in credit.", sum="{sum}"),
         "payout": t("{sum} satt av til utbetaling.", "{sum} set aside to be paid out.", sum="{sum}"),
         "payout_back": t("Ikke utbetalt: {sum} til gode igjen.", "Not paid out: {sum} in credit again.", sum="{sum}"),
+        "card_refund": t(
+            "{sum} satt av til å betales tilbake til kortet.",
+            "{sum} set aside to be refunded to the card.",
+            sum="{sum}",
+        ),
+        "card_refund_back": t(
+            "Ikke betalt tilbake til kortet: {sum} til gode igjen.",
+            "Not refunded to the card: {sum} in credit again.",
+            sum="{sum}",
+        ),
+        "dispute": t(
+            "Kortets bank tok tilbake {sum} som var til gode.",
+            "The card's bank took back {sum} that was in credit.",
+            sum="{sum}",
+        ),
     }
     return [
         Event(one.at, "money", texts[one.code].format(sum=kroner(abs(one.amount_ore))))
