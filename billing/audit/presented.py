@@ -110,9 +110,11 @@ RULES = (
               WHEN h.state = 'succeeded' AND d.version > 1 AND d.paid_by IS NULL
                   THEN d.paid_ore + d.credit_used_ore >= d.total_ore AND NOT EXISTS (
                       SELECT FROM allocations AS x WHERE x.claim_id = d.claim_id AND x.source = 'dispute')
-              WHEN h.state = 'succeeded' THEN (d.paid_by->>'brand', d.paid_by->>'last4', d.paid_by->>'on')
-                  IS DISTINCT FROM (coalesce(g.brand, k.brand), coalesce(g.last4, k.last4),
-                                    (t.ended_at AT TIME ZONE 'Europe/Oslo')::date::text)
+              -- A card that its bank has given another number since has another one on its row.
+              WHEN h.state = 'succeeded' THEN d.paid_by IS NULL
+                  OR d.paid_by->>'on' IS DISTINCT FROM (t.ended_at AT TIME ZONE 'Europe/Oslo')::date::text
+                  OR (coalesce(k.updated_at <= t.ended_at, true) AND (d.paid_by->>'brand', d.paid_by->>'last4')
+                      IS DISTINCT FROM (coalesce(g.brand, k.brand), coalesce(g.last4, k.last4)))
               ELSE d.paid_by IS NOT NULL OR h.state IN ('due', 'claimed') END
         ORDER BY d.number
         """,

@@ -29,8 +29,9 @@ def after_removal(*, usable: bool, is_default: bool, others_usable: bool, charge
 
 @dataclass(frozen=True)
 class Looks:
-    """What of a card its bank may change: the last four digits and the month it expires in."""
+    """What of a card its bank may change: brand, the last four digits, and the month it expires in."""
 
+    brand: str
     last4: str
     exp_month: int
     exp_year: int

@@ -47,7 +47,7 @@ def refresh(session: Session, payment_method: str, read: CardDetails | None, *, 
         return "ignored"
     if read is None:
         return _gone(session, card)
-    before, after = _looks(card), Looks(read.last4, read.exp_month, read.exp_year)
+    before, after = _looks(card), Looks(read.brand, read.last4, read.exp_month, read.exp_year)
     card.last4, card.exp_month, card.exp_year = after.last4, after.exp_month, after.exp_year
     card.brand, card.funding, card.country = read.brand, read.funding, read.country
     card.product = read.product or card.product
@@ -82,4 +82,4 @@ def _try(session: Session, card: Card, *, now: dt.datetime) -> None:
 
 
 def _looks(card: Card) -> Looks:
-    return Looks(card.last4, card.exp_month, card.exp_year)
+    return Looks(card.brand, card.last4, card.exp_month, card.exp_year)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
+from billing.audit import presented
 from billing.cards.cards import set_segment
 from billing.cards.gateway import CardDetails, CardGateway, Event, GatewayUnavailable
 from billing.cards.models import Card, ProviderEvent
@@ -52,6 +54,24 @@ def test_a_renewed_card_works_again_and_pays_what_is_open(
     assert (now.last4, now.exp_year, now.refused_code, now.updated_at) == ("5353", 2038, None, MONDAY)
     assert now.product == "F"
     assert driver.charge(gateway, MONDAY) == ["succeeded"]
+
+
+def test_the_receipt_of_before_says_what_paid_it(
+    driver: Driver, stand_in: GatewayServer, gateway: CardGateway, tell: Tell
+) -> None:
+    [card] = cards(driver)
+    driver.drive(20_000, MONDAY)
+    assert driver.charge(gateway, MONDAY) == ["succeeded"]
+    stand_in.renew_card(card.payment_method)
+    with driver.sessions() as session:
+        refresh(session, card.payment_method, gateway.card(card.payment_method), now=MONDAY + dt.timedelta(hours=1))
+        session.commit()
+    with driver.sessions() as session:
+        [rule] = [one for one in presented.RULES if one.name == "documents_paid"]
+        assert session.scalar(text("SELECT paid_by->>'last4' FROM documents")) == "4242"
+        assert session.execute(text(rule.sql)).all() == []
+        session.execute(text("UPDATE documents SET paid_by = paid_by || jsonb_build_object('on', '2026-01-01')"))
+        assert len(session.execute(text(rule.sql)).all()) == 1
 
 
 def test_an_expired_one_is_kept_as_it_is_and_one_that_is_gone_is_not_tried(

@@ -18,7 +18,7 @@ from billing.cards.card_rules import (
     works_again,
 )
 
-BEFORE = Looks("4242", 12, 2034)
+BEFORE = Looks("visa", "4242", 12, 2034)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +73,11 @@ def test_what_support_has_set_stays(told: str, segment: str, source: str, expect
 @pytest.mark.parametrize(
     ("code", "after", "again"),
     [
-        ("expired_card", Looks("4242", 12, 2038), True),
-        ("lost_card", Looks("5353", 12, 2034), True),
+        ("expired_card", Looks("visa", "4242", 12, 2038), True),
+        ("lost_card", Looks("visa", "5353", 12, 2034), True),
         ("expired_card", BEFORE, False),
-        ("disputed", Looks("5353", 12, 2038), False),
-        (None, Looks("5353", 12, 2038), False),
+        ("disputed", Looks("visa", "5353", 12, 2038), False),
+        (None, Looks("visa", "5353", 12, 2038), False),
     ],
 )
 def test_a_renewed_card_works_again(code: str | None, after: Looks, again: bool) -> None:
