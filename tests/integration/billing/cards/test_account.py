@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, text
 
-from billing.cards import account, reconcile
-from billing.cards.gateway import CardGateway, ChargeRequest, GatewayUnavailable
+from billing.cards import account, dispute, reconcile, refund, refund_call
+from billing.cards.gateway import CardGateway, ChargeRequest, GatewayUnavailable, Succeeded
 from billing.cards.models import CardPayout, CardTransaction
 from config.clock import now_utc
-from simulator.gateway import GatewayServer
+from simulator.gateway import GatewayServer, disputes, refunds
 from simulator.gateway import account as theirs
 from tests.integration.billing.cards.conftest import MONDAY, Driver
 from tests.integration.billing.cards.test_charging import sum_of
@@ -225,3 +225,54 @@ def test_a_payout_that_its_lines_do_not_add_up_to_is_listed(office: Office) -> N
     office.sql("UPDATE card_payouts SET amount_ore = amount_ore - 100")
     office.real += 2 * DAY
     assert ("payout_lines", "payout", 19_900 - FEE, 20_000 - FEE) in office.words()
+
+
+def test_a_refund_that_fails_afterwards_is_on_both_sides(office: Office) -> None:
+    office.pay()
+    sessions, charge_id = office.driver.sessions, office.driver.charges()[0].id
+    with sessions() as session:
+        given = refund.give_back(
+            session, charge_id, None, reason="wrong", seller=office.driver.seller, actor="lead:kari", now=MONDAY
+        )
+        assert given.refund is not None
+        refund_id = given.refund.id
+        ready = refund_call.prepare(session, refund_id, now=MONDAY, real=now_utc())
+        session.commit()
+    assert ready is not None
+    made = refund_call.call(office.gateway, ready)
+    assert isinstance(made, Succeeded)
+    office.read()
+    office.real += DAY / 12
+    assert office.words() == [("missing_here", "refund", 0, -20_000)], "their answer has not reached us"
+    for outcome in (made, None):
+        with sessions() as session:
+            refund_call.apply(session, refund_id, outcome or office.gateway.retrieve(made.ref), now=MONDAY)
+            session.commit()
+        office.read()
+        assert office.report().ok
+        if outcome is made:
+            assert office.account("card_clearing") == -FEE, "their fee is not given back"
+            refunds.end(office.stand_in.world, made.ref, "fail")
+    assert office.account("card_clearing") == 20_000 - FEE
+
+
+@pytest.mark.parametrize("end", ["win", "lose"])
+def test_a_dispute_is_on_both_sides_and_its_fee_a_cost(office: Office, end: str) -> None:
+    payment = office.pay()
+    opened = disputes.open_(office.stand_in.world, payment)
+    for step in (None, end):
+        if step is not None:
+            disputes.end(office.stand_in.world, opened["id"], step)
+        found = dispute.look(office.driver.sessions, office.gateway, opened["id"])
+        with office.driver.sessions() as session:
+            dispute.apply(session, found, seller=office.driver.seller, now=MONDAY)
+            session.commit()
+        office.read()
+        assert office.report().ok
+        office.real += DAY
+        assert office.words() == []
+    assert office.account("card_costs") == FEE + disputes.FEE_ORE
+    assert office.account("card_clearing") == (20_000 if end == "win" else 0) - FEE - disputes.FEE_ORE
+    with office.driver.sessions() as session:
+        types = set(session.scalars(select(CardTransaction.type)))
+    assert types == {"payment", "dispute"}
