@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
 from billing.cards.models import Attempt as Paid
 from billing.cards.models import Card, Charge, Dispute, Refund
+from billing.cards.refund import paid
 from config.http_pages import Page, paged
 from config.problems import NotFound
 
@@ -124,3 +127,63 @@ def waiting(session: Session) -> tuple[int, int]:
     opened = select(func.count()).where(Dispute.state == "opened").scalar_subquery()
     row = session.execute(select(asked, opened)).one()
     return int(row[0]), int(row[1])
+
+
+@dataclass(frozen=True)
+class PaidCharge:
+    """A charge that a card paid: its sum, when, by which card, and what of its payments can still go back (øre)."""
+
+    id: int
+    amount_ore: int
+    paid_at: dt.datetime
+    brand: str
+    last4: str
+    left_ore: int
+    disputed: bool
+    succeeded: bool
+
+
+@dataclass(frozen=True)
+class Given:
+    """A passage that a charge paid; ``taken_back``: it is credited or corrected already."""
+
+    id: int
+    passed_at: dt.datetime
+    station: str
+    plate: str | None
+    amount_ore: int
+    taken_back: bool
+
+
+_CHARGES = """
+    SELECT h.id, t.amount_ore, t.ended_at AS paid_at, k.brand, k.last4, h.state = 'succeeded' AS succeeded
+    FROM charges AS h JOIN LATERAL (
+        SELECT * FROM attempts WHERE charge_id = h.id AND state = 'succeeded' ORDER BY credited, id LIMIT 1
+    ) AS t ON true JOIN cards AS k ON k.id = t.card_id
+    WHERE h.agreement_id = :agreement ORDER BY h.id DESC LIMIT :limit
+"""
+
+_PASSAGES = """
+    SELECT p.id, p.passed_at, p.station, p.plate, p.amount_ore, v.passage_id IS NOT NULL AS taken_back
+    FROM charges AS h JOIN passages AS p ON p.agreement_id = h.agreement_id AND p.claim_id = h.claim_id
+    LEFT JOIN reversals AS v ON v.passage_id = p.id
+    WHERE h.id = :charge AND p.reverses_id IS NULL AND NOT p.external ORDER BY p.passed_at, p.id LIMIT :limit
+"""
+
+
+def paid_charges(session: Session, agreement_id: int, limit: int) -> list[PaidCharge]:
+    """Return the last charges of an agreement that a card paid, the newest first."""
+    rows = session.execute(text(_CHARGES), {"agreement": agreement_id, "limit": limit}).all()
+    found = []
+    for row in rows:
+        payments = paid(session, row.id)
+        left, disputed = sum(one.left_ore for one in payments), any(one.disputed for one in payments)
+        found.append(
+            PaidCharge(row.id, row.amount_ore, row.paid_at, row.brand, row.last4, left, disputed, row.succeeded)
+        )
+    return found
+
+
+def passages(session: Session, charge_id: int, limit: int) -> list[Given]:
+    """Return the passages that a charge paid, the first driven first."""
+    return [Given(*row) for row in session.execute(text(_PASSAGES), {"charge": charge_id, "limit": limit})]

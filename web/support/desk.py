@@ -13,6 +13,7 @@ from accounts.customers import desk as customers
 from accounts.customers.desk import WAITING, Held
 from accounts.customers.queries import LONGEST_QUERY
 from billing.cards import desk as cards
+from billing.cards import refund_queries
 from billing.claims.queries import locate, open_claims
 from billing.claims.rules import is_overdue
 from billing.delivery import desk as delivery
@@ -85,12 +86,15 @@ def heap() -> Mapping[str, int]:
     session = http.current_session()
     waiting = customers.waiting(session)
     count, ore = payments.waiting(session)
+    refunds, disputes = refund_queries.waiting(session)
     return {
         **waiting,
         "suspense": count,
         "suspense_ore": ore,
         "deliveries": delivery.count_troubled(session),
         "attempts": cards.count_unanswered(session),
+        "refunds": refunds,
+        "disputes": disputes,
     }
 
 
