@@ -92,6 +92,30 @@ def test_registering_a_card(page: Page, site: Site, people: People) -> None:
     assert_fits(page)
 
 
+def test_several_cards_and_what_is_open(page: Page, site: Site, people: People) -> None:
+    site.town.card(people.invoiced, "mastercard", site.gateway)
+    site.town.card(people.invoiced, "insufficient_funds", site.gateway)
+    site.town.charge(at(3, 20, 10))
+    sign_in(page, site, people.invoiced)
+    page.get_by_role("link", name="Kort", exact=True).click()
+    expect(page.get_by_role("heading", name="Åpent trekk")).to_be_visible()
+    expect(page.get_by_text("99,20 kr er ikke betalt: det var ikke dekning på kortet.")).to_be_visible()
+    page.get_by_text("Betal med faktura i stedet").click()
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)
+        assert_fits(page)
+    page.get_by_role("button", name="Bruk dette kortet 0076").click()
+    expect(page.get_by_role("status")).to_contain_text("Mastercard som slutter på 0076 betaler fra nå av.")
+    site.town.charge(at(3, 20, 11))
+    page.reload()
+    expect(page.get_by_role("heading", name="Åpent trekk")).to_have_count(0)
+    assert site.gateway.books()["sum_ore"] == 9_920
+    page.get_by_role("button", name="Fjern 9995").click()
+    expect(page.get_by_text("•••• 9995")).to_have_count(0)
+    page.get_by_role("button", name="Slå av").click()
+    expect(page.get_by_text("Av. Kvitteringen finner du bare her.")).to_be_visible()
+
+
 def test_reading_an_invoice(page: Page, site: Site, people: People) -> None:
     sign_in(page, site, people.blocked)
     expect(page.get_by_role("heading", name="Avtalen er sperret")).to_be_visible()

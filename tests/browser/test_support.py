@@ -41,6 +41,35 @@ def test_a_blocked_customer_calls_pays_and_is_reopened(
     assert site.town.of(people.blocked)[1].standing == "open"
 
 
+def test_an_agent_takes_a_charge_by_another_card(page: Page, site: Site, people: People) -> None:
+    site.town.card(people.invoiced, "mastercard", site.gateway)
+    site.town.card(people.invoiced, "insufficient_funds", site.gateway)
+    site.town.charge(dt.datetime(2026, 3, 20, 10, tzinfo=dt.UTC))
+    sign_in(page, site, "Kari Kundeservice")
+    page.goto(f"{site.url}/support/agreements/{people.invoiced.number}")
+    page.get_by_role("link", name="Kort og trekk").click()
+    charges = page.get_by_role("region", name="Trekk")
+    expect(charges).to_contain_text("insufficient_funds")
+    charges.get_by_text("Gjør noe med trekket").click()
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)
+        assert_fits(page)
+    charges.get_by_label("Hva?").select_option(label="Ta det på Mastercard •••• 0076")
+    charges.get_by_label("Hvorfor?").fill("Kunden ba om det")
+    charges.get_by_role("button", name="Utfør").click()
+    expect(page.get_by_role("status")).to_contain_text("Trekket prøves nå på kortet du valgte.")
+    site.town.charge(dt.datetime(2026, 3, 20, 11, tzinfo=dt.UTC))
+    page.reload()
+    expect(charges).to_contain_text("Kundebehandler kari valgte et annet kort for et trekk: «Kunden ba om det»")
+    expect(charges).to_contain_text("Trukket 99,20 kr.")
+    cards = page.get_by_role("region", name="Kort", exact=True)
+    cards.get_by_text("Bestem hva slags kort det er").first.click()
+    cards.get_by_label("Korttype").first.select_option("commercial")
+    cards.get_by_label("Hvorfor?").first.fill("Banken bekrefter det")
+    cards.get_by_role("button", name="Lagre").first.click()
+    expect(cards).to_contain_text("bedrift (bestemt av oss)")
+
+
 @pytest.mark.parametrize("language", ["nb", "en"])
 def test_every_page_fits_a_phone_and_a_desk(page: Page, site: Site, people: People, language: str) -> None:
     slip = "1" + site.town.kid(people.blocked)[0][1:]
@@ -53,7 +82,7 @@ def test_every_page_fits_a_phone_and_a_desk(page: Page, site: Site, people: Peop
         "/", "/?q=a", "/standing/blocked", "/standing/awaiting_reopen", "/payments", "/payments/1", "/mailbox",
         "/books", "/card-attempts", "/deliveries",
         *(f"/agreements/{number}{rest}" for number in numbers
-          for rest in ("", "/passages?from=2026-02-01&to=2026-03-20", "/additional", "/close")),
+          for rest in ("", "/passages?from=2026-02-01&to=2026-03-20", "/additional", "/close", "/cards")),
         f"/trail/agreement:{numbers[0]}",
     ]  # fmt: skip
     assert_all_fit(page, site, paths)
