@@ -125,6 +125,30 @@ def finish(
     return word
 
 
+def leave(
+    sessions: SessionFactory, gateway: CardGateway, agreement_id: int, *, seller: Seller, now: dt.datetime
+) -> str | None:
+    """End the page that an agreement has open, so that its charge can be settled another way at once.
+
+    Returns how the attempt stands then: succeeded where it was paid after all, nothing, or unknown; None where there
+    was no page. Raises GatewayUnavailable.
+    """
+    with sessions() as session:
+        attempt_id = session.scalars(
+            select(Attempt.id)
+            .join(Charge, Charge.id == Attempt.charge_id)
+            .where(Charge.agreement_id == agreement_id, Attempt.state == "unknown", Attempt.kind == "on_session")
+            .limit(1)
+        ).one_or_none()
+    if attempt_id is None:
+        return None
+    found = look(sessions, gateway, attempt_id, real=now_utc(), leave=True)
+    with sessions() as session:
+        word = record(session, found, seller=seller, now=now)
+        session.commit()
+    return word
+
+
 def sweep_one(
     sessions: SessionFactory, gateway: CardGateway, attempt_id: int, *, seller: Seller, now: dt.datetime
 ) -> str:
@@ -209,15 +233,23 @@ def _attempt(session: Session, charge: Charge, last: Attempt, *, return_url: str
 
 
 def look(
-    sessions: SessionFactory, gateway: CardGateway, attempt_id: int, *, real: dt.datetime, fresh: bool = False
+    sessions: SessionFactory,
+    gateway: CardGateway,
+    attempt_id: int,
+    *,
+    real: dt.datetime,
+    fresh: bool = False,
+    leave: bool = False,
 ) -> Found:
-    """Ask the provider what became of a page, outside any transaction; one whose time is over is ended there.
+    """Ask the provider what became of a page, outside any transaction; one that is over for us is ended there.
 
+    That is when its time is over, when its charge waits for the customer no more, or when they ``leave`` it.
     ``fresh``: the page has never been asked for. Raises GatewayUnavailable.
     """
     with sessions() as session:
         attempt, page_row = session.get_one(Attempt, attempt_id), session.get_one(CardSession, attempt_id)
-        request = _request(session, attempt, page_row)
+        request, charge = _request(session, attempt, page_row), session.get_one(Charge, attempt.charge_id)
+    wanted = charge.state == "claimed" and charge.waits_for == "customer"
     if page_row.provider_ref is None and real - attempt.called_at >= KEY_REMEMBERED:
         return _by_metadata(gateway, attempt, request)
     try:
@@ -226,7 +258,7 @@ def look(
             _keep(sessions, attempt_id, page)
         if not fresh:  # an answer that is repeated is as old as the page
             page = gateway.payment_page(page_row.provider_ref or page.ref)
-        if page.status == "open" and real >= page_row.expires_at:
+        if page.status == "open" and (leave or not wanted or real >= page_row.expires_at):
             page = gateway.end_payment(page.ref)
         return Found(attempt_id, _result(gateway, page), page)
     except GatewayMisuse as misuse:

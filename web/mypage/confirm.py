@@ -52,15 +52,14 @@ def confirmed(number: int) -> Response:
     agreement_id = own(number).id
     back = redirect(url_for("mypage.card", number=number), 303)
     ref = request.args.get("confirmed", "")[:255]
-    if not ref:
-        flash(words.t("Betalingen er ikke bekreftet.", "The payment is not confirmed."), "warn")
-        return back
     settings, now = http.current_settings(), http.request_now()
-    http.current_session().rollback()
+    sessions, gateway, seller = http.current_sessions(), _gateway(), seller_of(settings)
+    http.current_session().rollback()  # nothing is held open while the provider is asked
     try:
-        word = confirm.finish(
-            http.current_sessions(), _gateway(), ref, agreement_id=agreement_id, seller=seller_of(settings), now=now
-        )
+        if ref:
+            word = confirm.finish(sessions, gateway, ref, agreement_id=agreement_id, seller=seller, now=now)
+        else:  # they left the page: what else they want can be done now
+            word = confirm.leave(sessions, gateway, agreement_id, seller=seller, now=now) or "nothing"
     except GatewayUnavailable:
         flash(_not_answering(), "warn")
         return back

@@ -16,10 +16,11 @@ from billing.cards.models import Attempt, CardSession, Charge
 from billing.invoices.models import Document
 from billing.passages.balances import lock
 from config.clock import now_utc
+from config.database import SessionFactory
 from config.problems import Conflict, NotFound
 from simulator.gateway import GatewayServer
 from simulator.gateway.errors import ApiError
-from tests.integration.billing.cards.conftest import MONDAY, Driver
+from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
 from tests.integration.billing.cards.test_charging import sum_of
 
 BACK = "http://localhost/mypage/10000001/card/confirmed"
@@ -325,11 +326,74 @@ def test_paid_twice_is_impossible(customer: Customer) -> None:
 
 def test_nothing_else_is_tried_while_a_page_is_open(customer: Customer) -> None:
     customer.press()
-    customer.sql("UPDATE charges SET waits_for = NULL, next_at = :at", at=MONDAY)
+    customer.sql("UPDATE charges SET waits_for = NULL, next_at = :at", at=MONDAY)  # another card has come, say
     assert customer.driver.charge(customer.gateway, LATER) == []
     with customer.driver.sessions() as session:
         charge_id = customer.charge_id
         assert prepare(session, charge_id, seller=customer.driver.seller, now=LATER, real=now_utc()) is None
+
+
+def test_a_page_that_is_not_wanted_any_more_is_ended(customer: Customer) -> None:
+    url = customer.press()
+    with customer.driver.sessions() as session:
+        assert outcome.try_now(session, customer.driver.agreement_id, now=LATER)
+        session.commit()
+    assert customer.sweep() == "nothing"
+    assert customer.objects("checkout.session")[-1]["status"] == "expired"
+    assert customer.driver.charge(customer.gateway, LATER) == ["succeeded"]
+    with pytest.raises(ApiError):
+        customer.stand_in.pay_page(ref(url))
+    customer.paid_once()
+
+
+@pytest.mark.parametrize("paid", [False, True])
+def test_a_page_that_is_left_is_ended_at_once(customer: Customer, paid: bool) -> None:
+    url = customer.press()
+    if paid:
+        customer.stand_in.pay_page(ref(url))
+    left = confirm.leave(
+        customer.driver.sessions,
+        customer.gateway,
+        customer.driver.agreement_id,
+        seller=customer.driver.seller,
+        now=LATER,
+    )
+    assert left == ("succeeded" if paid else "nothing")
+    if paid:
+        customer.paid_once()
+    else:
+        assert customer.charge().waits_for == "customer"
+        assert customer.press() != url
+
+
+def test_the_banks_question_is_answered_on_the_page(
+    sessions: SessionFactory, gateway: CardGateway, stand_in: GatewayServer
+) -> None:
+    driver = make_driver(sessions, stand_in, gateway, "authentication_required")
+    driver.drive(20_000, MONDAY)
+    assert driver.charge(gateway, MONDAY) == ["declined"]
+    [charge] = driver.charges()
+    assert (charge.state, charge.waits_for) == ("claimed", "customer")
+    begun = confirm.begin(
+        sessions, gateway, charge.id, driver.agreement_id, return_url=BACK, seller=driver.seller, now=LATER
+    )
+    stand_in.pay_page(ref(begun), "authentication_required")
+    done = confirm.finish(
+        sessions, gateway, ref(begun), agreement_id=driver.agreement_id, seller=driver.seller, now=LATER
+    )
+    assert done == "succeeded"
+    assert stand_in.books()["sum_ore"] == 20_000
+
+
+def test_when_its_time_comes_while_the_page_is_open_the_invoice_waits_for_the_page(customer: Customer) -> None:
+    url = customer.press()
+    due = customer.charge().next_at + dt.timedelta(hours=1)
+    assert customer.driver.charge(customer.gateway, due) == []
+    customer.stand_in.end_page(ref(url))
+    assert customer.sweep() == "nothing"
+    assert customer.driver.charge(customer.gateway, due) == ["skipped"]
+    assert customer.charge().state == "invoiced"
+    assert customer.stand_in.books()["sum_ore"] == 0
 
 
 def test_no_page_while_another_attempt_is_unknown(customer: Customer) -> None:

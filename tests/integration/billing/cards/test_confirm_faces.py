@@ -99,6 +99,8 @@ def test_on_my_page_there_is_a_button_and_a_way_back(
     assert url.startswith(customer.stand_in.url)
     left = client.get(f"/mypage/{number}/card/confirmed", follow_redirects=True).get_data(as_text=True)
     assert "Betalingen er ikke bekreftet" in left
+    assert customer.states() == ["declined", "nothing"], "who leaves may choose something else at once"
+    url = client.post(path, data={"csrf_token": token(client)}).headers["Location"]
     customer.stand_in.pay_page(ref(url))
     back = client.get(f"/mypage/{number}/card/confirmed?confirmed={ref(url)}", follow_redirects=True)
     assert "Betalingen er bekreftet" in back.get_data(as_text=True)
