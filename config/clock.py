@@ -16,6 +16,9 @@ from sqlalchemy.orm import Session
 
 OSLO = ZoneInfo("Europe/Oslo")
 
+DATABASE_NOW = "clock_timestamp()"
+"""SQL for the database's own real instant: the clock that all hosts share. For pacing, never for business."""
+
 
 def now_utc() -> dt.datetime:
     """Return the real instant, aware, in UTC."""

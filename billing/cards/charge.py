@@ -23,7 +23,7 @@ from sqlalchemy.orm import Session
 
 from billing.cards import outcome
 from billing.cards.failures import Failures
-from billing.cards.gateway import CardGateway, ChargeRequest, GatewayMisuse, Outcome
+from billing.cards.gateway import CardGateway, ChargeRequest, GatewayMisuse, Outcome, Unknown
 from billing.cards.lanes import Answer, Lanes
 from billing.cards.line import Line
 from billing.cards.models import Attempt, Charge
@@ -42,6 +42,7 @@ log = structlog.get_logger()
 CHUNK = 200
 TELL_SECONDS = 2.0
 """How often a long run says how far it is."""
+PUT_OFF = dt.timedelta(minutes=20)
 BESIDE = "due_charges_beside"
 """The bell of a second worker; whoever answers it does the same as the first."""
 
@@ -106,7 +107,7 @@ class Run:
         lanes = Lanes[Prepared](
             lanes=self._ctx.settings.card_concurrency,
             fill=self.fill,
-            call=lambda ready: self._line.ask(lambda: call(self._gateway, ready.request)),
+            call=lambda ready: self._line.ask(lambda: self._call(ready)),
             record=self.record,
             number=lambda ready: int(ready.request.charge),
             failures=self.failures,
@@ -155,6 +156,13 @@ class Run:
             else:
                 ready += one
         return ready
+
+    def _call(self, ready: Prepared) -> Outcome:
+        """Ask the provider, unless that was put off so long (a machine that slept) that others may think it never will
+        be: the sweep, which knows what the provider remembers, asks then."""
+        if now_utc() - ready.called_at > PUT_OFF:
+            return Unknown(reason="not sent: it waited too long for its turn")
+        return call(self._gateway, ready.request)
 
     def record(self, answers: Sequence[Answer[Prepared]]) -> None:
         """Record what has come, in one transaction."""

@@ -89,6 +89,8 @@ class Line:
     def _tell(self, result: Outcome | None, *, began: float, probe: bool) -> None:
         if isinstance(result, RateLimited):
             self._hold(result.retry_after, began)
+            if probe:
+                self._up()
         elif isinstance(result, Unknown) and not result.answered:
             with self._sessions.begin() as session:
                 pace.failed(session, self._name, probe=probe)
@@ -97,10 +99,13 @@ class Line:
                 if self._turns and self.state().resting:
                     self._turns.clear()
         elif self._troubled or probe:
-            with self._sessions.begin() as session:
-                pace.answered(session, self._name)
+            self._up()
             with self._lock:
                 self._troubled, self._backoff = False, FIRST_BACKOFF
+
+    def _up(self) -> None:
+        with self._sessions.begin() as session:
+            pace.answered(session, self._name)
 
     def _hold(self, asked: dt.timedelta | None, began: float) -> None:
         """Move everybody's next turn: as far as the provider asks, else twice as far as the last time.

@@ -64,13 +64,7 @@ def apply_some(session: Session, results: Mapping[int, Outcome], *, seller: Sell
     customer may try again there. Lock order: balances, charges, attempts, then the rest. Raises LookupError.
     """
     ids = sorted(results)
-    owners = session.execute(
-        select(Charge.agreement_id, Charge.id)
-        .join(Attempt, Attempt.charge_id == Charge.id)
-        .where(Attempt.id == func.any(ids))
-    ).all()
-    lock(session, [row.agreement_id for row in owners])
-    charges = _locked(session, Charge, [row.id for row in owners])
+    charges = _locked(session, Charge, lock_balances(session, ids))
     attempts = _locked(session, Attempt, ids)
     if len(attempts) != len(ids):
         raise LookupError(f"no attempt {min(set(ids) - set(attempts))}")
@@ -96,6 +90,17 @@ def apply_some(session: Session, results: Mapping[int, Outcome], *, seller: Sell
     if later:
         apply_some(session, later, seller=seller, now=now)
     return {attempt_id: attempt.state for attempt_id, attempt in attempts.items()}
+
+
+def lock_balances(session: Session, attempt_ids: Sequence[int]) -> list[int]:
+    """Lock the balances of attempts' agreements; return the attempts' charges."""
+    owners = session.execute(
+        select(Charge.agreement_id, Charge.id)
+        .join(Attempt, Attempt.charge_id == Charge.id)
+        .where(Attempt.id == func.any(list(attempt_ids)))
+    ).all()
+    lock(session, [row.agreement_id for row in owners])
+    return [row.id for row in owners]
 
 
 def _locked(session: Session, model: type[T], ids: Sequence[int]) -> dict[int, T]:
@@ -242,10 +247,7 @@ def give_up_some(
 
 def forget(session: Session, attempt_id: int, *, now: dt.datetime) -> None:
     """Record that an attempt certainly never happened; the charge may be tried anew at once."""
-    agreement_id = session.scalars(
-        select(Charge.agreement_id).join(Attempt, Attempt.charge_id == Charge.id).where(Attempt.id == attempt_id)
-    ).one()
-    lock(session, [agreement_id])
+    lock_balances(session, [attempt_id])
     session.execute(
         update(Attempt)
         .where(Attempt.id == attempt_id, Attempt.state == "unknown")

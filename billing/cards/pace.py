@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from config.clock import DATABASE_NOW as NOW
+
 TOO_MANY = 5
 """So many calls in a row without an answer, and the provider counts as down."""
 FIRST_REST = dt.timedelta(seconds=30)
@@ -51,36 +53,37 @@ class State:
 # What is counted here may be lost in a crash; nobody waits for the disk because of it.
 _SOON = text("SET LOCAL synchronous_commit = off")
 
-_RESERVE = text("""
+_RESERVE = text(f"""
     UPDATE card_pace SET
-        next_at = greatest(next_at, clock_timestamp())
+        next_at = greatest(next_at, {NOW})
             + make_interval(secs => (CASE WHEN failures >= :too_many THEN 1 ELSE :n END) / CAST(:rate AS float)),
-        down_until = CASE WHEN failures >= :too_many THEN clock_timestamp() + make_interval(secs => :lease) END
-    WHERE provider = :provider AND (down_until IS NULL OR down_until <= clock_timestamp())
-      AND next_at <= clock_timestamp() + make_interval(secs => :patience)
-    RETURNING failures >= :too_many AS probe, extract(epoch FROM next_at - clock_timestamp())::float AS until
-""")
+        down_until = CASE WHEN failures >= :too_many THEN {NOW} + make_interval(secs => :lease) END
+    WHERE provider = :provider AND (down_until IS NULL OR down_until <= {NOW})
+      AND next_at <= {NOW} + make_interval(secs => :patience)
+    RETURNING failures >= :too_many AS probe, extract(epoch FROM next_at - {NOW})::float AS until
+""")  # noqa: S608 - ours
 
 _MAKE = text(
-    "INSERT INTO card_pace (provider, next_at) VALUES (:provider, clock_timestamp()) ON CONFLICT (provider) DO NOTHING"
+    f"INSERT INTO card_pace (provider, next_at) VALUES (:provider, {NOW}) "  # noqa: S608 - ours
+    "ON CONFLICT (provider) DO NOTHING"
 )
 
-_STATE = text("""
-    SELECT greatest(0, extract(epoch FROM down_until - clock_timestamp()),
-                    CASE WHEN next_at > clock_timestamp() + make_interval(secs => :patience)
-                         THEN extract(epoch FROM next_at - clock_timestamp()) END)::float AS resting,
+_STATE = text(f"""
+    SELECT greatest(0, extract(epoch FROM down_until - {NOW}),
+                    CASE WHEN next_at > {NOW} + make_interval(secs => :patience)
+                         THEN extract(epoch FROM next_at - {NOW}) END)::float AS resting,
            failures >= :too_many AS probe
     FROM card_pace WHERE provider = :provider
-""")
+""")  # noqa: S608 - ours
 
 # One that was under way when the door was closed says nothing new; the one that was let through to try does.
-_FAILED = text("""
+_FAILED = text(f"""
     UPDATE card_pace SET
         failures = failures + 1,
-        down_until = CASE WHEN failures + 1 >= :too_many THEN clock_timestamp() + make_interval(
+        down_until = CASE WHEN failures + 1 >= :too_many THEN {NOW} + make_interval(
             secs => least(:longest, :first * power(2, least(failures + 1 - :too_many, 10)))) END
-    WHERE provider = :provider AND (:probe OR down_until IS NULL OR down_until <= clock_timestamp())
-""")
+    WHERE provider = :provider AND (:probe OR down_until IS NULL OR down_until <= {NOW})
+""")  # noqa: S608 - ours
 
 _ANSWERED = text(
     "UPDATE card_pace SET failures = 0, down_until = NULL "
@@ -88,7 +91,7 @@ _ANSWERED = text(
 )
 
 _HOLD = text(
-    "UPDATE card_pace SET next_at = greatest(next_at, clock_timestamp() + make_interval(secs => :seconds)) "
+    f"UPDATE card_pace SET next_at = greatest(next_at, {NOW} + make_interval(secs => :seconds)) "  # noqa: S608 - ours
     "WHERE provider = :provider"
 )
 

@@ -28,10 +28,11 @@ from config.rates import whole
 
 @dataclass(frozen=True)
 class Prepared:
-    """An attempt that is committed as unknown, and the request that goes with it."""
+    """An attempt that is committed as unknown, the request that goes with it, and the real instant it was written."""
 
     attempt_id: int
     request: ChargeRequest
+    called_at: dt.datetime
 
 
 # The lock is tried row by row until there are enough, so that two workers share what waits and none waits for another.
@@ -236,6 +237,7 @@ def prepared_some(session: Session, attempt_ids: Sequence[int]) -> list[Prepared
             Attempt.charge_id,
             Attempt.amount_ore,
             Attempt.idempotency_key,
+            Attempt.called_at,
             Card.payment_method,
             CardCustomer.provider_customer,
             Agreement.number,
@@ -258,6 +260,7 @@ def prepared_some(session: Session, attempt_ids: Sequence[int]) -> list[Prepared
                 attempt=str(row.id),
                 description=f"Agreement {row.number}",
             ),
+            row.called_at,
         )
         for row in rows
     ]

@@ -161,6 +161,7 @@ class Run:
         words: Counter[str] = Counter()
         with self._sessions() as session:
             now = business_now(session)
+            outcome.lock_balances(session, [attempt_id for attempt_id, _ in answers])  # all at once, in their order
             known = {attempt_id: result for attempt_id, result in answers if result is not None}
             words.update(outcome.apply_some(session, known, seller=self._seller, now=now).values())
             for attempt_id, result in answers:

@@ -207,3 +207,17 @@ def test_an_outage_of_a_day_loses_and_doubles_nothing(
         paid = text("SELECT count(*), sum(amount_ore) FROM transfers WHERE code = 'card_payment'")
         assert tuple(session.execute(paid).one()) == (12, 240_000)
         assert session.execute(text("SELECT count(*) FROM documents")).scalar_one() == 12
+
+
+def test_what_was_put_off_too_long_is_left_to_the_sweep(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """A machine that slept between committing and calling: by now the provider may have forgotten the key."""
+    driver = due_drivers(sessions, stand_in, gateway, 1)
+    context = JobContext(sessions, settings_of(tmp_path, stand_in), "due_charges")
+    monkeypatch.setattr(charge, "PUT_OFF", dt.timedelta(0))
+    assert charge.job(context, MONDAY)["unknown"] == 1
+    assert stand_in.books()["count"] == 0
+    assert sweep.sweep(context, asked_before=now_utc())["succeeded"] == 1
+    assert [one.state for one in driver.charges()] == ["succeeded"]
