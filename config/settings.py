@@ -100,7 +100,7 @@ TABLE: tuple[Setting, ...] = (
     Setting("MAX_BANK_FILE_BYTES", number(1024, 1024 * MEGABYTE), str(64 * MEGABYTE), "largest file from the bank"),
     Setting("MAX_PASSAGE_FILE_BYTES", number(1024, 2**40), str(2048 * MEGABYTE), "largest passages file"),
     Setting("WORKER_CONCURRENCY", number(1, 64), "2", "jobs a worker runs at once"),
-    Setting("DATABASE_POOL", number(1, 100), "10", "connections a process keeps to the database"),
+    Setting("DATABASE_POOL", number(1, 100), "10", "connections a process keeps to the database; ingest takes three"),
     Setting("LOG_LEVEL", values.one_of("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "lowest level that is logged"),
     Setting("LOG_JSON", values.yes_or_no, "false", "log lines as JSON"),
 )  # fmt: skip

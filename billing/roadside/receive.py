@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from psycopg import OperationalError as DriverError
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
@@ -274,31 +275,45 @@ class _Ready:
             self.session.close()
 
 
-def _begin(sessions: SessionFactory, batch: Receiving, chunks: Iterator[Chunk]) -> _Ready | None:
-    """Read a chunk and begin it, in a session of its own; None at the end."""
+def _next(sessions: SessionFactory, batch: Receiving, chunks: Iterator[Chunk], *, begins: bool) -> _Ready | None:
+    """Read a chunk and, if it may be, begin it; None at the end."""
     chunk = next(chunks, None)
     if chunk is None:
         return None
-    ready = _Ready(chunk, sessions())
+    return _begin(sessions, batch, chunk) if begins else _Ready(chunk)
+
+
+def _begin(sessions: SessionFactory, batch: Receiving, chunk: Chunk) -> _Ready:
+    """Begin a chunk in a session of its own. Where a lock was not to be had it is not begun: booking tries again."""
+    session = sessions()
     try:
-        assert ready.session is not None
-        ready.begun = begin_chunk(ready.session, batch, chunk)
+        begun = begin_chunk(session, batch, chunk)
+        if begun is not None:
+            return _Ready(chunk, session, begun)
+    except (OperationalError, DriverError) as error:
+        if _state(error) not in _RETRIED:
+            session.close()
+            raise
     except BaseException:
-        ready.close()
+        session.close()
         raise
-    if ready.begun is None:
-        ready.close()
-        ready.session = None
-    return ready
+    session.close()
+    return _Ready(chunk)
 
 
 def _ahead(sessions: SessionFactory, batch: Receiving, chunks: Iterator[Chunk]) -> Generator[_Ready, None, None]:
-    """Yield chunks, the next one being read, normalised and matched while the caller books the last."""
+    """Yield chunks, the next one being read, normalised and matched while the caller books the last.
+
+    It is matched only while one is booked that is matched itself: its session holds tables by then, so that a change of
+    a table, which would wait for the next one's, waits for it too, and not it for that.
+    """
     with ThreadPoolExecutor(1, thread_name_prefix="prepare") as worker:
-        waiting = worker.submit(_begin, sessions, batch, chunks)
+        waiting = worker.submit(_next, sessions, batch, chunks, begins=True)
         try:
             while (ready := waiting.result()) is not None:
-                waiting = worker.submit(_begin, sessions, batch, chunks)
+                if ready.begun is None:
+                    ready = _begin(sessions, batch, ready.chunk)
+                waiting = worker.submit(_next, sessions, batch, chunks, begins=ready.begun is not None)
                 yield ready
         finally:
             if waiting.exception() is None and (left := waiting.result()) is not None:
@@ -319,10 +334,15 @@ def _book(sessions: SessionFactory, batch: Receiving, ready: _Ready) -> Receivin
         except StillChanging:
             if not left:
                 raise
-        except OperationalError as error:
-            if not left or getattr(error.orig, "sqlstate", None) not in _RETRIED:
+        except (OperationalError, DriverError) as error:
+            if not left or _state(error) not in _RETRIED:
                 raise
     raise AssertionError("a try either returns or raises")
+
+
+def _state(error: OperationalError | DriverError) -> str | None:
+    """Return PostgreSQL's code of an error, which the driver raises bare where it is asked directly."""
+    return getattr(error.orig if isinstance(error, OperationalError) else error, "sqlstate", None)
 
 
 def _call_waiting(session: Session, batch: Receiving) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine
 
@@ -82,15 +83,15 @@ def test_a_chunk_that_asks_what_is_being_written_waits(
     road: Road, agreement: int, sessions: SessionFactory, tmp_path: Path, begun: list[bool]
 ) -> None:
     taken_back = {"id": "X", "action": "cancel", "original": "A", "version": 1}
-    path = write(tmp_path / "in.jsonl", [record("A"), record("B"), taken_back, record("C")])
+    path = write(tmp_path / "in.jsonl", [record("A"), record("B"), taken_back, record("C"), record("D")])
     ingest_file(sessions, path, "FJELL", chunk_size=2)
-    assert begun == [True, False]
-    assert road.ask("SELECT sum(unbilled_ore) FROM balances") == [(200,)]
+    assert begun == [True, False, True]
+    assert road.ask("SELECT sum(unbilled_ore) FROM balances") == [(300,)]
     keep_oddities(road.session, road.toll, {"unknown_station": True})
     road.session.commit()
     new = [record(f"N{n}", station="S77") for n in range(4)]
     ingest_file(sessions, write(tmp_path / "new.jsonl", new), "FJELL", chunk_size=2)
-    assert begun[2:] == [False, False]
+    assert begun[3:] == [False, False]
     assert road.ask("SELECT count(*) FROM passages WHERE station = 'S77'") == [(4,)]
     road.check_books()
 
@@ -121,4 +122,51 @@ def test_nothing_is_left_of_what_was_begun(
     assert road.ask("SELECT count(*) FROM passages") == [(2,)]
     monkeypatch.undo()
     assert ingest_file(sessions, path, "FJELL", chunk_size=2).tally.counts == {"accepted": 8}
+    road.check_books()
+
+
+def test_nothing_is_begun_while_what_holds_no_table_yet_is_booked(
+    road: Road, agreement: int, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of a table would wait for the session that was begun, that for this thread, and this for the change."""
+    order: list[str] = []
+
+    def begins(session: Any, batch: Any, chunk: Any) -> Any:
+        done = ingest.begin_chunk(session, batch, chunk)
+        order.append(f"begun {chunk.number}" if done else f"not begun {chunk.number}")
+        return done
+
+    def books(session: Any, batch: Any, chunk: Any, **kwargs: Any) -> Any:
+        done = book(session, batch, chunk, **kwargs)
+        order.append(f"booked {chunk.number}")
+        return done
+
+    monkeypatch.setattr(receiving, "begin_chunk", begins)
+    monkeypatch.setattr(receiving, "book", books)
+    taken_back = {"id": "X", "action": "cancel", "original": "A", "version": 1}
+    records = [record("A"), record("B"), taken_back, record("C"), record("D"), record("E")]
+    ingest_file(sessions, write(tmp_path / "in.jsonl", records), "FJELL", chunk_size=2)
+    assert order.index("begun 3") > order.index("booked 2")
+    assert road.ask("SELECT sum(unbilled_ore) FROM balances") == [(400,)]
+
+
+@pytest.mark.parametrize("where", ["book", "begin_chunk"])
+def test_a_deadlock_that_the_driver_tells_of_is_tried_again(
+    road: Road, agreement: int, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    real, calls = getattr(receiving, where), []
+
+    def fails_once(*args: Any, **kwargs: Any) -> Any:
+        done = real(*args, **kwargs)
+        calls.append(1)
+        if len(calls) == 2:
+            raise psycopg.errors.DeadlockDetected
+        return done
+
+    monkeypatch.setattr(receiving, where, fails_once)
+    path = write(tmp_path / "in.jsonl", [record(f"R{n}") for n in range(8)])
+    assert ingest_file(sessions, path, "FJELL", chunk_size=2).tally.counts == {"accepted": 8}
+    assert road.ask("SELECT sum(unbilled_ore) FROM balances") == [(800,)]
+    road.session.rollback()
+    assert held(sessions) == 0
     road.check_books()
