@@ -166,7 +166,7 @@ def _match_and_lock(
         odd.after_matching(cursor, charger.id, accepted)
         correct.judge(cursor, charger.id)
         booked = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
-        lock_query(session, f"{booked} UNION ALL {correct.LOCKED_TOO}", {})
+        lock_query(session, f"{booked} UNION ALL {odd.FAMILIES} UNION ALL {correct.LOCKED_TOO}", {})
         if not is_stale(cursor, charger) and not correct.is_stale(cursor):
             lanes |= odd.lanes_of_corrections(cursor, charger.id)
             if lanes:

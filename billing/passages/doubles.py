@@ -5,7 +5,8 @@ stands, of that vehicle, at that station, in that lane, lies within ``double_rea
 it is kept itself, if it is booked at all. So a double makes no third one double, and it is the same wherever a chunk
 ends. Of a read that was corrected the correction in force decides: a cancelled one stands no more (also when the
 cancellation came before it), an adjusted one stands where its adjustment says, which may be a double itself. A refused
-double whose read stands no more is decided anew (billing.roadside.waiting), and may stand then.
+double whose read stands no more is decided anew (billing.roadside.waiting), and may stand then. One that a person says
+is a passing of its own stands beside the other, and so does what either is adjusted to there.
 """
 
 from __future__ import annotations
@@ -63,19 +64,26 @@ class _Lanes:
         self.doubles: dict[int, str] = {}
         self._reads: dict[Lane, dict[str, tuple[dt.datetime, str]]] = {}
         self._lane_of: dict[str, Lane] = {}
+        self._beside: dict[str, set[str]] = {}
 
     def put(self, lane: Lane, at: dt.datetime, name: str, original: str) -> None:
         self._reads.setdefault(lane, {})[original] = at, name
         self._lane_of[original] = lane
 
     def free(self, original: str) -> None:
+        """Those that stood near it stood there by a person's word, or one would not: what it becomes is no double of
+        theirs either."""
         lane = self._lane_of.pop(original, None)
         if lane is not None:
-            del self._reads[lane][original]
+            at, _ = self._reads[lane].pop(original)
+            self._beside[original] = {
+                name for other, name in self._reads[lane].values() if abs(at - other) <= self.within
+            }
 
     def judge(self, read: Read, original: str, *, stands: bool) -> None:
-        others = self._reads.get(read.lane, {}).values()
-        near = [(abs(at - read.passed_at), name) for at, name in others if abs(at - read.passed_at) <= self.within]
+        others, beside = self._reads.get(read.lane, {}).values(), self._beside.get(original, set())
+        apart = [(abs(at - read.passed_at), name) for at, name in others if name not in beside]
+        near = [one for one in apart if one[0] <= self.within]
         if near:
             self.doubles[read.position] = min(near)[1]
         elif stands:

@@ -155,6 +155,8 @@ def _match_and_lock(
     accepted = begun.accepted if begun is not None else odd.agreed(cursor, charger.id)
     odd.before_matching(cursor, charger.id, accepted)
     touched = "SELECT agreement_id FROM matched WHERE code = 'accepted'"
+    if chunk.lanes or chunk.corrects:
+        touched = f"{touched} UNION ALL {odd.FAMILIES}"
     for turn in range(_TRIES):
         if begun is not None and turn == 1:
             cursor.execute("DELETE FROM matched")

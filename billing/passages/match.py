@@ -30,7 +30,8 @@ def statements(name: str) -> Mapping[str, LiteralString]:
 
 
 _LATENCY = latency("m.passed_at", "%(since)s", "%(minutes)s")
-_LIST_TYPE = list_type_of("t.list_types", "m.flags & 1 <> 0")
+# A tag that is in no vehicle is judged by the list of tags, whatever plate was read with it (see ``last_mount``).
+_LIST_TYPE = list_type_of("t.list_types", "m.flags & 1 <> 0 AND NOT (m.by_tag AND m.flags & 4 <> 0)")
 _FILLED: Mapping[LiteralString, LiteralString] = {
     "{tag_refused}": tag_refused("i.pan", "m.passed_at", _LATENCY),
     "{taken}": taken("m.passed_at"),

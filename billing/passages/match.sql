@@ -263,7 +263,7 @@ WHERE i.position = m.position AND m.code = 'unknown_vehicle' AND EXISTS (
 -- it refuses only where it did by that. By a tag only where that came with the vehicle: one that was put into it since
 -- stands on the lists as where it was before.
 WITH suspects AS MATERIALIZED (
-    SELECT m.position, m.agreement_id, m.registration_id, m.passed_at, m.flags
+    SELECT m.position, m.agreement_id, m.registration_id, m.passed_at, m.flags, m.by_tag
     FROM matched AS m
     CROSS JOIN LATERAL (
         SELECT FROM publications AS r WHERE r.agreement_id = m.agreement_id AND r.status IN ('blocked', 'ended')

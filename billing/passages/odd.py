@@ -23,6 +23,13 @@ from config.rates import whole
 _SQL = statements("odd.sql")
 EVER = dt.datetime(1900, 1, 1, tzinfo=dt.UTC)
 
+FAMILIES = (
+    "SELECT f.parent_id AS agreement_id FROM matched AS m JOIN agreements AS f ON f.id = m.agreement_id "
+    "WHERE m.code = 'accepted' AND f.parent_id IS NOT NULL"
+)
+"""Whose balances are locked too where reads have lanes: of one ferry passing the tag may lead to an additional
+agreement and the plate to its tag agreement, and who books one must see the other."""
+
 Accepted = Mapping[Oddity, bool]
 
 

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from accounts.chargers.models import Charger
 from accounts.chargers.oddities import keep_oddities
 from billing.passages.again import decide_again
+from billing.passages.batches import open_batch
+from billing.passages.incoming import Item, limits_at, prepare
+from billing.passages.ingest import book_chunk
 from billing.passages.rules import Cancel
 from billing.roadside.contest import contest
-from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, Road
+from config.database import SessionFactory
+from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, Road, pan
 from tests.integration.billing.passages.test_corrections import adjust, agrees, cancel, retry, sums
 
 SECOND = dt.timedelta(seconds=1)
@@ -52,6 +61,7 @@ def settled(road: Road) -> None:
     )
     both = f"SELECT k.source_id, l.source_id FROM lane_reads AS k JOIN lane_reads AS l ON {near}"
     own = "SELECT a.source_id FROM amendments AS a WHERE a.cause = 'contested' AND a.code = 'accepted'"
+    own += f" UNION SELECT c.source_id FROM corrections AS c WHERE c.original_id IN ({own})"
     assert road.ask(f"{both} WHERE k.stands AND l.stands AND NOT ARRAY[k.source_id, l.source_id] && ARRAY({own})") == []
     in_force = (
         "NOT EXISTS (SELECT FROM corrections AS k WHERE k.charger_id = r.charger_id AND k.state = 'applied' AND "
@@ -318,6 +328,48 @@ def test_what_a_person_says_is_a_passing_stands(road: Road, holder: int) -> None
     assert road.one(read(road, "D", 4)).detail == "the same passing as B"
     assert sums(road) == {holder: 2480}
     settled(road)
+    agrees(road)
+
+
+@pytest.mark.parametrize("which", ["A", "B"])
+@pytest.mark.parametrize("lane", ["1", None])
+def test_nor_does_adjusting_either_undo_that(road: Road, holder: int, which: str, lane: str | None) -> None:
+    road.send([read(road, "A", 0), read(road, "B", 2)])
+    assert decided(road, "B", double=True)[0] == "accepted"
+    for version, name, of in ((1, "X", which), (2, "Y", which), (1, "Z", "A" if which == "B" else "B")):
+        assert road.one(adjust(road, name, of, version, amount=1000 + version, lane=lane)).code == "accepted"
+        settle(road)
+    assert sums(road) == {holder: 1002 + 1001}
+    assert road.one(read(road, "D", 1)).code == "double_read"
+    settled(road)
+    agrees(road)
+
+
+def test_a_ferry_passing_by_tag_and_by_camera_at_the_same_moment(road: Road, sessions: SessionFactory) -> None:
+    """The tag leads to the additional agreement and the plate to the tag agreement: they wait for each other."""
+    own = road.agreement()
+    road.vehicle(own)
+    child = road.agreement(kind="ferry", parent_id=own, operator="FJORD")
+    road.vehicle(child, None, pan=road.tag(own, 1, "EV10001"), scope="FJORD")
+    road.session.commit()
+    code = road.ferry.code
+
+    def book(session: Session, name: str, **more: Any) -> str:
+        charger = session.scalars(select(Charger).where(Charger.code == code)).one()
+        batch = open_batch(session, charger, name=name, form="jsonl", sha256=b"", now=NOW)
+        one = road.record(name, station="K1", service="ferry", lane="1", **more)
+        chunk = prepare(1, [Item(1, msgspec.json.encode(one), one)], limits_at(NOW))
+        return book_chunk(session, batch, chunk, now=NOW).answers[0].code
+
+    with ThreadPoolExecutor(1) as other, sessions() as tag, sessions() as camera:
+        assert book(tag, "TAG", pan=pan(1)) == "accepted"
+        waiting = other.submit(book, camera, "CAM", plate="EV10001", passed_at=PASSED + 2 * SECOND)
+        while not road.ask("SELECT FROM pg_locks WHERE NOT granted"):
+            assert not waiting.done()
+        tag.commit()
+        assert waiting.result() == "double_read"
+        camera.commit()
+    assert sums(road) == {child: 2480}
     agrees(road)
 
 

@@ -146,6 +146,39 @@ class TestOutOfItsVehicle:
         ) == [(holder,)]
         told.road.check_books()
 
+    @pytest.mark.parametrize("more", [{}, {"plate": "EV10001"}])
+    def test_the_list_of_tags_says_so_also_where_the_vehicles_plate_was_read(
+        self, told: World, more: dict[str, str]
+    ) -> None:
+        """The list of plates that says that the vehicle is gone is acknowledged, that of tags is not."""
+        out = self.out(told, "out")
+        remove(told.session, told.agreement, told.vehicle, ends_at=out, reason=None, now=out, actor="test")
+        told.session.commit()
+        told.minute()
+        told.ack("plates", 2)
+        told.at(told.now + HOUR)
+        assert self.ask(told, told.now, "tag", **more).code == "accepted"
+        plate = told.road.record("plate", plate="EV10001", passed_at=told.now)
+        assert told.road.one(plate, now=told.now + DAY).code == "unknown_vehicle"
+
+    @pytest.mark.parametrize("how", [None, "lost"])
+    def test_a_ferry_journey_goes_back_to_the_tag_agreement_with_its_additional_one(
+        self, told: World, how: str | None
+    ) -> None:
+        child = told.road.agreement(kind="ferry", parent_id=told.agreement, operator="FJORD")
+        extra = told.road.vehicle(child, scope="FJORD")
+        told.take("push", code="FJORD")
+        told.minute(full=True)
+        acknowledged(told, "FJORD")
+        out = told.now if how is None else self.out(told, how)
+        record = told.road.record("F", station="K1", service="ferry", pan=pan(1), passed_at=out + MINUTE)
+        assert told.road.one(record, charger=told.charger("FJORD"), now=out + DAY).code == "accepted"
+        assert told.road.ask("SELECT agreement_id FROM passages") == [(child,)]
+        removal = told.road.remove(extra, out)
+        assert move.move(told.session, removal, now=told.now + DAY) == 1
+        assert told.road.ask("SELECT agreement_id FROM balances WHERE unbilled_ore <> 0") == [(told.agreement,)]
+        told.road.check_books()
+
     def test_it_is_its_own_agreements_where_the_vehicle_went_on_there(self, told: World) -> None:
         out = self.out(told, "lost")
         remove(told.session, told.agreement, told.vehicle, ends_at=out, reason=None, now=out, actor="test")
