@@ -310,7 +310,7 @@ def succeed(session: Session, row: Refund, ref: str, now: dt.datetime) -> None:
     row.code = row.message = None
     session.flush()
     _book(session, row, Account("refunds"), Account("card_clearing"), "card_refund_paid", now)
-    _tell(session, row, "card_refunded", now)
+    tell(session, [NewMessage(row.agreement_id, "card_refunded", f"card_refund:{row.id}", None, _told(row))], now=now)
 
 
 def fail(session: Session, row: Refund, ref: str | None, code: str, message: str, now: dt.datetime) -> None:
@@ -320,16 +320,16 @@ def fail(session: Session, row: Refund, ref: str | None, code: str, message: str
         _book(session, row, Account("card_clearing"), Account("refunds"), "card_refund_returned", now)
     row.provider_ref, row.code, row.message = ref or row.provider_ref, code, message
     come_back(session, row, "failed", GATEWAY, now)
-    _tell(session, row, "card_refund_failed", now)
+    about = f"card_refund:{row.id}"
+    tell(session, [NewMessage(row.agreement_id, "card_refund_failed", about, None, _told(row))], now=now)
 
 
 def _book(session: Session, row: Refund, debit: Account, credit_: Account, code: str, now: dt.datetime) -> None:
     book(session, [Entry(debit, credit_, row.amount_ore, code, row.id)], booked_on=business_date(now), now=now)
 
 
-def _tell(session: Session, row: Refund, template: str, now: dt.datetime) -> None:
-    data = {"amount_ore": row.amount_ore}
-    tell(session, [NewMessage(row.agreement_id, template, f"card_refund:{row.id}", None, data)], now=now)
+def _told(row: Refund) -> dict[str, int]:
+    return {"amount_ore": row.amount_ore}
 
 
 def _person(actor: str) -> str:
