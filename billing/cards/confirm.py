@@ -25,7 +25,6 @@ from sqlalchemy.orm import Session
 from accounts.agreements.models import Agreement
 from billing.cards import outcome
 from billing.cards.gateway import (
-    KEY_REMEMBERED,
     PAGE_TOO_LATE,
     CardGateway,
     Declined,
@@ -250,14 +249,10 @@ def look(
         attempt, page_row = session.get_one(Attempt, attempt_id), session.get_one(CardSession, attempt_id)
         request, charge = _request(session, attempt, page_row), session.get_one(Charge, attempt.charge_id)
     wanted = charge.state == "claimed" and charge.waits_for == "customer"
-    if page_row.provider_ref is None and real - attempt.called_at >= KEY_REMEMBERED:
-        return _by_metadata(gateway, attempt, request)
     try:
-        if page_row.provider_ref is None:
-            page = gateway.start_payment(request)
-            _keep(sessions, attempt_id, page)
-        if not fresh:  # an answer that is repeated is as old as the page
-            page = gateway.payment_page(page_row.provider_ref or page.ref)
+        page = _page(sessions, gateway, attempt, page_row, request, real=real, fresh=fresh)
+        if page is None:
+            return Found(attempt_id, None)
         if page.status == "open" and (leave or not wanted or real >= page_row.expires_at):
             page = gateway.end_payment(page.ref)
         return Found(attempt_id, _result(gateway, page), page)
@@ -284,25 +279,38 @@ def record(session: Session, found: Found, *, seller: Seller, now: dt.datetime) 
     return attempt.state
 
 
+def _page(
+    sessions: SessionFactory,
+    gateway: CardGateway,
+    attempt: Attempt,
+    row: CardSession,
+    request: PageRequest,
+    *,
+    real: dt.datetime,
+    fresh: bool,
+) -> PaymentPage | None:
+    """Return a page as it is now; None where it was never made, and is not made any more.
+
+    One that we were never told of is looked up first: the key might only repeat the provider's own failure.
+    """
+    if row.provider_ref is not None:
+        return gateway.payment_page(row.provider_ref)
+    page = None
+    if not fresh:
+        after = attempt.called_at - dt.timedelta(hours=1)
+        page = gateway.find_payment(customer_id=request.customer_id, attempt=request.attempt, created_after=after)
+        if page is None and real >= row.expires_at:
+            return None
+    page = page or gateway.start_payment(request)
+    _keep(sessions, attempt.id, page)
+    return page
+
+
 def _keep(sessions: SessionFactory, attempt_id: int, page: PaymentPage) -> None:
     with sessions() as session:
         row = session.get_one(CardSession, attempt_id)
         row.provider_ref, row.url = page.ref, page.url
         session.commit()
-
-
-def _by_metadata(gateway: CardGateway, attempt: Attempt, request: PageRequest) -> Found:
-    """Find the payment of a page that nobody ever told us of; the page itself is over long since."""
-    try:
-        payment = gateway.find_charge(
-            customer_id=request.customer_id,
-            charge=request.charge,
-            attempt=request.attempt,
-            created_after=attempt.called_at - dt.timedelta(hours=1),
-        )
-        return Found(attempt.id, _ended(gateway, payment))
-    except GatewayMisuse as misuse:
-        return Found(attempt.id, Unknown(reason=f"look-up: {misuse}", same_key_helps=False))
 
 
 def _result(gateway: CardGateway, page: PaymentPage) -> Outcome | None:

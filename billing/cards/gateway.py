@@ -322,6 +322,10 @@ class CardGateway(Protocol):
         """
         ...
 
+    def find_payment(self, *, customer_id: str, attempt: str, created_after: datetime) -> PaymentPage | None:
+        """Look a page up by the metadata we gave it; None when the gateway has none *now*, as in `find_charge`."""
+        ...
+
     def payment_page(self, ref: str) -> PaymentPage:
         """Read a page again, with its payment."""
         ...

@@ -197,6 +197,10 @@ class StripeGateway:
         """See `CardGateway`."""
         return stripe_sessions.start(self._client, request)
 
+    def find_payment(self, *, customer_id: str, attempt: str, created_after: datetime) -> PaymentPage | None:
+        """See `CardGateway`."""
+        return stripe_sessions.find(self._client, customer_id, attempt, created_after)
+
     def payment_page(self, ref: str) -> PaymentPage:
         """See `CardGateway`."""
         return stripe_sessions.read(self._client, ref)

@@ -71,6 +71,7 @@ _ROUTES = [
     _route("POST", "customers", "customer", setups.create_customer, setups.CUSTOMER),
     _route("GET", "customers/{id}", "read", setups.retrieve_customer),
     _route("POST", "checkout/sessions", "setup", setups.create_session, setups.SESSION),
+    _route("GET", "checkout/sessions", "read", checkout.list_, checkout.LIST),
     _route("GET", "checkout/sessions/{id}", "read", setups.retrieve_session),
     _route("POST", "checkout/sessions/{id}/expire", "setup", checkout.expire),
     _route("GET", "setup_intents/{id}", "read", setups.retrieve_setup_intent),

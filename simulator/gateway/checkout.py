@@ -16,6 +16,7 @@ from simulator.gateway.store import new_id
 from simulator.gateway.world import World
 
 Answer = tuple[int, dict[str, Any]]
+LIST = {"created", "customer", "expand", "limit", "starting_after"}
 SHORTEST_SECONDS, LONGEST_SECONDS = 30 * 60, 24 * 3600
 ON_SESSION = "authentication_required"
 """The decline that does not come where the customer is there to confirm."""
@@ -59,6 +60,11 @@ def create(call: Call) -> Answer:
     }
     call.world.store.put("checkout.session", session)
     return 200, call.show(session)
+
+
+def list_(call: Call) -> Answer:
+    """GET /v1/checkout/sessions, newest first."""
+    return 200, call.show_list("checkout.session", "/v1/checkout/sessions")
 
 
 def expire(call: Call) -> Answer:
