@@ -24,6 +24,7 @@ from accounts.customers.tell import NewMessage, tell
 from billing.cards import outcome, refund
 from billing.cards.failures import Failures
 from billing.cards.gateway import CardGateway, DisputeDetails, GatewayUnavailable, Outcome, Succeeded
+from billing.cards.line import Line
 from billing.cards.models import Attempt, Card, Charge, Dispute
 from billing.cards.outcome import Seller
 from billing.cards.provider import gateway_of
@@ -264,6 +265,8 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
     counts: dict[str, int | str] = {"opened": 0, "won": 0, "lost": 0, "ignored": 0}
     if gateway is None:
         return counts | {"note": "no card gateway is configured"}
+    if Line.of(ctx.sessions, ctx.settings).state().resting:
+        return counts | {"note": "the provider is left alone for a while"}
     failures = Failures("dispute")
     told = {one.ref: one for one in gateway.disputes(created_after=now_utc() - LOOK_BACK)}
     with ctx.sessions() as session:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -31,7 +32,9 @@ from billing.cards.gateway import (
     Succeeded,
     Unknown,
 )
+from billing.cards.line import Line
 from billing.cards.models import Attempt, Refund
+from billing.cards.pace import Resting
 from billing.cards.provider import gateway_of
 from billing.cards.refund import BELL, fail, locked, succeed
 from billing.cards.sweep import ASK_AGAIN, REQUEST_LIVES
@@ -41,6 +44,7 @@ from config.jobs import JobContext, ring
 
 log = structlog.get_logger()
 CHUNK = 100
+RESTS = "the provider is left alone for a while"
 
 
 @dataclass(frozen=True)
@@ -159,24 +163,37 @@ def forget(session: Session, refund_id: int) -> None:
         ring(session, BELL)
 
 
-def refund_one(sessions: SessionFactory, gateway: CardGateway, refund_id: int, *, now: dt.datetime) -> str:
+Asking = Callable[[], Outcome | None]
+Through = Callable[[Asking], Outcome | None]
+"""How the provider is asked: at once, or at the pace that all workers share (``Line.ask``)."""
+
+
+def _at_once(asking: Asking) -> Outcome | None:
+    return asking()
+
+
+def refund_one(
+    sessions: SessionFactory, gateway: CardGateway, refund_id: int, *, now: dt.datetime, through: Through = _at_once
+) -> str:
     """Call for one approved refund and record the answer. Returns skipped, succeeded, failed or unknown."""
     with sessions() as session:
         ready = prepare(session, refund_id, now=now, real=now_utc())
         session.commit()
     if ready is None:
         return "skipped"
-    return _record(sessions, refund_id, call(gateway, ready), now=now)
+    return _record(sessions, refund_id, through(lambda: call(gateway, ready)), now=now)
 
 
-def sweep_one(sessions: SessionFactory, gateway: CardGateway, refund_id: int, *, now: dt.datetime) -> str:
+def sweep_one(
+    sessions: SessionFactory, gateway: CardGateway, refund_id: int, *, now: dt.datetime, through: Through = _at_once
+) -> str:
     """Ask about one unknown refund and record the answer. Returns skipped, succeeded, failed, unknown or approved."""
     with sessions() as session:
         row = session.get_one(Refund, refund_id)
         if row.state != "unknown":
             return "skipped"
         ready = _ready(session, row)
-    return _record(sessions, refund_id, ask(gateway, ready, real=now_utc()), now=now)
+    return _record(sessions, refund_id, through(lambda: ask(gateway, ready, real=now_utc())), now=now)
 
 
 def _record(sessions: SessionFactory, refund_id: int, result: Outcome | None, *, now: dt.datetime) -> str:
@@ -203,11 +220,16 @@ def job_sweep(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | st
 
 
 def _each(ctx: JobContext, *, asked_before: dt.datetime | None) -> dict[str, int | str]:
-    """Call for what is approved, or ask about what is unknown since a real instant, one after the other."""
-    gateway = gateway_of(ctx.settings)
+    """Call for what is approved, or ask about what is unknown since a real instant, one after the other.
+
+    While the provider is left alone (``pace``) nothing is begun; one that was is unknown, and swept later.
+    """
+    gateway, line = gateway_of(ctx.settings), Line.of(ctx.sessions, ctx.settings)
     counts: dict[str, int | str] = {"succeeded": 0, "failed": 0, "unknown": 0}
     if gateway is None:
         return counts | {"note": "no card gateway is configured"}
+    if line.state().resting:
+        return counts | {"note": RESTS}
     failures, looked_at, after = Failures("refund"), 0, 0
     state = Refund.state == "approved"
     if asked_before is not None:
@@ -224,7 +246,10 @@ def _each(ctx: JobContext, *, asked_before: dt.datetime | None) -> dict[str, int
             return counts
         for refund_id in ids:
             try:
-                word = one(ctx.sessions, gateway, refund_id, now=now)
+                word = one(ctx.sessions, gateway, refund_id, now=now, through=line.ask)
+            except Resting:
+                failures.tell(looked_at)
+                return counts | {"note": RESTS}
             except Exception as error:
                 failures.add(refund_id, error)
             else:

@@ -19,7 +19,6 @@ from config.problems import Conflict
 from tests.integration.billing.books import DAY, DUE, OURS, SELLER, Books, noon
 from tests.integration.billing.cards.payer import CHARGED, KARI, NOW, CardPayer
 
-
 Reading = tuple[Literal["open", "won", "lost"], int, int]
 
 

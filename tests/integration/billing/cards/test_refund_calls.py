@@ -12,6 +12,7 @@ from sqlalchemy import text
 from billing.cards import dispute, refund, refund_call, webhook
 from billing.cards.gateway import CardGateway, Event
 from billing.cards.models import Dispute, Refund
+from billing.cards.provider import NAME
 from billing.passages.models import Passage
 from config.clock import now_utc
 from config.jobs import JobContext
@@ -269,3 +270,17 @@ def test_a_dispute_of_which_no_event_came_is_found(
         assert (row.state, row.claim_ore, row.reason) == ("lost", 20_000, "fraudulent")
         assert row.evidence_due_at is not None
         assert row.evidence_due_at > now_utc() + dt.timedelta(days=13)
+
+
+def test_while_the_provider_is_left_alone_nothing_is_begun(
+    driver: Driver, stand_in: GatewayServer, asked: int, ctx: JobContext
+) -> None:
+    with driver.sessions.begin() as session:
+        down = "INSERT INTO card_pace (provider, next_at, failures, down_until) VALUES (:p, now(), 5, now() + '1 hour')"
+        session.execute(text(down), {"p": NAME})
+    for job in (refund_call.job, refund_call.job_sweep, dispute.job):
+        assert "note" in job(ctx, MONDAY)
+    assert (state(driver, asked), stand_in.books()["refunds"]) == ("approved", [])
+    with driver.sessions.begin() as session:
+        session.execute(text("DELETE FROM card_pace"))
+    assert refund_call.job(ctx, MONDAY)["succeeded"] == 1
