@@ -53,7 +53,7 @@ class Lanes(Generic[T]):
         try:
             while True:
                 # Enough for all threads while this one is busy with a transaction or two.
-                while more and not self._resting and under_way <= self._lanes + BATCH // 2:
+                while more and not self._resting and under_way <= self._lanes + BATCH:
                     items = self._fill(FIRST if first else BATCH)
                     more, first = bool(items), False
                     for item in items:
