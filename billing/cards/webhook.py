@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from billing.cards import confirm, dispute, outcome, refund_call, updater
-from billing.cards.gateway import CardGateway, Event
+from billing.cards.gateway import CardGateway, Event, GatewayMisuse
 from billing.cards.models import Attempt, ProviderEvent, Refund
 from billing.cards.outcome import Seller
 from billing.cards.register import finish
@@ -99,8 +99,13 @@ def _refund(taken: Taken) -> Apply:
 
 
 def _dispute(taken: Taken) -> Apply:
-    """Read a dispute again and carry it through as it is now."""
-    found = dispute.look(taken.sessions, taken.gateway, taken.event.object_id)
+    """Read a dispute again and carry it through as it is now. One that the provider has not is none."""
+    try:
+        found = dispute.look(taken.sessions, taken.gateway, taken.event.object_id)
+    except GatewayMisuse as misuse:
+        if misuse.code != "resource_missing":
+            raise
+        return _ignored
     return lambda session: dispute.apply(session, found, seller=taken.seller, now=taken.now)
 
 

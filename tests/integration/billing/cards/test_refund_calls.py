@@ -240,6 +240,10 @@ def test_events_of_a_dispute_in_any_order(
     assert stand_in.books()["net_ore"] == clearing(driver) == (20_000 if end == "win" else 0)
 
 
+def test_a_dispute_that_the_gateway_has_not_is_ignored(driver: Driver, gateway: CardGateway) -> None:
+    assert tell(driver, gateway, "charge.dispute.created", {"id": "dp_none", "object": "dispute"}) == "ignored"
+
+
 def test_an_inquiry_that_is_closed_or_escalated(driver: Driver, gateway: CardGateway, stand_in: GatewayServer) -> None:
     driver.drive(20_000, MONDAY)
     driver.charge(gateway, MONDAY)
