@@ -65,6 +65,16 @@ RULES = (
         ORDER BY id
         """,
     ),
+    Rule(
+        "attempts_pages",
+        "an attempt that a customer makes themselves has its page, no other has; it is never declined, only not paid",
+        """
+        SELECT format('attempt %s (%s, %s): page %s', t.id, t.kind, t.state, coalesce(g.attempt_id::text, 'none'))
+        FROM attempts AS t LEFT JOIN card_sessions AS g ON g.attempt_id = t.id
+        WHERE (t.kind = 'on_session') <> (g.attempt_id IS NOT NULL) OR (t.kind = 'on_session' AND t.state = 'declined')
+        ORDER BY t.id
+        """,
+    ),
     # A decline that is told of after its charge has ended is no try; one that was paid after all was.
     Rule(
         "charges_tries",

@@ -34,7 +34,7 @@ class ConfirmChargeSchema(http.Schema):
     )
 
 
-class ChargePageSchema(http.Schema):
+class PaymentAddressSchema(http.Schema):
     """The provider's page where a charge is paid."""
 
     url = http.text("Send the customer's browser there.", "https://checkout.example/c/cs_1")
@@ -46,7 +46,7 @@ class ConfirmCharge(MethodView):
 
     @require("customer")
     @blp.arguments(ConfirmChargeSchema)
-    @blp.response(200, ChargePageSchema)
+    @blp.response(200, PaymentAddressSchema)
     @blp.problems(404, 409, 503)
     def post(self, args: dict[str, Any], charge_id: int) -> dict[str, str]:
         """Begin paying a charge on the provider's page; again, the page that is open."""

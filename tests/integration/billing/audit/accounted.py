@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
+from sqlalchemy import text
+
 from billing.cards.account import keep, keep_payout, take_in
 from billing.cards.gateway_account import LineKind, PayoutState, ProviderLine, ProviderPayout
 from tests.integration.billing.books import Books
@@ -22,7 +24,25 @@ def accounted(books: Books, now: dt.datetime) -> None:
     for state in ("paid", "failed"):
         _payout(books, "po_2", 300, state, now)
     _payout(books, "po_3", 200, "in_transit", now)
+    _page(books, now)
     session.flush()
+
+
+def _page(books: Books, now: dt.datetime) -> None:
+    """A page on which a charge could have been paid, and was not."""
+    attempt = books.one(
+        "INSERT INTO attempts (charge_id, number, kind, card_id, amount_ore, fee_ore, state, idempotency_key, "
+        "started_at, called_at, asked_at, ended_at) SELECT charge_id, 9, 'on_session', card_id, amount_ore, fee_ore, "
+        "'nothing', 'page', :now, :now, :now, :now FROM attempts WHERE provider_ref = 'pi_1' RETURNING id",
+        now=now,
+    )
+    books.session.execute(
+        text(
+            "INSERT INTO card_sessions (attempt_id, return_url, started_at, expires_at) "
+            "VALUES (:attempt, 'http://localhost', :now, :now)"
+        ),
+        {"attempt": attempt, "now": now},
+    )
 
 
 def _line(ref: str, word: str, amount: int, fee: int, source: str | None, at: dt.datetime) -> ProviderLine:

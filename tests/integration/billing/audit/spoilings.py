@@ -127,6 +127,7 @@ TAMPERED = {
     "disputes_lost": "UPDATE allocations SET amount_ore = amount_ore - 1 WHERE source = 'dispute'",
     "transfers_disputes": "DELETE FROM transfers WHERE code = 'card_dispute_written_off'",
     "ledger_card_costs": "UPDATE card_transactions SET fee_ore = fee_ore + 1, net_ore = net_ore - 1 WHERE fee_ore > 0",
+    "attempts_pages": "UPDATE attempts SET kind = 'off_session' WHERE kind = 'on_session'",
     "card_payouts_booked": "UPDATE card_payouts SET state = 'failed' WHERE state = 'paid'",
     "card_costs_booked": "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_cost_back'",
     "card_payouts_whole": "UPDATE card_transactions SET payout_id = NULL WHERE payout_id IS NOT NULL AND fee_ore > 0",

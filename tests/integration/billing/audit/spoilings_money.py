@@ -84,6 +84,8 @@ MONEY = (
     ("balances_charged", "UPDATE balances SET last_charged_on = NULL WHERE last_charged_on IS NOT NULL"),
     ("balances_charged", "UPDATE balances SET last_charged_on = '2026-02-01' WHERE unbilled_ore = 4000"),
     ("balances_charged", "UPDATE charges SET ended_at = ended_at + interval '22 hours' WHERE state = 'succeeded'"),
+    ("attempts_pages", "UPDATE attempts SET kind = 'on_session' WHERE provider_ref = 'pi_1'"),
+    ("attempts_pages", "UPDATE attempts SET state = 'declined' WHERE kind = 'on_session'"),
     ("card_payouts_booked", "UPDATE card_payouts SET state = 'paid' WHERE state = 'in_transit'"),
     ("card_payouts_booked", "DELETE FROM transfers WHERE code = 'card_payout_back'"),
     ("card_payouts_booked", "UPDATE transfers SET ref = 4711 WHERE code LIKE 'card_payout%' AND amount_ore = 300"),
