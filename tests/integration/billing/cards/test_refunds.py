@@ -325,3 +325,21 @@ def test_the_columns_of_the_session_are_not_trusted(books: Books, session: Sessi
         text("UPDATE card_refunds SET state = 'unknown', called_at = now(), asked_at = now(), idempotency_key = 'k'")
     )
     assert refund_call.prepare(session, row.id, now=NOW, real=now_utc()) is None
+
+
+def test_two_workers_call_for_one_refund_once(books: Books, engine: Engine) -> None:
+    payer = CardPayer(books)
+    row = back(books, payer.paid(20_000)).refund
+    assert row is not None
+    books.session.commit()
+
+    def other() -> bool:
+        with session_factory(engine).begin() as session:
+            return refund_call.prepare(session, row.id, now=NOW, real=now_utc()) is not None
+
+    payer.call(row)
+    beside = Beside(engine, other)
+    assert beside.waited
+    books.session.commit()
+    assert beside.result() is False
+    books.prove(NOW)
