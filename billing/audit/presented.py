@@ -39,8 +39,9 @@ RULES = (
             SELECT d.number, 'card_fee', '', '', 0, c.fee_ore + coalesce(f.ore, 0), 1
             FROM claims AS c JOIN documents AS d ON d.claim_id = c.id AND d.credits_id IS NULL
             LEFT JOIN LATERAL (
-                SELECT sum(ore) AS ore FROM {FEES_BACK} AS x WHERE claim_id = c.id AND version > d.version
-            ) AS f ON c.version > 1
+                SELECT sum(ore) AS ore FROM {FEES_BACK} AS x
+                WHERE c.version > 1 AND claim_id = c.id AND version > d.version
+            ) AS f ON true
             WHERE c.kind = 'card' AND c.fee_ore + coalesce(f.ore, 0) <> 0
         ) AS p USING (number, kind, country, plate, vat_bp)
         WHERE coalesce(l.ore, 0) <> coalesce(p.ore, 0) OR coalesce(l.n, 0) <> coalesce(p.n, 0)

@@ -366,3 +366,23 @@ def test_what_was_given_away_twice_is_written_off(books: Books) -> None:
     assert (one.claim_ore, one.credit_ore, one.written_off_ore) == (15_000, 0, 5_000)
     assert payer.account("card_clearing") == -5_000
     books.prove(NOW)
+
+
+def test_what_a_bank_took_for_good_is_not_refunded_as_well(books: Books) -> None:
+    payer = CardPayer(books)
+    charge = payer.paid(15_000, 5_000)
+    payer.dispute(charge, "lost", 10_000)
+    done = refund.give_back(
+        books.session, charge.id, [payer.passages[1]], reason="x", seller=SELLER, actor=KARI, now=NOW
+    )
+    assert done.refund is None, "less is owed, and nothing of it was paid too much"
+    assert payer.claim(charge) == (15_000, 0, 10_000)
+    books.prove(NOW)
+    other = books.invoice(payer.agreement, 9_000)
+    books.pay(other.kid, 30_000, CHARGED)
+    with pytest.raises(Conflict) as over:
+        refund.request(books.session, charge.id, amount_ore=10_001, reason="x", actor=KARI, now=noon(CHARGED + DAY))
+    assert over.value.extra["left_ore"] == 10_000
+    row = refund.request(books.session, charge.id, amount_ore=None, reason="x", actor=KARI, now=noon(CHARGED + DAY))
+    assert row.amount_ore == 10_000
+    books.prove(noon(CHARGED + DAY))
