@@ -68,15 +68,8 @@ def settings(tmp_path: Path, stand_in: GatewayServer) -> Settings:
     )
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_one_charge_whenever_it_is_killed(
-    point: str,
-    database_url: str,
-    driver: Driver,
-    settings: Settings,
-    stand_in: GatewayServer,
-    sessions: SessionFactory,
-) -> None:
+def kill_at(point: str, database_url: str, stand_in: GatewayServer, settings: Settings) -> None:
+    """Run a worker that charges what is due until it is killed at the point."""
     worker = subprocess.run(
         [
             sys.executable, "-m", "tests.faults.card_worker",
@@ -88,6 +81,18 @@ def test_one_charge_whenever_it_is_killed(
         capture_output=True,
     )  # fmt: skip
     assert worker.returncode == -signal.SIGKILL, worker.stderr.decode()
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_one_charge_whenever_it_is_killed(
+    point: str,
+    database_url: str,
+    driver: Driver,
+    settings: Settings,
+    stand_in: GatewayServer,
+    sessions: SessionFactory,
+) -> None:
+    kill_at(point, database_url, stand_in, settings)
     called = stand_in.books()["count"]
     assert called == int(POINTS.index(point) >= POINTS.index("called"))
     context = JobContext(sessions, settings, "due_charges")
@@ -105,6 +110,35 @@ def test_one_charge_whenever_it_is_killed(
         # The agreement was not opened the way agreements are; everything else must hold.
         every = [rule.name for rule in RULES if rule.name not in UNOPENED]
         assert audit(session, every).first_difference is None
+
+
+@pytest.mark.parametrize("point", ["prepared", "called", "collected", "recorded"])
+def test_a_run_of_many_goes_on_where_it_was_killed(
+    point: str,
+    database_url: str,
+    settings: Settings,
+    stand_in: GatewayServer,
+    gateway: CardGateway,
+    sessions: SessionFactory,
+) -> None:
+    """Some are paid, some are under way, some have not been begun: in the end each is paid once."""
+    for _ in range(14):
+        driver = make_driver(sessions, stand_in, gateway, "consumer")
+        driver.drive(20_000, MONDAY)
+    with sessions.begin() as session:
+        move_clock(session, MONDAY, running=False)
+    kill_at(point, database_url, stand_in, settings)
+    context = JobContext(sessions, settings, "due_charges")
+    for _ in range(2):
+        charge.job(context, MONDAY)
+        sweep.sweep(context, asked_before=now_utc())
+    assert [one.state for one in driver.charges()] == ["succeeded"] * 14
+    assert [one.state for one in driver.attempts()] == ["succeeded"] * 14
+    assert (stand_in.books()["count"], stand_in.books()["sum_ore"]) == (14, 280_000)
+    with sessions() as session:
+        paid = "SELECT sum(amount_ore), count(*) FROM transfers WHERE code = 'card_payment'"
+        assert tuple(session.execute(text(paid)).one()) == (280_000, 14)
+        assert session.execute(text("SELECT count(*) FROM documents")).scalar_one() == 14
 
 
 @pytest.fixture
