@@ -8,12 +8,13 @@ Who bears it: ``charger`` (its fault: it is no longer owed) or ``us`` (the custo
 
 An **undo** is a mass correction of its own, of another one: for each passage that one reversed a new passage, a copy,
 comes back and is written as ``reversals.replaced_by``, so that moves, credits and the charger's later corrections find
-it. What was touched otherwise since stays as it is. A copy of what we bore is not owed to the charger: the passage it
-copies still is.
+it. What was touched otherwise since stays as it is, and so does what its charger has sent anew (lanes.py). A copy of
+what we bore is not owed to the charger: the passage it copies still is.
 
 Nothing indexes passages by station: finding them is a pass over the partitions since the period (a passage is booked at
 most ``passage_max_ahead_hours`` before it happens), some seconds for a month of thirty million. It is done twice, by
 the preview and by the confirmation, and never by an ingest.
 
-Lock order: the mass correction's row, (an undo) the originals' rows in ``records`` by source id, balances by agreement.
+Lock order: the mass correction's row, (an undo) the originals' rows in ``records`` by source id, balances by agreement,
+``lane_reads`` by source id.
 """

@@ -1,8 +1,9 @@
 """Carry out mass corrections: chunk by chunk, each a transaction, the customers told when all are done.
 
 A chunk: the passages next in order of id → (an undo: the originals' records locked) → the balances locked → what still
-is as it was → reversals, counter-rows or copies → balances → a transfer a project. What has been corrected, moved or
-credited since the preview is left and counted. Killed at any moment it goes on with the chunk it was at.
+is as it was → reversals, counter-rows or copies → lanes → balances → a transfer a project. What has been corrected,
+moved or credited since the preview, or (an undo) sent anew, is left and counted. Killed at any moment it goes on with
+the chunk it was at.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sqlalchemy.orm import Session
 from billing.ledger.book import book_query
 from billing.passages.backlog.notice import notice
 from billing.passages.balances import lock
+from billing.passages.mass import lanes
 from billing.passages.mass.models import MassCorrection
 from billing.passages.mass.preview import locked
 from billing.passages.mass.tell import tell_customers
@@ -165,16 +167,22 @@ def _take_back(session: Session, row: MassCorrection, about: dict[str, Any]) -> 
             text(COUNTERS + " AND p.booked_at BETWEEN :first AND :last"),
             {**about, "passages": list(made), "owed": owed},
         )
+        if row.bearer == "charger":
+            lanes.free(session, {**about, "passages": list(made)})
     return made
 
 
 def _bring_back(session: Session, row: MassCorrection, about: dict[str, Any]) -> dict[int, int]:
-    """Bring a copy of what nothing else has touched; return {passage: its copy}."""
-    rows = session.execute(_BRING_BACK, {**about, "undone": f"mass:{row.undoes_id}"}).all()
+    """Bring a copy of what nothing else has touched, nor its charger sent anew; return {passage: its copy}."""
+    by_charger = row.bearer == "charger"
+    anew = lanes.sent_anew(session, about, about["now"]) if by_charger else set()
+    wanted = [one for one in about["passages"] if one not in anew]
+    rows = session.execute(_BRING_BACK, {**about, "passages": wanted, "undone": f"mass:{row.undoes_id}"}).all()
     made = {one.passage_id: one.replaced_by for one in rows}
     if made:
-        owed = row.bearer == "charger"
-        session.execute(text(BROUGHT_BACK), {**about, "passages": list(made), "owed": owed})
+        session.execute(text(BROUGHT_BACK), {**about, "passages": list(made), "owed": by_charger})
+        if by_charger:
+            lanes.stand(session, {**about, "passages": list(made)})
     return made
 
 

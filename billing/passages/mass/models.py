@@ -15,8 +15,8 @@ class MassCorrection(Base):
     ``state``: preview (counted, nothing booked), running (being worked through), done. ``digest`` is over the passages
     that the preview found and which of them were billed; ``passages``, ``agreements``, ``sum_ore``, ``billed`` and
     ``billed_ore`` are their counts and sums. ``done``/``done_ore``: how many were corrected, and their sum;
-    ``skipped``: how many had been changed otherwise when their turn came. Passages up to ``last_passage_id`` are worked
-    through, in ``chunks`` chunks.
+    ``skipped``: how many had been changed otherwise, or (an undo) sent anew, when their turn came. Passages up to
+    ``last_passage_id`` are worked through, in ``chunks`` chunks.
     """
 
     __tablename__ = "mass_corrections"
@@ -71,7 +71,7 @@ class MassCorrection(Base):
 class MassPassage(Base):
     """A passage that a confirmed mass correction is about; of an undo: the passage that had been reversed.
 
-    ``outcome`` is null until its turn comes; then done, or left (it had been changed otherwise).
+    ``outcome`` is null until its turn comes; then done, or left (it had been changed otherwise, or sent anew).
     """
 
     __tablename__ = "mass_passages"

@@ -74,4 +74,8 @@ class MassCorrectionSchema(http.Schema):
     finished_at = http.instant("When all was done and the customers told.", allow_none=True)
     done = http.whole("How many passages were corrected so far.", 4700)
     done_ore = http.ore("Their sum.", 11656000)
-    skipped = http.whole("How many had been changed otherwise when their turn came, and were left as they are.", 11)
+    skipped = http.whole(
+        "How many had been changed otherwise, or (of an undoing) sent anew, when their turn came, and were left as "
+        "they are.",
+        11,
+    )
