@@ -14,6 +14,7 @@ from billing.cards.gateway import Declined, DisputeDetails, GatewayUnavailable, 
 from billing.cards.models import Attempt, Card, Charge
 from billing.cards.outcome import give_up
 from billing.collection.overdue import find_reach, step
+from billing.passages.credit import credit
 from config.clock import now_utc
 from config.database import session_factory
 from config.problems import Conflict
@@ -386,3 +387,24 @@ def test_what_a_bank_took_for_good_is_not_refunded_as_well(books: Books) -> None
     row = refund.request(books.session, charge.id, amount_ore=None, reason="x", actor=KARI, now=noon(CHARGED + DAY))
     assert row.amount_ore == 10_000
     books.prove(noon(CHARGED + DAY))
+
+
+@pytest.mark.parametrize(
+    ("credited", "withdrawn", "claim", "in_credit"),
+    [
+        ([1], 20_450, (15_000, 0, 0), 0),
+        ([1], 2_000, (15_338, 338, 15_338), 3_112),
+        ([0, 1], 20_450, (0, 0, 0), 0),
+        ([0, 1], 2_000, (0, 0, 0), 18_450),
+    ],
+)
+def test_what_was_credited_and_not_yet_issued_joins(
+    books: Books, credited: list[int], withdrawn: int, claim: tuple[int, int, int], in_credit: int
+) -> None:
+    payer = CardPayer(books, "commercial")
+    charge = payer.paid(15_000, 5_000)
+    for one in credited:
+        credit(books.session, payer.agreement, payer.passages[one], reason="x", actor=KARI, now=NOW)
+    payer.dispute(charge, "lost", withdrawn)
+    assert (payer.claim(charge), books.credit(payer.agreement)) == (claim, in_credit)
+    books.prove(NOW)
