@@ -1,0 +1,115 @@
+"""Disputes that meet refunds and corrections: nothing goes back twice, and what did is ours to bear."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine
+
+from billing.cards import dispute, refund
+from billing.cards.gateway import Declined, DisputeDetails
+from billing.cards.models import Attempt
+from billing.passages.credit import credit
+from config.database import session_factory
+from config.problems import Conflict
+from tests.integration.billing.beside import Beside
+from tests.integration.billing.books import DAY, SELLER, Books, noon
+from tests.integration.billing.cards.payer import CHARGED, KARI, NOW, CardPayer
+
+
+def test_a_refund_asked_for_at_the_same_moment_is_stopped(books: Books, engine: Engine) -> None:
+    payer = CardPayer(books)
+    charge = payer.paid(20_000)
+    attempt = books.session.query(Attempt).filter_by(charge_id=charge.id).one()
+    told = DisputeDetails("dp_1", str(attempt.provider_ref), 20_000, "open", "fraudulent", 20_000)
+    books.session.commit()
+
+    def other() -> str:
+        with session_factory(engine).begin() as session:
+            return dispute.apply(session, dispute.Look(told), seller=SELLER, now=NOW)
+
+    row = refund.give_back(books.session, charge.id, reason="x", seller=SELLER, actor=KARI, now=NOW).refund
+    assert row is not None
+    beside = Beside(engine, other)
+    assert beside.waited
+    books.session.commit()
+    assert beside.result() == "opened"
+    books.session.refresh(row)
+    assert (row.state, books.credit(payer.agreement)) == ("cancelled", 20_000)
+    books.prove(NOW)
+
+
+def test_a_refund_under_way_when_it_is_opened_fails_and_its_credit_bears_the_loss(books: Books) -> None:
+    payer = CardPayer(books)
+    charge = payer.paid(15_000, 5_000)
+    row = refund.give_back(
+        books.session, charge.id, [payer.passages[1]], reason="x", seller=SELLER, actor=KARI, now=NOW
+    ).refund
+    assert row is not None
+    payer.call(row)
+    payer.dispute(charge, "open", 20_000)
+    assert row.state == "unknown"
+    books.prove(NOW)
+    no = Declined(None, "charge_disputed", "No.", needs_customer=False, retry="never")
+    assert payer.tell(row, no) == "failed"
+    books.prove(NOW)
+    payer.dispute(charge, "lost", 20_000)
+    one = payer.the_dispute()
+    assert (one.claim_ore, one.credit_ore, one.written_off_ore) == (15_000, 5_000, 0)
+    books.prove(NOW)
+
+
+def test_what_was_given_away_twice_is_written_off(books: Books) -> None:
+    """A refund that was made, and a bank that takes all of it back as well: the loss is ours."""
+    payer = CardPayer(books)
+    charge = payer.paid(15_000, 5_000)
+    row = refund.give_back(
+        books.session, charge.id, [payer.passages[1]], reason="x", seller=SELLER, actor=KARI, now=NOW
+    ).refund
+    assert row is not None
+    payer.give(row)
+    payer.dispute(charge, "lost", 20_000)
+    one = payer.the_dispute()
+    assert (one.claim_ore, one.credit_ore, one.written_off_ore) == (15_000, 0, 5_000)
+    assert payer.account("card_clearing") == -5_000
+    books.prove(NOW)
+
+
+def test_what_a_bank_took_for_good_is_not_refunded_as_well(books: Books) -> None:
+    payer = CardPayer(books)
+    charge = payer.paid(15_000, 5_000)
+    payer.dispute(charge, "lost", 10_000)
+    done = refund.give_back(
+        books.session, charge.id, [payer.passages[1]], reason="x", seller=SELLER, actor=KARI, now=NOW
+    )
+    assert done.refund is None, "less is owed, and nothing of it was paid too much"
+    assert payer.claim(charge) == (15_000, 0, 10_000)
+    books.prove(NOW)
+    other = books.invoice(payer.agreement, 9_000)
+    books.pay(other.kid, 30_000, CHARGED)
+    with pytest.raises(Conflict) as over:
+        refund.request(books.session, charge.id, amount_ore=10_001, reason="x", actor=KARI, now=noon(CHARGED + DAY))
+    assert over.value.extra["left_ore"] == 10_000
+    row = refund.request(books.session, charge.id, amount_ore=None, reason="x", actor=KARI, now=noon(CHARGED + DAY))
+    assert row.amount_ore == 10_000
+    books.prove(noon(CHARGED + DAY))
+
+
+@pytest.mark.parametrize(
+    ("credited", "withdrawn", "claim", "in_credit"),
+    [
+        ([1], 20_450, (15_000, 0, 0), 0),
+        ([1], 2_000, (15_338, 338, 15_338), 3_112),
+        ([0, 1], 20_450, (0, 0, 0), 0),
+        ([0, 1], 2_000, (0, 0, 0), 18_450),
+    ],
+)
+def test_what_was_credited_and_not_yet_issued_joins(
+    books: Books, credited: list[int], withdrawn: int, claim: tuple[int, int, int], in_credit: int
+) -> None:
+    payer = CardPayer(books, "commercial")
+    charge = payer.paid(15_000, 5_000)
+    for one in credited:
+        credit(books.session, payer.agreement, payer.passages[one], reason="x", actor=KARI, now=NOW)
+    payer.dispute(charge, "lost", withdrawn)
+    assert (payer.claim(charge), books.credit(payer.agreement)) == (claim, in_credit)
+    books.prove(NOW)
