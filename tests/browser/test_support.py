@@ -80,7 +80,7 @@ def test_every_page_fits_a_phone_and_a_desk(page: Page, site: Site, people: Peop
     numbers = [person.number for person in (people.blocked, people.invoiced, people.business)]
     paths = [
         "/", "/?q=a", "/standing/blocked", "/standing/awaiting_reopen", "/payments", "/payments/1", "/mailbox",
-        "/books", "/card-attempts", "/deliveries",
+        "/books", "/card-account", "/card-account?ask=now", "/card-attempts", "/deliveries",
         *(f"/agreements/{number}{rest}" for number in numbers
           for rest in ("", "/passages?from=2026-02-01&to=2026-03-20", "/additional", "/close", "/cards")),
         f"/trail/agreement:{numbers[0]}",
