@@ -141,6 +141,8 @@ class TestWhoSeesWhat:
             "registration_id": 1,
             "passage_id": 1,
             "complaint": 1,
+            "card_id": 1,
+            "charge_id": 1,
         }
         with app.test_request_context():
             for rule in rules:
