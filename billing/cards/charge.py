@@ -28,6 +28,7 @@ from billing.cards.lanes import Answer, Lanes
 from billing.cards.line import Line
 from billing.cards.models import Attempt, Charge
 from billing.cards.outcome import Seller
+from billing.cards.pace import Resting
 from billing.cards.prepare import Prepared, pick, prepare, prepare_some, prepared
 from billing.cards.provider import gateway_of
 from billing.cards.steps import passed
@@ -115,11 +116,11 @@ class Run:
         return lanes.run()
 
     def fill(self, most: int) -> Sequence[Prepared]:
-        """Prepare the next charges, committed; none when there are no more, or when the provider is left alone."""
+        """Prepare the next charges, committed; none when there are no more. Raises Resting."""
         while True:
             how = self._line.state()
             if how.resting:
-                return []
+                raise Resting(how.resting)
             ids, ready = self._prepare(1 if how.probe else most)
             if ready or not ids:
                 return ready

@@ -27,9 +27,9 @@ Answer = tuple[T, Outcome | None]
 
 
 class Lanes(Generic[T]):
-    """``fill(n)`` gives the next items, at most so many (none: there are no more), ``call`` asks about one, ``record``
-    takes in what has come of some; ``number`` names one in the log. What fails is noted in ``failures``; the rest
-    goes on."""
+    """``fill(n)`` gives the next items, at most so many (none: there are no more; Resting: none for now), ``call`` asks
+    about one, ``record`` takes in what has come of some; ``number`` names one in the log. What fails is noted in
+    ``failures``; the rest goes on."""
 
     def __init__(
         self,
@@ -54,7 +54,11 @@ class Lanes(Generic[T]):
             while True:
                 # Enough for all threads while this one is busy with a transaction or two.
                 while more and not self._resting and under_way <= self._lanes + BATCH:
-                    items = self._fill(FIRST if first else BATCH)
+                    try:
+                        items = self._fill(FIRST if first else BATCH)
+                    except Resting:
+                        self._resting = True
+                        break
                     more, first = bool(items), False
                     for item in items:
                         threads.submit(self._one, item)

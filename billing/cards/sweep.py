@@ -24,6 +24,7 @@ from billing.cards.lanes import Answer, Lanes
 from billing.cards.line import Line
 from billing.cards.models import Attempt
 from billing.cards.outcome import Seller
+from billing.cards.pace import Resting
 from billing.cards.prepare import prepared
 from billing.cards.provider import gateway_of
 from billing.cards.steps import passed
@@ -141,10 +142,10 @@ class Run:
         self.looked_at = 0
 
     def fill(self, most: int) -> Sequence[int]:
-        """Return the next attempts; none when there are no more, or when the provider is left alone."""
+        """Return the next attempts; none when there are no more. Raises Resting."""
         how = self._line.state()
         if how.resting:
-            return []
+            raise Resting(how.resting)
         with self._sessions() as session:
             ids = unknown(session, asked_before=self._asked_before, after=self._after)[: 1 if how.probe else most]
         self._after = ids[-1] if ids else self._after

@@ -208,7 +208,8 @@ def test_an_outage_of_a_day_loses_and_doubles_nothing(
             session.execute(  # an hour of rest is over
                 text("UPDATE card_pace SET down_until = down_until - interval '1 hour', next_at = clock_timestamp()")
             )
-        charge.job(context, MONDAY)
+        said = str(charge.job(context, MONDAY).get("note"))
+        assert hour or "does not answer" in said
         sweep.sweep(context, asked_before=now_utc())
     assert stand_in.books()["count"] <= 3
     assert 24 <= len(calls) <= 60, "one call an hour finds out that it still lasts; at first some were under way"
