@@ -111,6 +111,11 @@ def lines(world: World) -> list[dict[str, Any]]:
     return shown
 
 
+def books(world: World) -> dict[str, int]:
+    """Return what the gateway has taken of us for itself, in øre."""
+    return {"fees_ore": sum(line["fee"] for line in lines(world))}
+
+
 def _bring(world: World) -> None:
     """Write the lines that are missing, make the payouts whose time has come, and let those arrive that are due."""
     with world.store.transaction():

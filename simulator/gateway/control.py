@@ -56,7 +56,7 @@ class Control:
         self._world = world
         self._api = api
         self._calls: dict[tuple[str, str], Callable[[str, Asked], Any]] = {
-            ("GET", "books"): lambda _id, _asked: payments.books(world),
+            ("GET", "books"): lambda _id, _asked: payments.books(world) | account.books(world),
             ("GET", "cards"): lambda _id, _asked: {name: card.label for name, card in CARDS.items()},
             ("GET", "faults"): lambda _id, _asked: {"faults": [asdict(one) for one in world.faults.waiting()]},
             ("GET", "webhooks"): lambda _id, _asked: world.courier.counts(),
