@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 from billing.cards import dispute, refund
 from billing.cards.gateway import Declined, DisputeDetails
 from billing.cards.models import Attempt
+from billing.invoices.reissue import reissue
 from billing.passages.credit import credit
 from config.database import session_factory
 from config.problems import Conflict
@@ -112,4 +113,17 @@ def test_what_was_credited_and_not_yet_issued_joins(
         credit(books.session, payer.agreement, payer.passages[one], reason="x", actor=KARI, now=NOW)
     payer.dispute(charge, "lost", withdrawn)
     assert (payer.claim(charge), books.credit(payer.agreement)) == (claim, in_credit)
+    books.prove(NOW)
+
+
+def test_a_fee_that_is_gone_does_not_come_back(books: Books) -> None:
+    """The claim is on an invoice now: issued anew once more, it owes no card's fee again."""
+    payer = CardPayer(books, "commercial")
+    charge = payer.paid(15_000, 5_000)
+    payer.dispute(charge, "lost", 20_450)
+    credit(books.session, payer.agreement, payer.passages[1], reason="x", actor=KARI, now=NOW)
+    number = books.one("SELECT max(number) FROM documents WHERE claim_id = :c AND kind = 'invoice'", c=charge.claim_id)
+    reissue(books.session, number, reason="x", seller=SELLER, now=NOW, actor=KARI)
+    assert payer.claim(charge) == (15_000, 0, 0)
+    assert payer.account("card_fees") == 0
     books.prove(NOW)

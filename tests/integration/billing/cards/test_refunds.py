@@ -343,3 +343,14 @@ def test_two_workers_call_for_one_refund_once(books: Books, engine: Engine) -> N
     books.session.commit()
     assert beside.result() is False
     books.prove(NOW)
+
+
+def test_one_that_the_provider_has_told_of_is_never_called_for_anew(books: Books) -> None:
+    payer = CardPayer(books)
+    row = back(books, payer.paid(20_000)).refund
+    assert row is not None
+    payer.call(row)
+    payer.tell(row, Unknown("the refund is pending", ref="re_1"))
+    refund_call.forget(books.session, row.id)
+    assert (row.state, row.provider_ref) == ("unknown", "re_1")
+    books.prove(NOW)
