@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Any
 from urllib.parse import urljoin, urlparse
 
@@ -15,7 +14,7 @@ from accounts.agreements.method import set_receipts
 from accounts.agreements.seen import seen
 from billing.cards import queries, register, webhook
 from billing.cards.cards import make_default, remove, set_segment
-from billing.cards.gateway import BadSignature, CardGateway, GatewayMisuse, GatewayUnavailable
+from billing.cards.gateway import BadSignature, CardGateway, GatewayUnavailable
 from billing.cards.methods import choose_method
 from billing.cards.models import Card
 from billing.cards.provider import gateway_of
@@ -70,12 +69,10 @@ def removed(number: int, card_id: int | None, *, instead: bool) -> None:
     card = remove(session, agreement.id, card_id, seller=seller_of(http.current_settings()), now=now, instead=instead)
     detail = {"card": card.id, "instead": "invoice" if instead else None}
     trail.record(session, principal(), "remove_card", f"agreement:{number}", now, detail=detail)
-    forgotten, gateway = card.payment_method, gateway_of(http.current_settings())
+    forgotten, gateway = queries.forgettable(session, [card]), gateway_of(http.current_settings())
     session.commit()
-    # It is out of use here whether or not the provider forgets it.
-    with suppress(GatewayUnavailable, GatewayMisuse):
-        if gateway is not None:
-            gateway.detach(forgotten)
+    if gateway is not None:
+        register.forget(gateway, forgotten)
 
 
 @blp.route("/agreements/<int:number>/card")

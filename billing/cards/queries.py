@@ -91,3 +91,15 @@ def named(session: Session, agreement_id: int) -> dict[int, Card]:
 def agreement_of(session: Session, charge_id: int) -> int | None:
     """Return the id of a charge's agreement, or None."""
     return session.scalar(select(Charge.agreement_id).where(Charge.id == charge_id))
+
+
+def forgettable(session: Session, cards: Sequence[Card]) -> list[str]:
+    """Return the provider's ids of those removed cards that it may forget now.
+
+    Not one with an attempt that nobody knows the outcome of: the request may have to be sent again, and would be
+    declined for want of the card.
+    """
+    asked = session.scalars(
+        select(Attempt.card_id).where(Attempt.card_id.in_([card.id for card in cards]), Attempt.state == "unknown")
+    ).all()
+    return [card.payment_method for card in cards if card.id not in asked]

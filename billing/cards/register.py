@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import select, update
@@ -17,10 +18,10 @@ from accounts.agreements.models import Agreement
 from accounts.customers.models import Customer
 from billing.cards import outcome
 from billing.cards.cards import take_over
-from billing.cards.gateway import CardDetails, CardGateway, SetupNotFinished
+from billing.cards.gateway import CardDetails, CardGateway, GatewayMisuse, GatewayUnavailable, SetupNotFinished
 from billing.cards.methods import pay_by_card
 from billing.cards.models import Card, CardCustomer, CardSetup
-from billing.cards.queries import cards_of, open_charge
+from billing.cards.queries import cards_of, forgettable, open_charge
 from billing.cards.rules import segment_of
 from billing.passages.balances import lock
 from config.database import SessionFactory
@@ -132,8 +133,20 @@ def finish(
         if known is None or details.customer_id not in (None, known.provider_customer):
             raise Conflict("This card was registered for somebody else.")
         card = adopt(session, setup, details, now=now)
+        replaced = session.scalars(
+            select(Card).where(Card.agreement_id == card.agreement_id, Card.removed_at == now, Card.id < card.id)
+        ).all()
+        forgotten = forgettable(session, replaced)
         session.commit()
-        return card
+    forget(gateway, forgotten)
+    return card
+
+
+def forget(gateway: CardGateway, payment_methods: Sequence[str]) -> None:
+    """Have the provider forget cards; they are out of use here whether or not it does."""
+    for payment_method in payment_methods:
+        with suppress(GatewayUnavailable, GatewayMisuse):
+            gateway.detach(payment_method)
 
 
 def adopt(session: Session, setup: CardSetup, details: CardDetails, *, now: dt.datetime) -> Card:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from flask import flash, redirect, request, url_for
 from werkzeug.wrappers import Response
 
 from accounts.access import trail
 from accounts.access.principal import principal
 from accounts.agreements.method import set_receipts
+from billing.cards import queries, register
 from billing.cards.cards import make_default, remove
-from billing.cards.gateway import GatewayMisuse, GatewayUnavailable
 from billing.cards.methods import choose_method
 from billing.cards.provider import gateway_of
 from billing.invoices.seller import seller_of
@@ -90,12 +88,11 @@ def _remove(number: int, card_id: int | None) -> Response:
     trail.record(session, principal(), "remove_card", f"agreement:{number}", now, detail=detail)
     session.flush()
     session.refresh(agreement)
-    by_card, forgotten = agreement.payment_method == "card", removed.payment_method
+    by_card, forgotten = agreement.payment_method == "card", queries.forgettable(session, [removed])
     session.commit()
-    with suppress(GatewayUnavailable, GatewayMisuse):  # out of use here whether or not they forget it
-        gateway = gateway_of(settings)
-        if gateway is not None:
-            gateway.detach(forgotten)
+    gateway = gateway_of(settings)
+    if gateway is not None:
+        register.forget(gateway, forgotten)
     gone = words.t("Kortet er fjernet.", "The card is removed.")
     if not by_card:
         gone += " " + words.t("Fra nå av får du faktura.", "From now on you get invoices.")

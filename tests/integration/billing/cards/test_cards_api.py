@@ -100,6 +100,19 @@ class TestCards:
         assert gone is not None
         assert gone["customer"] is None, "the provider has forgotten it"
 
+    def test_one_that_may_have_to_be_asked_again_is_not_forgotten_by_the_provider(
+        self, ask: Ask, driver: Driver, gateway: CardGateway, stand_in: GatewayServer, number: int
+    ) -> None:
+        another(driver, stand_in)
+        first = cards(driver)[0].id
+        driver.drive(20_000, MONDAY)
+        stand_in.fault("timeout", hold_seconds=1)
+        assert driver.charge(gateway, MONDAY) == ["unknown"]
+        assert ask("DELETE", f"/agreements/{number}/cards/{first}").status_code == 204
+        kept = stand_in.world.store.get("payment_method", _method(driver, first))
+        assert kept is not None
+        assert kept["customer"] == driver.provider_customer
+
     @pytest.mark.parametrize(
         ("method", "path", "body", "allowed"),
         [
