@@ -100,6 +100,22 @@ class TestCards:
         assert gone is not None
         assert gone["customer"] is None, "the provider has forgotten it"
 
+    def test_the_same_card_given_anew_takes_its_own_place_there_too(
+        self, ask: Ask, driver: Driver, stand_in: GatewayServer, number: int
+    ) -> None:
+        path, methods = f"/agreements/{number}/card", []
+        for _ in range(2):
+            begun = ask("POST", path, {"return_url": f"/mypage/{number}/card"}).get_json()["url"]
+            setup = begun.rsplit("/", 1)[-1].split("?")[0]
+            stand_in.give_card(setup, "mastercard")
+            assert ask("POST", f"{path}/finish", {"setup": setup}).status_code == 200
+            methods.append(cards(driver)[-1].payment_method)
+        assert [card.is_default for card in cards(driver)] == [False, True]
+        old, new = (stand_in.world.store.get("payment_method", one) for one in methods)
+        assert old is not None
+        assert new is not None
+        assert (old["customer"], new["customer"]) == (None, driver.provider_customer)
+
     def test_one_that_may_have_to_be_asked_again_is_not_forgotten_by_the_provider(
         self, ask: Ask, driver: Driver, gateway: CardGateway, stand_in: GatewayServer, number: int
     ) -> None:
