@@ -270,7 +270,7 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
     failures = Failures("dispute")
     told = {one.ref: one for one in gateway.disputes(created_after=now_utc() - LOOK_BACK)}
     with ctx.sessions() as session:
-        known = dict(session.execute(select(Dispute.provider_ref, Dispute.state)).tuples().all()) if told else {}
+        known = set(session.scalars(select(Dispute.provider_ref).where(Dispute.provider_ref.in_(list(told)))))
         opened = session.scalars(
             select(Dispute.provider_ref).where(Dispute.state == "opened").order_by(Dispute.id)
         ).all()
