@@ -1,4 +1,4 @@
-"""What we need of a card gateway, in our own words; `stripe_gateway.py` is the one real implementation.
+"""What we need of a card gateway, in our own words; `stripe/` is the one real implementation.
 
 Another provider (Nets, Adyen) is one more file that fulfils `CardGateway`. Nothing here imports a provider's
 library.

@@ -6,7 +6,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from billing.cards.gateway import CardGateway
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe.gateway import StripeGateway
 from config.settings import Settings
 
 NAME = "stripe"

@@ -44,7 +44,7 @@ from billing.cards.gateway import (
     Succeeded,
     Unknown,
 )
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe.gateway import StripeGateway
 from tests.second_opinion.beside import KEY, LEFT_OUT, bridge, installed, localstripe
 
 if not installed():

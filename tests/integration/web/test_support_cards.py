@@ -10,7 +10,7 @@ from flask import Flask
 
 from accounts.agreements.models import Agreement
 from billing.cards.gateway import CardGateway
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe.gateway import StripeGateway
 from config.clock import move_clock
 from config.database import SessionFactory
 from simulator.gateway import GatewayServer

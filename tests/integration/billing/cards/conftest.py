@@ -15,7 +15,7 @@ from billing.cards.charge import charge_one, waiting
 from billing.cards.due import decide
 from billing.cards.gateway import CardGateway
 from billing.cards.models import Attempt, Card, CardCustomer, Charge
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe.gateway import StripeGateway
 from billing.ledger.book import Account, Entry, book
 from billing.passages.balances import lock
 from billing.passages.models import PASSAGE_IDS, Balance, Passage

@@ -13,7 +13,7 @@ from billing.cards.charge import charge_one, prepare
 from billing.cards.due import week_over
 from billing.cards.gateway import CardGateway
 from billing.cards.models import Card
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe.gateway import StripeGateway
 from billing.claims.models import Claim
 from billing.invoices.models import Document
 from billing.ledger.models import Transfer

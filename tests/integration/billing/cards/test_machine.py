@@ -24,12 +24,13 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.audit.audit import audit
-from billing.cards import charge, dispute, due, refund, refund_call, register, stripe_events, sweep, webhook
+from billing.cards import charge, dispute, due, refund, refund_call, register, sweep, webhook
 from billing.cards.failures import SomeFailed
 from billing.cards.gateway import CardGateway, ChargeRequest, Outcome
 from billing.cards.methods import choose_method
 from billing.cards.models import CardSetup
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe import events as stripe_events
+from billing.cards.stripe.gateway import StripeGateway
 from config.clock import business_date, move_clock, now_utc
 from config.database import make_engine, session_factory
 from config.jobs import JobContext

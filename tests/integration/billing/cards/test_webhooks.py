@@ -14,7 +14,7 @@ from werkzeug.serving import make_server
 
 from accounts.agreements.models import Agreement
 from billing.cards.models import Card, ProviderEvent
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe.gateway import StripeGateway
 from config.database import SessionFactory
 from config.settings import Settings, load
 from simulator.gateway import GatewayServer

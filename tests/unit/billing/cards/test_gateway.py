@@ -23,7 +23,7 @@ from billing.cards.gateway import (
     Succeeded,
     Unknown,
 )
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe.gateway import StripeGateway
 from simulator.gateway import GatewayServer
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -17,8 +17,8 @@ from billing.cards.gateway import (
     Succeeded,
     Unknown,
 )
-from billing.cards.stripe_disputes import details
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe.disputes import details
+from billing.cards.stripe.gateway import StripeGateway
 from simulator.gateway import GatewayServer
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from billing.cards.gateway import BadSignature, CardGateway, Unknown
-from billing.cards.stripe_declines import judge
-from billing.cards.stripe_gateway import StripeGateway
-from billing.cards.stripe_outcomes import outcome_of_intent
-from billing.cards.stripe_products import segment_of
+from billing.cards.stripe.declines import judge
+from billing.cards.stripe.gateway import StripeGateway
+from billing.cards.stripe.outcomes import outcome_of_intent
+from billing.cards.stripe.products import segment_of
 from simulator.gateway.courier import sign
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

@@ -17,7 +17,7 @@ from billing.cards.gateway import (
     PageRequest,
     Succeeded,
 )
-from billing.cards.stripe_gateway import StripeGateway
+from billing.cards.stripe.gateway import StripeGateway
 from config.clock import now_utc
 from simulator.gateway import GatewayServer
 

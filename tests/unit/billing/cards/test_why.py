@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from billing.cards.stripe_declines import AUTHENTICATE, NEVER
+from billing.cards.stripe.declines import AUTHENTICATE, NEVER
 from billing.cards.why import Why, why
 from billing.delivery.words import TEXTS, Bill, Sender, Told, letter
 

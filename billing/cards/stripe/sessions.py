@@ -14,8 +14,8 @@ from typing import Any, cast
 import stripe
 
 from billing.cards.gateway import PAGE_TOO_LATE, GatewayMisuse, Outcome, PageRequest, PaymentPage
-from billing.cards.stripe_ask import ask
-from billing.cards.stripe_outcomes import outcome_of_intent
+from billing.cards.stripe.ask import ask
+from billing.cards.stripe.outcomes import outcome_of_intent
 
 _PAYMENT = "payment_intent.latest_charge"
 

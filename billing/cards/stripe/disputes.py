@@ -14,7 +14,7 @@ from typing import Any, Literal
 import stripe
 
 from billing.cards.gateway import DisputeDetails
-from billing.cards.stripe_ask import ask
+from billing.cards.stripe.ask import ask
 
 MAX_LISTED = 1000
 _PAGE = 100

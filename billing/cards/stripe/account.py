@@ -14,7 +14,7 @@ import stripe
 from stripe.params import BalanceTransactionListParams, PayoutListParams
 
 from billing.cards.gateway_account import LineKind, PayoutState, ProviderLine, ProviderPayout
-from billing.cards.stripe_ask import ask
+from billing.cards.stripe.ask import ask
 
 _PAGE = 100
 _SOURCE = "data.source"

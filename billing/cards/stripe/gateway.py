@@ -29,7 +29,6 @@ from typing import Any
 import stripe
 from stripe.params import CustomerCreateParams
 
-from billing.cards import stripe_account, stripe_cards, stripe_disputes, stripe_events, stripe_refunds, stripe_sessions
 from billing.cards.gateway import (
     CardDetails,
     ChargeRequest,
@@ -47,8 +46,14 @@ from billing.cards.gateway import (
     Unknown,
 )
 from billing.cards.gateway_account import ProviderLine, ProviderPayout
-from billing.cards.stripe_ask import ask as _ask
-from billing.cards.stripe_outcomes import outcome_of_error, outcome_of_intent, outcome_of_refund
+from billing.cards.stripe import account as stripe_account
+from billing.cards.stripe import cards as stripe_cards
+from billing.cards.stripe import disputes as stripe_disputes
+from billing.cards.stripe import events as stripe_events
+from billing.cards.stripe import refunds as stripe_refunds
+from billing.cards.stripe import sessions as stripe_sessions
+from billing.cards.stripe.ask import ask as _ask
+from billing.cards.stripe.outcomes import outcome_of_error, outcome_of_intent, outcome_of_refund
 
 # A driver is charged weekly at most, and every charge tried a few times: a thousand is decades.
 MAX_LISTED = 1000

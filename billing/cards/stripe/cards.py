@@ -8,8 +8,8 @@ from typing import Any
 import stripe
 
 from billing.cards.gateway import CardDetails, GatewayMisuse
-from billing.cards.stripe_ask import ask
-from billing.cards.stripe_products import segment_of
+from billing.cards.stripe.ask import ask
+from billing.cards.stripe.products import segment_of
 
 
 def card(client: stripe.StripeClient, payment_method: str) -> CardDetails | None:

@@ -19,7 +19,7 @@ from typing import Any
 import stripe
 
 from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited, Succeeded, Unknown
-from billing.cards.stripe_declines import AUTHENTICATE, OUR_SUM, judge
+from billing.cards.stripe.declines import AUTHENTICATE, OUR_SUM, judge
 
 # A payment in one of these can still go either way.
 _UNDER_WAY = {"processing", "requires_action", "requires_capture", "requires_confirmation"}

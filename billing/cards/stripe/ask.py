@@ -8,7 +8,7 @@ from typing import TypeVar
 import stripe
 
 from billing.cards.gateway import Declined, GatewayMisuse, GatewayUnavailable, RateLimited
-from billing.cards.stripe_outcomes import outcome_of_error, retry_after
+from billing.cards.stripe.outcomes import outcome_of_error, retry_after
 
 T = TypeVar("T")
 

@@ -8,8 +8,8 @@ from itertools import islice
 import stripe
 
 from billing.cards.gateway import Declined, Outcome, Unknown
-from billing.cards.stripe_declines import judge
-from billing.cards.stripe_outcomes import outcome_of_error, outcome_of_refund
+from billing.cards.stripe.declines import judge
+from billing.cards.stripe.outcomes import outcome_of_error, outcome_of_refund
 
 MAX_LISTED = 1000
 _PAGE = 100
