@@ -146,4 +146,4 @@ def the_books_agree(quarter: Quarter) -> None:
     assert proven["ok"], proven["first_difference"]
     # The simulated bank has only what came in: what it lacks is what the two orders paid.
     left = report.gather(quarter.stage, proven, threads=1).differences()
-    assert left == ["bank: the ledger has NOK -108.07, the bank NOK 0.00"]
+    assert left == ["card_clearing + bank: the ledger has NOK -108.07, gateway and bank NOK 0.00"]
