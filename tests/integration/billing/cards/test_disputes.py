@@ -270,7 +270,7 @@ def test_a_lost_card_stays_lost(books: Books) -> None:
     assert refused(payer) == "stolen_card"
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=7, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_order_comes_to_the_same(books: Books, data: st.DataObject) -> None:
     """Readings of a dispute in any order and number, the end among them: the books hold at each, and at the end the

@@ -380,7 +380,7 @@ def test_each_sum_is_paid_once_whatever_happens(monkeypatch: pytest.MonkeyPatch)
     run_state_machine_as_test(
         Patched,
         settings=settings(
-            max_examples=8,
+            max_examples=5,
             stateful_step_count=8,
             deadline=None,
             phases=(Phase.explicit, Phase.generate),

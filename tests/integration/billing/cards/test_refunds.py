@@ -272,7 +272,7 @@ def test_two_at_once_give_one_passage_back_once(books: Books, engine: Engine) ->
     books.prove(NOW)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=7, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_order_of_refunds_keeps_the_books(books: Books, data: st.DataObject) -> None:
     """Asked for, approved, called, made, failed, cancelled, failed later: the ledger holds at each step."""

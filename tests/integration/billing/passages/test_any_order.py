@@ -201,7 +201,7 @@ def ends_the_same(
     road.session.expire_all()
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), originals=ORIGINALS, words=WORDS, agreed=AGREED)
 def test_any_order_and_repetition_ends_the_same(
     road: Road, data: st.DataObject, originals: list[Any], words: list[Any], agreed: dict[str, bool]
@@ -227,7 +227,7 @@ LATER_WORDS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), words=LATER_WORDS)
 def test_doubles_of_what_was_taken_back_and_adjusted_after_all(
     road: Road, data: st.DataObject, words: list[tuple[bool, str, int, str | None]]

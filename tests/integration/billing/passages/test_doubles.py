@@ -383,7 +383,7 @@ EVENTS = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     events=EVENTS,
     ends=st.lists(st.integers(1, 7), min_size=1, max_size=4).map(sorted),

@@ -137,7 +137,7 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whatever_happens_the_books_agree(road: Road, two: tuple[int, int], steps: list[str]) -> None:
     """And nobody pays twice: what is unbilled and owed is at most what each record says."""

@@ -172,7 +172,7 @@ STEPS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whatever_happens_nobody_pays_a_passing_twice(road: Road, holder: int, steps: list[str]) -> None:
     """What is charged stands in its lane; of what stands no two are near, and only what we bore is not charged."""
