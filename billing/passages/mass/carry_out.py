@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from accounts.agreements.models import Agreement
 from billing.ledger.book import book_query
 from billing.passages.backlog.notice import notice
 from billing.passages.balances import lock
@@ -141,7 +142,9 @@ def carry_out_chunk(session: Session, mass_id: int, *, now: dt.datetime, limit: 
     if row.undoes_id is not None:
         session.execute(_ORIGINALS, about)
     agreements = {one.agreement_id for one in found}
-    lock(session, agreements)
+    parents = select(Agreement.parent_id).where(Agreement.id.in_(agreements), Agreement.parent_id.is_not(None))
+    # Theirs too, as ingest does where reads have lanes: what comes back on a ferry agreement must see its resent read.
+    lock(session, agreements | set(session.scalars(parents)))
     made = _bring_back(session, row, about) if row.undoes_id is not None else _take_back(session, row, about)
     row.chunks += 1
     if made:
