@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from flask import g
 
-from config.problems import Unauthorized
+from config.problems import Forbidden, Unauthorized
 
 ROLES = ("customer", "agent", "lead", "accountant", "charger", "operator")
 STAFF = ("agent", "lead", "accountant", "operator")
@@ -79,6 +79,17 @@ def from_claims(claims: dict[str, Any], *, issuer: str = "") -> Principal:
         raise ValueError("charger must be a code")
     name = name[:200] if isinstance(name, str) else None
     return Principal(f"{issuer}|{subject}" if issuer else subject, role, customer_id, charger, name)
+
+
+def must_be_another(first: str, second: str, detail: str) -> None:
+    """Raise Forbidden (``second-person``) with ``detail`` when two principals' keys are of one person, whatever the
+    roles: one person may have two."""
+    if _person(first) == _person(second):
+        raise Forbidden(detail, slug="second-person")
+
+
+def _person(key: str) -> str:
+    return key.partition(":")[2] or key
 
 
 def principal() -> Principal:

@@ -20,19 +20,19 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from accounts.access.principal import must_be_another
 from accounts.customers.tell import NewMessage, tell
 from billing.cards.models import Charge, Refund
 from billing.claims import credit
-from billing.claims.standing import recompute_locked
+from billing.claims.leaving import after_debts, must_be_payable, must_be_there
 from billing.invoices.reissue import LONGEST_REASON, Reissued, reissue
 from billing.ledger.book import Account, Entry, book
 from billing.passages import join
 from billing.passages.balances import lock
 from billing.passages.credit import credit as credit_passage
-from config import receivers
 from config.clock import business_date
 from config.jobs import ring
-from config.problems import Conflict, Forbidden, Invalid, NotFound
+from config.problems import Conflict, Invalid, NotFound
 from config.rates import whole
 
 BELL = "card_refunds"
@@ -87,15 +87,10 @@ def request(
     if amount_ore is not None and amount_ore <= 0:
         raise Invalid("A refund is more than nothing.", errors=[{"field": "amount_ore", "message": "must be above 0"}])
     charge = _charge(session, charge_id)
-    today = business_date(now)
-    if credit.use(session, credit.past_due(session, [charge.agreement_id], today), today, now):
-        recompute_locked(session, [charge.agreement_id], today, now, actor)
-    there = credit.held(session, [charge.agreement_id]).get(charge.agreement_id, 0)
+    there = after_debts(session, charge.agreement_id, now, actor)
     chosen = _choose(paid(session, charge_id), amount_ore)
     wanted = min(there, chosen.left_ore) if amount_ore is None else amount_ore
-    if not 0 < wanted <= there:
-        detail = f"There are {there} øre in credit." if there else "There is nothing in credit."
-        raise Conflict(detail, slug="not-enough-credit", extra={"credit_ore": there})
+    must_be_there(wanted, there)
     return _ask(session, charge, chosen, wanted, reason=reason, actor=actor, now=now)
 
 
@@ -105,12 +100,7 @@ def _charge(session: Session, charge_id: int) -> Charge:
     if agreement_id is None:
         raise NotFound("There is no such charge.")
     lock(session, [agreement_id])
-    org_no = session.scalar(
-        text("SELECT k.org_no FROM agreements AS a JOIN customers AS k ON k.id = a.customer_id WHERE a.id = :id"),
-        {"id": agreement_id},
-    )
-    if not receivers.rulebook(org_no).payout:
-        raise Conflict("Credit is set off for this receiver, never paid out.", slug="set-off-only")
+    must_be_payable(session, agreement_id)
     return session.get_one(Charge, charge_id, populate_existing=True)
 
 
@@ -256,8 +246,7 @@ def approve(session: Session, refund_id: int, *, actor: str, now: dt.datetime) -
         return row
     if row.state != "requested":
         raise Conflict(f"The refund is {row.state}.", slug="refund-ended")
-    if _person(row.requested_by) == _person(actor):
-        raise Forbidden("Who asked for a refund cannot approve it; it takes somebody else.", slug="second-person")
+    must_be_another(row.requested_by, actor, "Who asked for a refund cannot approve it; it takes somebody else.")
     row.state, row.approved_by, row.approved_at = "approved", actor, now
     session.flush()
     ring(session, BELL)
@@ -298,10 +287,8 @@ def come_back(session: Session, row: Refund, state: str, actor: str, now: dt.dat
     """End a refund that does not come about: the credit is the customer's again, and pays what is past due."""
     row.state, row.ended_by, row.ended_at = state, actor, now
     session.flush()
-    today = business_date(now)
-    credit.payout_back(session, row.agreement_id, row.id, row.amount_ore, today, now, "card_refund")
-    if credit.use(session, credit.past_due(session, [row.agreement_id], today), today, now):
-        recompute_locked(session, [row.agreement_id], today, now, actor)
+    credit.payout_back(session, row.agreement_id, row.id, row.amount_ore, business_date(now), now, "card_refund")
+    after_debts(session, row.agreement_id, now, actor)
 
 
 def succeed(session: Session, row: Refund, ref: str, now: dt.datetime) -> None:
@@ -330,8 +317,3 @@ def _book(session: Session, row: Refund, debit: Account, credit_: Account, code:
 
 def _told(row: Refund) -> dict[str, int]:
     return {"amount_ore": row.amount_ore}
-
-
-def _person(actor: str) -> str:
-    """Return who it is, whatever the role: one person may have two."""
-    return actor.partition(":")[2] or actor

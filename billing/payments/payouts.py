@@ -16,15 +16,15 @@ import datetime as dt
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from accounts.access.principal import must_be_another
 from accounts.customers.tell import NewMessage, tell
 from billing.claims import credit
-from billing.claims.standing import recompute_locked
+from billing.claims.leaving import after_debts, must_be_payable, must_be_there
 from billing.ledger.book import Account, Entry, book
 from billing.passages.balances import lock
 from billing.payments.payout_models import Payout, PayoutOrder
-from config import receivers
 from config.clock import business_date
-from config.problems import Conflict, Forbidden, Invalid, NotFound
+from config.problems import Conflict, Invalid, NotFound
 from config.rates import whole
 from config.values import bank_account
 
@@ -57,14 +57,10 @@ def request(
     today = business_date(now)
     lock(session, [agreement_id])
     _take_turn(session, account)
-    _may_be_paid(session, agreement_id)
-    if credit.use(session, credit.past_due(session, [agreement_id], today), today, now):
-        recompute_locked(session, [agreement_id], today, now, actor)
-    there = credit.held(session, [agreement_id]).get(agreement_id, 0)
+    must_be_payable(session, agreement_id)
+    there = after_debts(session, agreement_id, now, actor)
     wanted = there if amount_ore is None else amount_ore
-    if not 0 < wanted <= there:
-        detail = f"There are {there} øre in credit." if there else "There is nothing in credit."
-        raise Conflict(detail, slug="not-enough-credit", extra={"credit_ore": there})
+    must_be_there(wanted, there)
     second = _lately(session, agreement_id, account, now) + wanted > whole("payout_second_approver_ore", today)
     row = Payout(
         agreement_id=agreement_id,
@@ -102,15 +98,6 @@ def _lately(session: Session, agreement_id: int, account: str, now: dt.datetime)
     return int(found or 0)
 
 
-def _may_be_paid(session: Session, agreement_id: int) -> None:
-    org_no = session.scalar(
-        text("SELECT k.org_no FROM agreements AS a JOIN customers AS k ON k.id = a.customer_id WHERE a.id = :id"),
-        {"id": agreement_id},
-    )
-    if not receivers.rulebook(org_no).payout:
-        raise Conflict("Credit is set off for this receiver, never paid out.", slug="set-off-only")
-
-
 def approve(session: Session, payout_id: int, *, actor: str, now: dt.datetime) -> Payout:
     """Approve a payout that somebody else asked for; approved before is a result.
 
@@ -121,8 +108,7 @@ def approve(session: Session, payout_id: int, *, actor: str, now: dt.datetime) -
         return row
     if row.state != "requested":
         raise Conflict(f"The payout was {row.state}.", slug="payout-ended")
-    if _person(row.requested_by) == _person(actor):
-        raise Forbidden("Who asked for a payout cannot approve it; it takes somebody else.", slug="second-person")
+    must_be_another(row.requested_by, actor, "Who asked for a payout cannot approve it; it takes somebody else.")
     row.state, row.approved_by, row.approved_at = "approved", actor, now
     session.flush()
     return row
@@ -202,16 +188,9 @@ def _must_be_ordered(row: Payout) -> None:
 def _come_back(session: Session, row: Payout, state: str, why: str | None, actor: str, now: dt.datetime) -> Payout:
     row.state, row.reference, row.ended_by, row.ended_at = state, why, actor, now
     session.flush()
-    today = business_date(now)
-    credit.payout_back(session, row.agreement_id, row.id, row.amount_ore, today, now)
-    if credit.use(session, credit.past_due(session, [row.agreement_id], today), today, now):
-        recompute_locked(session, [row.agreement_id], today, now, actor)
+    credit.payout_back(session, row.agreement_id, row.id, row.amount_ore, business_date(now), now)
+    after_debts(session, row.agreement_id, now, actor)
     return row
-
-
-def _person(actor: str) -> str:
-    """Return who it is, whatever the role: one person may have two."""
-    return actor.partition(":")[2] or actor
 
 
 def _said(row: Payout) -> dict[str, int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from accounts.access.browser import safe_next
 from accounts.access.guard import require
-from accounts.access.principal import Principal
+from accounts.access.principal import Principal, must_be_another
+from config.problems import Forbidden
 
 CUSTOMER = Principal("kari", "customer", customer_id=7)
 CHARGER = Principal("fjell", "charger", charger="FJELL")
@@ -68,3 +70,23 @@ def test_a_guard_names_roles_that_are(roles: tuple[str, ...]) -> None:
 )
 def test_signing_in_leads_nowhere_else(target: str | None, where: str) -> None:
     assert safe_next(target, "/") == where
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("agent:kari", "agent:kari", True),
+        ("agent:kari", "lead:kari", True),
+        ("agent:kari", "lead:ola", False),
+        ("agent:kari", "agent:kari2", False),
+        ("agent:https://login|a:b", "lead:https://login|a:b", True),
+        ("agent:https://login|a:b", "agent:https://login|a:c", False),
+        ("bank", "bank", True),
+    ],
+)
+def test_a_second_person_is_another_one_whatever_the_role(first: str, second: str, same: bool) -> None:
+    with pytest.raises(Forbidden) if same else nullcontext() as refused:
+        must_be_another(first, second, "It takes somebody else.")
+    if same:
+        assert refused is not None
+        assert refused.value.type.endswith("/second-person")
