@@ -93,7 +93,7 @@ def decide_again(
         lanes = _match_and_lock(session, cursor, charger, accepted, lanes=lanes, judged=judged, now=now)
         for name in ("decide", "amend", "update", "passages"):
             cursor.execute(_SQL[name], params, prepare=False)
-        _keep_oddities(session, cursor, charger, cause, accepted, list(source_ids), lanes=lanes)
+        _keep_oddities(session, cursor, charger, cause, accepted, list(source_ids), lanes=lanes, now=now)
         cursor.execute(_BOOK["balances"], params, prepare=False)
         agreements = {row[0] for row in cursor.fetchall()}
         cursor.execute(_BOOK["old"], {"old_before": old_before(now)}, prepare=False)
@@ -124,9 +124,12 @@ def _keep_oddities(
     ids: list[str],
     *,
     lanes: bool,
+    now: dt.datetime,
 ) -> None:
     """Keep the lanes of what is booked now, whose doubles the others are, and who is to be told of a tag elsewhere."""
-    if lanes and odd.keep_lanes(cursor, charger.id, doubles_stand=cause == "contested"):
+    if lanes and cause == "contested":
+        odd.keep_apart(cursor, charger.id, now)
+    if lanes and odd.keep_lanes(cursor, charger.id):
         ring(session, "corrections")
     if lanes:  # that of an adjustment which names none is what it corrects' now: it need not be found again
         odd.keep_lanes_of_refused(cursor, charger.id, None)

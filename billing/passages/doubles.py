@@ -6,13 +6,16 @@ it is kept itself, if it is booked at all. So a double makes no third one double
 ends. Of a read that was corrected the correction in force decides: a cancelled one stands no more (also when the
 cancellation came before it), an adjusted one stands where its adjustment says, which may be a double itself. A refused
 double whose read stands no more is decided anew (billing.roadside.waiting), and may stand then. One that a person says
-is a passing of its own stands beside the other, and so does what either is adjusted to there.
+is a passing of its own stands beside those that stood near it then, and they beside it, whatever is made of either
+(``passings_apart``, by originals).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from psycopg import Cursor
@@ -59,31 +62,26 @@ class Kept(NamedTuple):
 class _Lanes:
     """The reads that stand, by lane and by original."""
 
-    def __init__(self, within: dt.timedelta) -> None:
+    def __init__(self, within: dt.timedelta, apart: Mapping[str, AbstractSet[str]]) -> None:
         self.within = within
+        self.apart = apart
         self.doubles: dict[int, str] = {}
         self._reads: dict[Lane, dict[str, tuple[dt.datetime, str]]] = {}
         self._lane_of: dict[str, Lane] = {}
-        self._beside: dict[str, set[str]] = {}
 
     def put(self, lane: Lane, at: dt.datetime, name: str, original: str) -> None:
         self._reads.setdefault(lane, {})[original] = at, name
         self._lane_of[original] = lane
 
     def free(self, original: str) -> None:
-        """Those that stood near it stood there by a person's word, or one would not: what it becomes is no double of
-        theirs either."""
         lane = self._lane_of.pop(original, None)
         if lane is not None:
-            at, _ = self._reads[lane].pop(original)
-            self._beside[original] = {
-                name for other, name in self._reads[lane].values() if abs(at - other) <= self.within
-            }
+            del self._reads[lane][original]
 
     def judge(self, read: Read, original: str, *, stands: bool) -> None:
-        others, beside = self._reads.get(read.lane, {}).values(), self._beside.get(original, set())
-        apart = [(abs(at - read.passed_at), name) for at, name in others if name not in beside]
-        near = [one for one in apart if one[0] <= self.within]
+        apart = self.apart.get(original, frozenset())
+        others = [seen for other, seen in self._reads.get(read.lane, {}).items() if other not in apart]
+        near = [(abs(at - read.passed_at), name) for at, name in others if abs(at - read.passed_at) <= self.within]
         if near:
             self.doubles[read.position] = min(near)[1]
         elif stands:
@@ -91,16 +89,21 @@ class _Lanes:
 
 
 def find(
-    arriving: Iterable[Read | Word], kept: Iterable[Kept], ranks: Mapping[str, Rank], within: dt.timedelta
+    arriving: Iterable[Read | Word],
+    kept: Iterable[Kept],
+    ranks: Mapping[str, Rank],
+    within: dt.timedelta,
+    apart: Mapping[str, AbstractSet[str]] = MappingProxyType({}),
 ) -> dict[int, str]:
     """Return the doubles among reads: position → source id of the kept read that it repeats (the nearest in time).
 
-    ``kept`` are the reads kept before and ``ranks`` the highest corrections before, by original. Of several of one
-    source id only the first is a read; the others are repeats, and not ours to judge.
+    ``kept`` are the reads kept before and ``ranks`` the highest corrections before, by original; ``apart`` the
+    originals that a person says are other passings than an original is. Of several of one source id only the first is a
+    read; the others are repeats, and not ours to judge.
     """
     events = sorted(arriving, key=lambda each: each.position)
     in_force = dict(ranks)
-    lanes = _Lanes(within)
+    lanes = _Lanes(within, apart)
     for one in kept:
         if one.original_id not in in_force or in_force[one.original_id][2] == one.source_id:
             lanes.put(one.lane, one.passed_at, one.source_id, one.original_id)
@@ -158,7 +161,11 @@ def in_chunk(
     names = {one.original_id for one in kept} | {one.source_id for one in arriving} | {one.original_id for one in words}
     cursor.execute(_SQL["ranks"], {**params, "names": sorted(names)}, prepare=False)
     ranks = {original: (version, issued_at, name) for original, version, issued_at, name in cursor}
-    return find([*arriving, *words], kept, ranks, within)
+    cursor.execute(_SQL["apart"], {**params, "names": sorted(names)}, prepare=False)
+    apart: dict[str, set[str]] = {}
+    for original, other in cursor:
+        apart.setdefault(original, set()).add(other)
+    return find([*arriving, *words], kept, ranks, within, apart)
 
 
 def _known(cursor: Cursor[Any], charger_id: int, names: Sequence[str]) -> set[str]:

@@ -296,6 +296,18 @@ class DoubleRead(Base):
     freed: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
+class PassingsApart(Base):
+    """That a person says that two reads near each other in a lane are two passings. Both ways, by their originals: it
+    holds for whatever they are adjusted to."""
+
+    __tablename__ = "passings_apart"
+    __table_args__ = (PrimaryKeyConstraint("charger_id", "original_id", "other_id"),)
+
+    charger_id: Mapped[int] = mapped_column(Integer)
+    original_id: Mapped[Str]
+    other_id: Mapped[Str]
+
+
 class Reversal(Base):
     """That a passage was reversed: by which counter-row, what replaced it, why. The key makes it happen once."""
 

@@ -33,8 +33,8 @@ _LOST = tag_refused("m.pan", "m.passed_at", latency("m.passed_at", ":since_dates
 # A tag that was in no vehicle was taken to be in its last one. Unless the plate of that one was read too (flag 1), or
 # the tag was in it after all, whoever comes to the vehicle from an earlier instant pays for no journey of the tag's.
 _WAS_THERE = """(m.flags & 5 <> 4 OR m.pan IS NULL
-                OR EXISTS (SELECT FROM agreements AS f WHERE (f.id, f.parent_id) IN (
-                    (x.agreement_id, m.agreement_id), (m.agreement_id, x.agreement_id)))
+                OR EXISTS (SELECT FROM agreements AS f JOIN agreements AS own ON own.id = m.agreement_id
+                    WHERE f.id = x.agreement_id AND coalesce(f.parent_id, f.id) = coalesce(own.parent_id, own.id))
                 OR EXISTS (SELECT FROM tag_mounts AS tm WHERE tm.pan = m.pan AND tm.country = m.country
                     AND tm.plate = m.plate AND tm.valid_from <= m.passed_at
                     AND (tm.valid_to IS NULL OR tm.valid_to > m.passed_at)))"""

@@ -83,6 +83,10 @@ def lanes_of_corrections(cursor: Cursor[Any], charger_id: int) -> bool:
     return cursor.rowcount > 0
 
 
+def _within(now: dt.datetime) -> dt.timedelta:
+    return dt.timedelta(seconds=whole("double_read_seconds", business_date(now)))
+
+
 def without_doubles(
     cursor: Cursor[Any],
     charger_id: int,
@@ -96,19 +100,17 @@ def without_doubles(
 
     Under the balances' locks: of two transactions with a read each the second sees the first's.
     """
-    within = dt.timedelta(seconds=whole("double_read_seconds", business_date(now)))
-    found = doubles.in_chunk(cursor, charger_id, within, corrects=corrects, again=again)
+    found = doubles.in_chunk(cursor, charger_id, _within(now), corrects=corrects, again=again)
     if found:
         params = {"accepted": accepted["double_read"], "positions": list(found), "firsts": list(found.values())}
         cursor.execute(_SQL["doubles"], params, prepare=False)
         cursor.execute(_SQL["firsts"], params, prepare=False)
 
 
-def keep_lanes(cursor: Cursor[Any], charger_id: int, *, doubles_stand: bool = False) -> bool:
+def keep_lanes(cursor: Cursor[Any], charger_id: int) -> bool:
     """Keep the lanes of the reads that are booked, and whose doubles those are that are refused; when what is here
-    already has left the chunk. ``doubles_stand``: also doubles that are booked are passings of their own. Return
-    whether there are doubles whose read stands no more already."""
-    cursor.execute(_SQL["keep_lanes"], {"charger": charger_id, "doubles_stand": doubles_stand}, prepare=False)
+    already has left the chunk. Return whether there are doubles whose read stands no more already."""
+    cursor.execute(_SQL["keep_lanes"], {"charger": charger_id}, prepare=False)
     cursor.execute(_SQL["refused_doubles"], prepare=False)
     refused = cursor.fetchall()
     if not refused:
@@ -119,6 +121,11 @@ def keep_lanes(cursor: Cursor[Any], charger_id: int, *, doubles_stand: bool = Fa
     params = {"charger": charger_id, "doubles": names, "firsts": firsts, "standing": standing}
     cursor.execute(_SQL["keep_doubles"], params, prepare=False)
     return not set(firsts) <= set(standing)
+
+
+def keep_apart(cursor: Cursor[Any], charger_id: int, now: dt.datetime) -> None:
+    """Note that the doubles which are booked are passings of their own, as a person says; before ``keep_lanes``."""
+    cursor.execute(_SQL["keep_apart"], {"charger": charger_id, "within": _within(now)}, prepare=False)
 
 
 def keep_lanes_of_refused(cursor: Cursor[Any], charger_id: int, batch_id: int | None) -> None:

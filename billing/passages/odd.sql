@@ -137,6 +137,9 @@ WHERE charger_id = %(charger)s AND original_id = ANY(%(names)s)
     AND (state = 'applied' OR (state = 'waiting' AND action = 'cancel'))
 ORDER BY original_id, version DESC, issued_at DESC, source_id COLLATE "C" DESC
 
+-- name: apart
+SELECT original_id, other_id FROM passings_apart WHERE charger_id = %(charger)s AND original_id = ANY(%(names)s)
+
 -- name: doubles
 UPDATE matched AS m
 SET flags = m.flags | 2048, code = CASE WHEN %(accepted)s THEN m.code ELSE 'double_read' END,
@@ -166,11 +169,38 @@ SELECT %(charger)s, d.source_id, d.kept_id, NOT d.kept_id = ANY(%(standing)s)
 FROM unnest(CAST(%(doubles)s AS text[]), CAST(%(firsts)s AS text[])) AS d (source_id, kept_id)
 ON CONFLICT (charger_id, source_id) DO UPDATE SET kept_id = excluded.kept_id, freed = excluded.freed
 
+-- name: keep_apart
+-- What is booked as a passing of its own, and what stands near it: both ways, by what they correct. Before its own lane
+-- is kept.
+WITH beside AS (
+    SELECT coalesce(c.original_id, i.source_id) AS original_id, coalesce(o.original_id, k.source_id) AS other_id
+    FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
+    CROSS JOIN LATERAL (
+        SELECT k.source_id FROM lane_reads AS k
+        WHERE k.charger_id = %(charger)s AND k.country = m.country AND k.plate = m.plate AND k.station = i.station
+            AND k.lane = l.lane AND k.stands
+            AND k.passed_at BETWEEN m.passed_at - %(within)s AND m.passed_at + %(within)s
+        OFFSET 0
+    ) AS k
+    LEFT JOIN corrections AS c ON c.charger_id = %(charger)s AND c.source_id = i.source_id
+    LEFT JOIN corrections AS o ON o.charger_id = %(charger)s AND o.source_id = k.source_id
+    WHERE m.code = 'accepted' AND m.flags & 2048 <> 0
+)
+INSERT INTO passings_apart (charger_id, original_id, other_id)
+SELECT %(charger)s, b.original_id, b.other_id FROM beside AS b WHERE b.original_id <> b.other_id
+UNION
+SELECT %(charger)s, b.other_id, b.original_id FROM beside AS b WHERE b.original_id <> b.other_id
+ORDER BY 2, 3
+ON CONFLICT DO NOTHING
+
 -- name: keep_lanes
 -- Of what is booked; doubles that are accepted all the same do not stand, but where a person says that it is a passing.
 INSERT INTO lane_reads (charger_id, source_id, station, lane, country, plate, passed_at, stands)
 SELECT %(charger)s, i.source_id, i.station, l.lane, m.country, m.plate, m.passed_at,
-    m.flags & 2048 = 0 OR %(doubles_stand)s
+    m.flags & 2048 = 0 OR EXISTS (
+        SELECT FROM passings_apart AS a WHERE a.charger_id = %(charger)s AND a.original_id = coalesce(
+            (SELECT c.original_id FROM corrections AS c
+            WHERE c.charger_id = %(charger)s AND c.source_id = i.source_id), i.source_id))
 FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
 WHERE m.code = 'accepted' AND m.plate IS NOT NULL
 ORDER BY i.source_id COLLATE "C"

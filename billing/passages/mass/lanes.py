@@ -3,7 +3,8 @@
 What the **charger** bears is paid by nobody: it stands in its lane no more, and its charger may send the same passing
 under a new id, with the right price. What **we** bear the charger is still owed, and so it stands.
 
-A refused second read of what is taken back so is **not** decided anew, unlike one of a read that its charger cancels:
+A refused second read of what is taken back so is **not** decided anew (not when its charger cancels that then, either),
+unlike one of a read that its charger cancels while it stands:
 it was read by the same station in the same seconds, so what is wrong with the first is wrong with it, and nobody who
 saw the preview has asked for it. Booked now, it would charge the customer again what was just taken back. A charger
 that means it sends it under a new id, or contests it.
@@ -49,9 +50,9 @@ _STAND = text("""
             SELECT p.source_id FROM passages AS p
             WHERE p.id = ANY(CAST(:passages AS bigint[])) AND p.booked_at BETWEEN :first AND :last
                 AND (p.flags & :double = 0 OR EXISTS (
-                    SELECT FROM amendments AS a
-                    WHERE a.charger_id = p.charger_id AND a.source_id = p.source_id AND a.cause = 'contested'
-                        AND a.code = 'accepted'
+                    SELECT FROM passings_apart AS a WHERE a.charger_id = p.charger_id AND a.original_id = coalesce(
+                        (SELECT c.original_id FROM corrections AS c
+                        WHERE c.charger_id = p.charger_id AND c.source_id = p.source_id), p.source_id)
                 ))
         ))
         ORDER BY k.source_id COLLATE "C" FOR NO KEY UPDATE
@@ -60,7 +61,8 @@ _STAND = text("""
     WHERE k.charger_id = :charger AND k.source_id = h.source_id
 """)
 
-# Two that were booked beside each other before, one of them as a double all the same, were two passings then and are.
+# Two that were booked beside each other before, one of them as a double all the same, were two passings then and are;
+# so are two that a person says are two, and what they were adjusted to.
 # OFFSET 0: look-ups, whatever is believed of how many there are.
 _ANEW = text("""
     SELECT DISTINCT p.id FROM passages AS p
@@ -80,6 +82,14 @@ _ANEW = text("""
             SELECT FROM records AS r JOIN passages AS q ON q.id = r.passage_id
             WHERE r.charger_id = :charger AND r.source_id = k.source_id AND q.booked_at < v.at
                 AND (p.flags | r.flags) & :double <> 0
+            OFFSET 0
+        )
+        AND NOT EXISTS (
+            SELECT FROM passings_apart AS a
+            LEFT JOIN corrections AS c ON c.charger_id = :charger AND c.source_id = p.source_id
+            LEFT JOIN corrections AS o ON o.charger_id = :charger AND o.source_id = k.source_id
+            WHERE a.charger_id = :charger AND a.original_id = coalesce(c.original_id, p.source_id)
+                AND a.other_id = coalesce(o.original_id, k.source_id)
             OFFSET 0
         )
 """)

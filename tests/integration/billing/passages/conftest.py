@@ -6,7 +6,8 @@ Tests share these builders by the fixture ``road``.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,14 @@ class Road:
         mount = Mount(tag_id=tag.id, pan=tag.pan, country="NO", plate=plate, valid_from=since, valid_to=until)
         self.session.add(mount)
         self.session.flush()
+
+    def on_a_ferry(self) -> tuple[int, int]:
+        """A tag agreement with EV10001 and tag 1, and its additional agreement with FJORD, by the tag; their ids."""
+        own = self.agreement()
+        self.vehicle(own)
+        child = self.agreement(kind="ferry", parent_id=own, operator="FJORD")
+        self.vehicle(child, None, pan=self.tag(own, 1, "EV10001"), scope="FJORD")
+        return own, child
 
     def published(
         self, agreement_id: int, status: str, at: dt.datetime, *, registration: int | None = None
@@ -213,6 +222,13 @@ class Road:
         for rule in AUDITED:
             if rule.name.startswith("batches_"):
                 assert self.ask(rule.sql) == [], rule.name
+
+
+def at_once(*works: Callable[[], object]) -> None:
+    """Have each done by a thread of its own. Raises what one of them raises."""
+    with ThreadPoolExecutor(len(works)) as threads:
+        for done in [threads.submit(work) for work in works]:
+            done.result(60)
 
 
 @pytest.fixture

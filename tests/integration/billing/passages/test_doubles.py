@@ -60,9 +60,11 @@ def settled(road: Road) -> None:
         "AND l.lane = k.lane AND l.source_id < k.source_id AND abs(extract(epoch FROM l.passed_at - k.passed_at)) <= 10"
     )
     both = f"SELECT k.source_id, l.source_id FROM lane_reads AS k JOIN lane_reads AS l ON {near}"
-    own = "SELECT a.source_id FROM amendments AS a WHERE a.cause = 'contested' AND a.code = 'accepted'"
-    own += f" UNION SELECT c.source_id FROM corrections AS c WHERE c.original_id IN ({own})"
-    assert road.ask(f"{both} WHERE k.stands AND l.stands AND NOT ARRAY[k.source_id, l.source_id] && ARRAY({own})") == []
+    root = "coalesce((SELECT c.original_id FROM corrections AS c WHERE c.source_id = {0}.source_id), {0}.source_id)"
+    apart = (
+        f"SELECT FROM passings_apart AS a WHERE a.original_id = {root.format('k')} AND a.other_id = {root.format('l')}"
+    )
+    assert road.ask(f"{both} WHERE k.stands AND l.stands AND NOT EXISTS ({apart})") == []
     in_force = (
         "NOT EXISTS (SELECT FROM corrections AS k WHERE k.charger_id = r.charger_id AND k.state = 'applied' AND "
         "k.original_id = r.source_id) AND NOT EXISTS (SELECT FROM corrections AS k JOIN corrections AS o "
@@ -306,51 +308,9 @@ def test_what_is_booked_then_keeps_its_lane(road: Road, holder: int) -> None:
     settled(road)
 
 
-def test_a_double_stays_one_unless_the_agent_says_otherwise(road: Road, holder: int) -> None:
-    road.send([read(road, "A", 0), read(road, "B", 2)])
-    assert decided(road, "B") == ("double_read", "the same passing as A")
-    assert amended(road) == []
-    assert decided(road, "B", any_age=True)[0] == "double_read"
-    assert decided(road, "B", double=True)[0] == "accepted"
-    assert road.ask("SELECT flags & 2048 FROM records WHERE source_id = 'B'") == [(2048,)]
-    assert sums(road) == {holder: 2 * 2480}
-    assert road.ask("SELECT count(*) FROM double_reads") == [(0,)]
-    settled(road)
-    agrees(road)
-
-
-def test_what_a_person_says_is_a_passing_stands(road: Road, holder: int) -> None:
-    """Also when the first read is taken back: a third one within seconds is not paid beside it."""
-    road.send([read(road, "A", 0), read(road, "B", 2)])
-    assert decided(road, "B", double=True)[0] == "accepted"
-    road.one(cancel("C", "A"))
-    settle(road)
-    assert road.one(read(road, "D", 4)).detail == "the same passing as B"
-    assert sums(road) == {holder: 2480}
-    settled(road)
-    agrees(road)
-
-
-@pytest.mark.parametrize("which", ["A", "B"])
-@pytest.mark.parametrize("lane", ["1", None])
-def test_nor_does_adjusting_either_undo_that(road: Road, holder: int, which: str, lane: str | None) -> None:
-    road.send([read(road, "A", 0), read(road, "B", 2)])
-    assert decided(road, "B", double=True)[0] == "accepted"
-    for version, name, of in ((1, "X", which), (2, "Y", which), (1, "Z", "A" if which == "B" else "B")):
-        assert road.one(adjust(road, name, of, version, amount=1000 + version, lane=lane)).code == "accepted"
-        settle(road)
-    assert sums(road) == {holder: 1002 + 1001}
-    assert road.one(read(road, "D", 1)).code == "double_read"
-    settled(road)
-    agrees(road)
-
-
 def test_a_ferry_passing_by_tag_and_by_camera_at_the_same_moment(road: Road, sessions: SessionFactory) -> None:
     """The tag leads to the additional agreement and the plate to the tag agreement: they wait for each other."""
-    own = road.agreement()
-    road.vehicle(own)
-    child = road.agreement(kind="ferry", parent_id=own, operator="FJORD")
-    road.vehicle(child, None, pan=road.tag(own, 1, "EV10001"), scope="FJORD")
+    _, child = road.on_a_ferry()
     road.session.commit()
     code = road.ferry.code
 

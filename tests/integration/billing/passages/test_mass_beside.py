@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import threading
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +16,7 @@ from billing.passages.mass.models import MassCorrection
 from billing.passages.mass.preview import confirm, undo
 from billing.passages.move import move
 from billing.passages.rules import Cancel
-from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, Road
+from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, Road, at_once
 from tests.integration.billing.passages.test_mass import DAY, agrees, corrected, owed, shown, sums, through, two, undone
 
 __all__ = ["two"]
@@ -96,7 +94,7 @@ def test_cancellations_at_the_same_time(road: Road, two: tuple[int, int], bearer
     if undoing:
         through(road, row, NOW + HOUR)
         row = undo(road.session, row.id, reason="right", actor="a", now=NOW + DAY)
-    number, failed = row.id, list[BaseException]()
+    number = row.id
     road.session.commit()
     engine, toll, ferry = road.session.get_bind(), road.toll, road.ferry
     road.session.expunge_all()
@@ -115,18 +113,7 @@ def test_cancellations_at_the_same_time(road: Road, two: tuple[int, int], bearer
                 other.send([word], now=NOW + 2 * DAY)
                 session.commit()
 
-    def beside(what: Callable[[], None]) -> None:
-        try:
-            what()
-        except BaseException as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=beside, args=(what,)) for what in (carry_out, cancel)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert failed == []
+    at_once(carry_out, cancel)
     assert (sums(road), owed(road)) == (dict.fromkeys(two, 30), 60)
     agrees(road)
 

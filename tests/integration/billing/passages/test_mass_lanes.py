@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,7 +15,8 @@ from billing.passages.mass.carry_out import carry_out_chunk
 from billing.passages.mass.models import MassCorrection
 from billing.passages.mass.preview import confirm, undo
 from billing.roadside.contest import contest
-from tests.integration.billing.passages.conftest import HOUR, NOW, Road
+from config.database import SessionFactory
+from tests.integration.billing.passages.conftest import HOUR, NOW, PASSED, Road, at_once, pan
 from tests.integration.billing.passages.test_corrections import cancel
 from tests.integration.billing.passages.test_doubles import holder, read, settle, settled
 from tests.integration.billing.passages.test_mass import DAY, agrees, corrected, owed, shown, sums, undone
@@ -211,7 +212,7 @@ def test_sent_anew_at_the_same_time(road: Road, holder: int, undoing: bool) -> N
         while carry_out_chunk(road.session, row.id, now=NOW + HOUR):
             pass
         row = undo(road.session, row.id, reason="right", actor="a", now=THEN)
-    number, failed = row.id, list[BaseException]()
+    number = row.id
     road.session.commit()
     engine, toll, ferry = road.session.get_bind(), road.toll, road.ferry
     road.session.expunge_all()
@@ -229,18 +230,7 @@ def test_sent_anew_at_the_same_time(road: Road, holder: int, undoing: bool) -> N
                 other.send([read(other, f"N{passing}", 60 * passing + 1)], now=NOW + 2 * DAY)
                 session.commit()
 
-    def beside(what: Callable[[], None]) -> None:
-        try:
-            what()
-        except BaseException as error:
-            failed.append(error)
-
-    threads = [threading.Thread(target=beside, args=(what,)) for what in (carry_out, send)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert failed == []
+    at_once(carry_out, send)
     settle(road, NOW + 2 * DAY)
     paid = len(stand(road))
     assert paid == 6 if undoing else paid <= 6
@@ -248,4 +238,30 @@ def test_sent_anew_at_the_same_time(road: Road, holder: int, undoing: bool) -> N
     assert sums(road) == ({holder: paid * 2480} if paid else {})
     if undoing:  # else there may be refused second reads of what was taken back thereafter
         settled(road)
+    agrees(road)
+
+
+def test_the_undoing_of_a_ferry_passing_by_tag_sees_its_camera_read(road: Road, sessions: SessionFactory) -> None:
+    """The tag leads to the additional agreement and the plate to the tag agreement: sent anew at that moment, by plate,
+    it waits for what comes back on the other, and one of them is paid."""
+    own, child = road.on_a_ferry()
+    one = {"station": "K1", "service": "ferry", "lane": "1"}
+    assert road.one(road.record("TAG", pan=pan(1), **one), charger=road.ferry).code == "accepted"
+    row = corrected(road, charger="FJORD", stations=["K1"])
+    assert sums(road) == {}
+    row = undo(road.session, row.id, reason="right", actor="a", now=THEN)
+    number, toll, ferry = row.id, road.toll, road.ferry
+    road.session.commit()
+    with ThreadPoolExecutor(1) as other, sessions() as undoing, sessions() as sending:
+        assert carry_out_chunk(undoing, number, now=THEN)
+        again = Road(sending, toll, ferry).one
+        camera = road.record("CAM", plate="EV10001", passed_at=PASSED + dt.timedelta(seconds=2), **one)
+        waiting = other.submit(again, camera, charger=ferry, now=THEN)
+        while not road.ask("SELECT FROM pg_locks WHERE NOT granted"):
+            assert not waiting.done()
+        undoing.commit()
+        assert waiting.result().code == "double_read"
+        sending.commit()
+    assert sums(road) == {child: 2480}
+    assert own not in sums(road)
     agrees(road)

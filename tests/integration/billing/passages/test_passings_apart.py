@@ -1,0 +1,125 @@
+"""A person's word that two reads near each other are two passings: it holds whatever becomes of either."""
+
+from __future__ import annotations
+
+import pytest
+
+from billing.passages.mass.preview import undo
+from tests.integration.billing.passages.conftest import NOW, Road
+from tests.integration.billing.passages.test_corrections import adjust, agrees, cancel, sums
+from tests.integration.billing.passages.test_doubles import amended, decided, holder, read, settle, settled
+from tests.integration.billing.passages.test_mass import DAY, corrected, through
+
+__all__ = ["holder"]
+
+
+@pytest.fixture
+def two(road: Road, holder: int) -> int:
+    """A and, two seconds later, B, which a person says is another passing. Returns who pays for both."""
+    road.send([read(road, "A", 0), read(road, "B", 2)])
+    assert decided(road, "B", double=True)[0] == "accepted"
+    assert sums(road) == {holder: 2 * 2480}
+    return holder
+
+
+def test_a_double_stays_one_unless_the_agent_says_otherwise(road: Road, holder: int) -> None:
+    road.send([read(road, "A", 0), read(road, "B", 2)])
+    assert decided(road, "B") == ("double_read", "the same passing as A")
+    assert amended(road) == []
+    assert decided(road, "B", any_age=True)[0] == "double_read"
+    assert decided(road, "B", double=True)[0] == "accepted"
+    assert road.ask("SELECT flags & 2048 FROM records WHERE source_id = 'B'") == [(2048,)]
+    assert sums(road) == {holder: 2 * 2480}
+    assert road.ask("SELECT count(*) FROM double_reads") == [(0,)]
+    settled(road)
+    agrees(road)
+
+
+def test_what_a_person_says_is_a_passing_stands(road: Road, holder: int) -> None:
+    """Also when the first read is taken back: a third one within seconds is not paid beside it."""
+    road.send([read(road, "A", 0), read(road, "B", 2)])
+    assert decided(road, "B", double=True)[0] == "accepted"
+    road.one(cancel("C", "A"))
+    settle(road)
+    assert road.one(read(road, "D", 4)).detail == "the same passing as B"
+    assert sums(road) == {holder: 2480}
+    settled(road)
+    agrees(road)
+
+
+@pytest.mark.parametrize("which", ["A", "B"])
+@pytest.mark.parametrize("lane", ["1", None])
+def test_nor_does_adjusting_either_undo_that(road: Road, holder: int, which: str, lane: str | None) -> None:
+    road.send([read(road, "A", 0), read(road, "B", 2)])
+    assert decided(road, "B", double=True)[0] == "accepted"
+    for version, name, of in ((1, "X", which), (2, "Y", which), (1, "Z", "A" if which == "B" else "B")):
+        assert road.one(adjust(road, name, of, version, amount=1000 + version, lane=lane)).code == "accepted"
+        settle(road)
+    assert sums(road) == {holder: 1002 + 1001}
+    assert road.one(read(road, "D", 1)).code == "double_read"
+    settled(road)
+    agrees(road)
+
+
+@pytest.mark.parametrize(("which", "second"), [("A", 12), ("A", -9), ("B", -7), ("B", 9)])
+def test_wherever_either_is_adjusted_to(road: Road, two: int, which: str, second: int) -> None:
+    """Also where it was read so far from where it is said to be now that the two were not near."""
+    for version, at in ((1, second), (2, 1), (3, second)):
+        moved = read(road, f"X{version}", at, action="adjust", original=which, version=version, amount=version)
+        assert road.one(moved).code == "accepted"
+        settle(road)
+    assert sums(road) == {two: 2480 + 3}
+    settled(road)
+    agrees(road)
+
+
+@pytest.mark.parametrize("which", ["A", "B"])
+@pytest.mark.parametrize("at_once", [False, True])
+def test_also_when_it_was_cancelled_before(road: Road, two: int, which: str, at_once: bool) -> None:
+    records = [cancel("C", which, 1), adjust(road, "X", which, 2, amount=7)]
+    for some in [records] if at_once else [records[:1], records[1:]]:
+        road.send(some)
+        settle(road)
+    assert sums(road) == {two: 2480 + 7}
+    settled(road)
+    agrees(road)
+
+
+def test_one_that_was_adjusted_before_the_word(road: Road, holder: int) -> None:
+    road.vehicle(holder, "EV10002")
+    road.send([read(road, "A", 0), read(road, "K", 2, plate="EV10002")])
+    assert road.one(read(road, "X", 2, action="adjust", original="K", version=1)).code == "double_read"
+    assert decided(road, "X", double=True)[0] == "accepted"
+    assert road.one(adjust(road, "Y", "K", 2, amount=5)).code == "accepted"
+    assert sums(road) == {holder: 2480 + 5}
+    assert road.one(read(road, "D", 3)).code == "double_read"
+    settled(road)
+    agrees(road)
+
+
+def test_a_third_read_is_still_a_double(road: Road, two: int) -> None:
+    assert [one.code for one in road.send([read(road, "D", 1), read(road, "E", 11)])] == ["double_read"] * 2
+    assert sums(road) == {two: 2 * 2480}
+
+
+@pytest.mark.parametrize("price", [1000, None])
+@pytest.mark.parametrize("limit", [1, 2])
+def test_both_come_back_when_a_mass_correction_is_undone(road: Road, two: int, price: int | None, limit: int) -> None:
+    """Also when one was adjusted before, and so bears no sign of what the person said; together or one by one."""
+    if price is not None:
+        assert road.one(adjust(road, "X", "B", 1, amount=price)).code == "accepted"
+    row = corrected(road, plate="EV10001")
+    assert (row.done, sums(road)) == (2, {})
+    then = NOW + 2 * DAY
+    through(road, undo(road.session, row.id, reason="it had read right", actor="agent:lise", now=then), then, limit)
+    assert sums(road) == {two: 2480 + (price or 2480)}
+    settled(road)
+
+
+def test_both_may_be_sent_right_after_a_mass_correction(road: Road, two: int) -> None:
+    corrected(road, plate="EV10001")
+    for name, of in (("X", "A"), ("Y", "B")):
+        road.one(adjust(road, name, of, 1, amount=11), now=NOW + 2 * DAY)
+    settle(road, NOW + 2 * DAY)
+    assert sums(road) == {two: 22}
+    settled(road)
