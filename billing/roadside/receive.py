@@ -11,9 +11,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import sys
-from collections.abc import Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -26,10 +25,11 @@ from accounts.chargers.queries import charger as charger_by_code
 from billing.passages import batches
 from billing.passages.batches import Receiving, Tally
 from billing.passages.incoming import Chunk, Item, limits_at, prepare
-from billing.passages.ingest import Begun, StillChanging, begin_chunk
+from billing.passages.ingest import StillChanging
 from billing.passages.models import Batch
 from billing.passages.rules import Limits
 from billing.roadside import files
+from billing.roadside.ahead import RETRIED, Ahead, Ready, sqlstate
 from billing.roadside.chunk import book
 from billing.roadside.formats import FORMATS, BrokenFile, Head
 from config.clock import business_now
@@ -40,8 +40,6 @@ from config.problems import Conflict, Invalid
 CHUNK = 10_000
 _PIECE = 1024 * 1024
 _TRIES = 3
-_RETRIED = ("40001", "40P01")
-"""Serialization failure and deadlock: ours are free of them; another program's on the same tables may not be."""
 _USUAL, _SOONER = sys.getswitchinterval(), 0.0003
 _WAIT = "60s"
 """How long one waits for another process that is booking the same file."""
@@ -209,9 +207,9 @@ def _book_all(sessions: SessionFactory, row: Batch, batch: Receiving, stream: Bi
         items = itertools.islice(form.parse(stream), batch.tally.done, None)
         first = batch.tally.done // row.chunk_size + 1
         chunks = _chunks(items, limits_at(row.received_at), row.chunk_size, first)
-        with _giving_way(), closing(_ahead(sessions, batch, chunks)) as ahead:
+        with _giving_way(), Ahead(sessions, batch, chunks) as ahead:
             for ready in ahead:
-                batch = _book(sessions, batch, ready)
+                batch = _book(sessions, batch, ready, ahead)
     except BrokenFile as broken:
         _close(sessions, batch, str(broken))
         where = {"line": broken.line, "message": broken.reason}
@@ -261,70 +259,10 @@ def _giving_way() -> Iterator[None]:
         sys.setswitchinterval(_USUAL)
 
 
-@dataclass
-class _Ready:
-    """A chunk that was read ahead; where it is begun, the session that it is in."""
-
-    chunk: Chunk
-    session: Session | None = None
-    begun: Begun | None = None
-
-    def close(self) -> None:
-        """Give up what was begun, if it is not taken over."""
-        if self.session is not None:
-            self.session.close()
-
-
-def _next(sessions: SessionFactory, batch: Receiving, chunks: Iterator[Chunk], *, begins: bool) -> _Ready | None:
-    """Read a chunk and, if it may be, begin it; None at the end."""
-    chunk = next(chunks, None)
-    if chunk is None:
-        return None
-    return _begin(sessions, batch, chunk) if begins else _Ready(chunk)
-
-
-def _begin(sessions: SessionFactory, batch: Receiving, chunk: Chunk) -> _Ready:
-    """Begin a chunk in a session of its own. Where a lock was not to be had it is not begun: booking tries again."""
-    session = sessions()
-    try:
-        begun = begin_chunk(session, batch, chunk)
-        if begun is not None:
-            return _Ready(chunk, session, begun)
-    except (OperationalError, DriverError) as error:
-        if _state(error) not in _RETRIED:
-            session.close()
-            raise
-    except BaseException:
-        session.close()
-        raise
-    session.close()
-    return _Ready(chunk)
-
-
-def _ahead(sessions: SessionFactory, batch: Receiving, chunks: Iterator[Chunk]) -> Generator[_Ready, None, None]:
-    """Yield chunks, the next one being read, normalised and matched while the caller books the last.
-
-    It is matched only while one is booked that is matched itself: its session holds tables by then, so that a change of
-    a table, which would wait for the next one's, waits for it too, and not it for that.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="prepare") as worker:
-        waiting = worker.submit(_next, sessions, batch, chunks, begins=True)
-        try:
-            while (ready := waiting.result()) is not None:
-                if ready.begun is None:
-                    ready = _begin(sessions, batch, ready.chunk)
-                waiting = worker.submit(_next, sessions, batch, chunks, begins=ready.begun is not None)
-                yield ready
-        finally:
-            if waiting.exception() is None and (left := waiting.result()) is not None:
-                left.close()
-
-
-def _book(sessions: SessionFactory, batch: Receiving, ready: _Ready) -> Receiving:
+def _book(sessions: SessionFactory, batch: Receiving, ready: Ready, ahead: Ahead) -> Receiving:
     """Book a chunk in a transaction; once more where another program's locks or changes got in its way."""
     for left in reversed(range(_TRIES)):
-        session, begun = ready.session or sessions(), ready.begun
-        ready.session = ready.begun = None
+        session, begun = ready.take() or (sessions(), None)
         try:
             with session:
                 after = book(session, batch, ready.chunk, now=business_now(session), begun=begun).batch
@@ -335,14 +273,10 @@ def _book(sessions: SessionFactory, batch: Receiving, ready: _Ready) -> Receivin
             if not left:
                 raise
         except (OperationalError, DriverError) as error:
-            if not left or _state(error) not in _RETRIED:
+            if not left or sqlstate(error) not in RETRIED:
                 raise
+        ahead.give_up()
     raise AssertionError("a try either returns or raises")
-
-
-def _state(error: OperationalError | DriverError) -> str | None:
-    """Return PostgreSQL's code of an error, which the driver raises bare where it is asked directly."""
-    return getattr(error.orig if isinstance(error, OperationalError) else error, "sqlstate", None)
 
 
 def _call_waiting(session: Session, batch: Receiving) -> None:

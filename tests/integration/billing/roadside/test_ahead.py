@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
+from threading import Event, Thread
+from types import ModuleType
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from accounts.chargers.oddities import keep_oddities
 from billing.passages import ingest
+from billing.roadside import ahead
 from billing.roadside import receive as receiving
 from billing.roadside.chunk import book
 from billing.roadside.ingest_file import ingest_file
 from config.database import SessionFactory
-from tests.integration.billing.passages.conftest import PASSED, Road, road
+from tests.integration.billing.passages.conftest import NOW, PASSED, Road, road
 from tests.integration.billing.roadside.test_receive import agreement, record, write
 
 __all__ = ["agreement", "road"]
@@ -113,7 +117,7 @@ def test_nothing_is_left_of_what_was_begun(
             raise ValueError("the disk is full")
         return (book if fails_in == "book" else begin)(*args, **kwargs)
 
-    monkeypatch.setattr(receiving, "book" if fails_in == "book" else "begin_chunk", fails)
+    monkeypatch.setattr(*((receiving, "book") if fails_in == "book" else (ahead, "begin_chunk")), fails)
     path = write(tmp_path / "in.jsonl", [record(f"R{n}") for n in range(8)])
     road.session.rollback()
     with pytest.raises(ValueError, match="disk"):
@@ -141,7 +145,7 @@ def test_nothing_is_begun_while_what_holds_no_table_yet_is_booked(
         order.append(f"booked {chunk.number}")
         return done
 
-    monkeypatch.setattr(receiving, "begin_chunk", begins)
+    monkeypatch.setattr(ahead, "begin_chunk", begins)
     monkeypatch.setattr(receiving, "book", books)
     taken_back = {"id": "X", "action": "cancel", "original": "A", "version": 1}
     records = [record("A"), record("B"), taken_back, record("C"), record("D"), record("E")]
@@ -150,11 +154,17 @@ def test_nothing_is_begun_while_what_holds_no_table_yet_is_booked(
     assert road.ask("SELECT sum(unbilled_ore) FROM balances") == [(400,)]
 
 
-@pytest.mark.parametrize("where", ["book", "begin_chunk"])
+@pytest.mark.parametrize(("module", "where"), [(receiving, "book"), (ahead, "begin_chunk")])
 def test_a_deadlock_that_the_driver_tells_of_is_tried_again(
-    road: Road, agreement: int, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str
+    road: Road,
+    agreement: int,
+    sessions: SessionFactory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    module: ModuleType,
+    where: str,
 ) -> None:
-    real, calls = getattr(receiving, where), []
+    real, calls = getattr(module, where), []
 
     def fails_once(*args: Any, **kwargs: Any) -> Any:
         done = real(*args, **kwargs)
@@ -163,10 +173,90 @@ def test_a_deadlock_that_the_driver_tells_of_is_tried_again(
             raise psycopg.errors.DeadlockDetected
         return done
 
-    monkeypatch.setattr(receiving, where, fails_once)
+    monkeypatch.setattr(module, where, fails_once)
     path = write(tmp_path / "in.jsonl", [record(f"R{n}") for n in range(8)])
     assert ingest_file(sessions, path, "FJELL", chunk_size=2).tally.counts == {"accepted": 8}
     assert road.ask("SELECT sum(unbilled_ore) FROM balances") == [(800,)]
     road.session.rollback()
     assert held(sessions) == 0
     road.check_books()
+
+
+TABLES = """SELECT DISTINCT c.relname FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
+    WHERE l.pid = pg_backend_pid() AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+        AND c.relnamespace = CAST('public' AS regnamespace)"""
+
+
+def test_what_is_begun_holds_what_booking_it_touches(
+    road: Road, agreement: int, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else booking may wait behind a change of a table, the change for the chunk that is begun, and that for
+    booking."""
+    touched: list[set[str]] = []
+    old = {"passed_at": (NOW - dt.timedelta(days=60)).isoformat()}
+
+    def looks(session: Any, *args: Any, begun: Any, **kwargs: Any) -> Any:
+        assert begun is not None
+        before = set(session.scalars(text(TABLES)))
+        done = book(session, *args, begun=begun, **kwargs)
+        touched.append(set(session.scalars(text(TABLES))))
+        assert touched[-1] <= before
+        return done
+
+    monkeypatch.setattr(receiving, "book", looks)
+    records = [record(f"R{n}", amount=30_000, lane=str(n), **old) for n in range(4)]
+    ingest_file(sessions, write(tmp_path / "in.jsonl", records), "FJELL", chunk_size=2)
+    assert len(touched) == 2
+    assert touched[0] > {"agreements", "balances", "records", "passages", "lane_reads", "charges", "transfers"}
+
+
+def test_what_is_booked_once_more_does_not_wait_for_what_was_begun(
+    road: Road, agreement: int, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of a table waits for the chunk that was begun, and booking for the change: what was begun is given
+    up."""
+    second = Event()
+    turns: list[bool] = []
+    road.session.rollback()
+
+    def begins(session: Any, batch: Any, chunk: Any) -> Any:
+        done = ingest.begin_chunk(session, batch, chunk)
+        if chunk.number == 2:
+            second.set()
+        return done
+
+    def changes() -> None:
+        with sessions.begin() as session:
+            session.execute(text("SET LOCAL lock_timeout = '20s'"))
+            session.execute(text("LOCK TABLE registrations IN ACCESS EXCLUSIVE MODE"))
+
+    change = Thread(target=changes)
+
+    def books(session: Any, *args: Any, begun: Any, **kwargs: Any) -> Any:
+        turns.append(begun is not None)
+        if len(turns) == 1:
+            assert second.wait(10)
+            change.start()
+            until_somebody_waits(sessions)
+            raise psycopg.errors.DeadlockDetected
+        session.execute(text("SET LOCAL lock_timeout = '5s'"))
+        return book(session, *args, begun=begun, **kwargs)
+
+    monkeypatch.setattr(ahead, "begin_chunk", begins)
+    monkeypatch.setattr(receiving, "book", books)
+    path = write(tmp_path / "in.jsonl", [record(f"R{n}") for n in range(6)])
+    assert ingest_file(sessions, path, "FJELL", chunk_size=2).tally.counts == {"accepted": 6}
+    change.join(10)
+    assert turns == [True, False, True, True]
+    assert held(sessions) == 0
+    road.check_books()
+
+
+def until_somebody_waits(sessions: SessionFactory) -> None:
+    """Return when a session of this database waits for a table."""
+    for _ in range(1000):
+        with sessions() as session:
+            waiting = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation IS NOT NULL), pg_sleep(0.01)"
+            if session.execute(text(waiting)).one()[0]:
+                return
+    raise AssertionError("nobody waits")
