@@ -17,6 +17,7 @@ from billing.cards.cards import make_default, remove, set_segment
 from billing.cards.gateway import BadSignature, CardGateway, GatewayUnavailable
 from billing.cards.methods import choose_method
 from billing.cards.models import Card
+from billing.cards.page_ended import end_page
 from billing.cards.provider import gateway_of
 from billing.cards.schemas import (
     CardSchema,
@@ -65,6 +66,8 @@ def return_address(given: str) -> str:
 def removed(number: int, card_id: int | None, *, instead: bool) -> None:
     """Remove a card of an agreement and have the provider forget it."""
     agreement = seen(number)
+    if instead:
+        end_page(agreement.id)
     session, now = http.current_session(), http.request_now()
     card = remove(session, agreement.id, card_id, seller=seller_of(http.current_settings()), now=now, instead=instead)
     detail = {"card": card.id, "instead": "invoice" if instead else None}
@@ -112,7 +115,7 @@ class AgreementCard(MethodView):
     @require(*HOLDERS)
     @blp.arguments(RemoveCardQuery, location="query")
     @blp.response(204)
-    @blp.problems(404, 409)
+    @blp.problems(404, 409, 503)
     def delete(self, query: dict[str, Any], number: int) -> None:
         """Remove the card: another registered one is charged from now on, or the agreement pays by invoice."""
         removed(number, None, instead=query["instead"] == "invoice")
@@ -161,11 +164,12 @@ class OneCard(MethodView):
     @require(*HOLDERS)
     @blp.arguments(RemoveCardQuery, location="query")
     @blp.response(204)
-    @blp.problems(404, 409)
+    @blp.problems(404, 409, 503)
     def delete(self, query: dict[str, Any], number: int, card_id: int) -> None:
         """Remove a card; was it the default, another usable one is from now on, or the agreement pays by invoice.
 
-        409 while it is the only way to pay a charge that is being tried, unless `instead=invoice`.
+        409 while it is the only way to pay a charge that is being tried, unless `instead=invoice`: then a payment page
+        that the customer has open is ended first (409 `charge-paid` where they have paid meanwhile).
         """
         removed(number, card_id, instead=query["instead"] == "invoice")
 
@@ -237,16 +241,19 @@ class PaymentMethod(MethodView):
     @http.if_match
     @blp.arguments(ChoosePaymentMethodSchema)
     @blp.response(200, PaymentMethodSchema)
-    @blp.problems(404, 409)
+    @blp.problems(404, 409, 503)
     def put(self, args: dict[str, Any], number: int) -> tuple[Any, dict[str, str]]:
         """Choose invoice or card; card needs a registered one that has not been refused.
 
         What is not billed yet is charged or invoiced at once, whatever the sum. While a charge is being tried, invoice
-        is refused unless `instead` puts that on an invoice too.
+        is refused unless `instead` puts that on an invoice too; a payment page that the customer has open is ended
+        first (409 `charge-paid` where they have paid meanwhile).
         """
         agreement = seen(number)
-        session, now = http.current_session(), http.request_now()
         http.check_if_match(agreement.version)
+        if args["instead"]:
+            end_page(agreement.id)
+        session, now = http.current_session(), http.request_now()
         changed = choose_method(
             session, agreement.id, args["payment_method"], version=agreement.version,
             seller=seller_of(http.current_settings()), now=now, instead=args["instead"],

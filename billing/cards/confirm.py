@@ -133,12 +133,7 @@ def leave(
     was no page. Raises GatewayUnavailable.
     """
     with sessions() as session:
-        attempt_id = session.scalars(
-            select(Attempt.id)
-            .join(Charge, Charge.id == Attempt.charge_id)
-            .where(Charge.agreement_id == agreement_id, Attempt.state == "unknown", Attempt.kind == "on_session")
-            .limit(1)
-        ).one_or_none()
+        attempt_id = open_page(session, agreement_id)
     if attempt_id is None:
         return None
     found = look(sessions, gateway, attempt_id, real=now_utc(), leave=True)
@@ -146,6 +141,16 @@ def leave(
         word = record(session, found, seller=seller, now=now)
         session.commit()
     return word
+
+
+def open_page(session: Session, agreement_id: int) -> int | None:
+    """Return the attempt whose page an agreement's customer may be paying on just now, or None."""
+    return session.scalars(
+        select(Attempt.id)
+        .join(Charge, Charge.id == Attempt.charge_id)
+        .where(Charge.agreement_id == agreement_id, Attempt.state == "unknown", Attempt.kind == "on_session")
+        .limit(1)
+    ).one_or_none()
 
 
 def sweep_one(

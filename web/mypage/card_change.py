@@ -11,11 +11,12 @@ from accounts.agreements.method import set_receipts
 from billing.cards import queries, register
 from billing.cards.cards import make_default, remove
 from billing.cards.methods import choose_method
+from billing.cards.page_ended import end_page
 from billing.cards.provider import gateway_of
 from billing.invoices.seller import seller_of
 from billing.invoices.words import brand
 from config import http
-from config.problems import Conflict, NotFound
+from config.problems import Conflict, NotFound, Problem, Unavailable
 from web import words
 from web.mypage.blueprint import blp, customers_only, own
 
@@ -24,16 +25,16 @@ def _back(number: int) -> Response:
     return redirect(url_for("mypage.card", number=number), 303)
 
 
-def _refused(number: int, conflict: Conflict) -> Response:
+def _refused(number: int, refused: Problem) -> Response:
     """Say why it is not done, and do nothing."""
     http.current_session().rollback()
-    flash(refusal(conflict), "warn")
+    flash(refusal(refused), "warn")
     return _back(number)
 
 
-def refusal(conflict: Conflict) -> str:
+def refusal(refused: Problem) -> str:
     """Say in a sentence why a change of cards is refused."""
-    slug = conflict.type.removeprefix("/problems/")
+    slug = refused.type.removeprefix("/problems/")
     if slug in ("only-way-to-pay", "charge-open"):
         return words.t(
             "Et trekk på kortet er ikke avsluttet ennå. Registrer et annet kort først, eller velg faktura også for det "
@@ -47,6 +48,13 @@ def refusal(conflict: Conflict) -> str:
             "noen minutter.",
             "A charge on the card is not settled yet: the bank has not answered. We ask again by ourselves; try again "
             "in some minutes.",
+        )
+    if slug == "charge-paid":
+        return words.t("Trekket er nettopp betalt.", "The charge has just been paid.")
+    if slug == "page-open":
+        return words.t(
+            "Betalingssiden er åpen, og kortleverandøren svarer ikke akkurat nå. Prøv igjen om et minutt.",
+            "The payment page is open, and the card provider does not answer just now. Try again in a minute.",
         )
     if slug == "card-refused":
         return words.t(
@@ -78,12 +86,14 @@ def _remove(number: int, card_id: int | None) -> Response:
     session, now, settings = http.current_session(), http.request_now(), http.current_settings()
     instead = request.form.get("instead") == "yes"
     try:
+        if instead:
+            end_page(agreement.id)
         removed = remove(session, agreement.id, card_id, seller=seller_of(settings), now=now, instead=instead)
     except NotFound:
         flash(words.t("Det er ikke noe kort på avtalen.", "There is no card on the agreement."))
         return _back(number)
-    except Conflict as conflict:
-        return _refused(number, conflict)
+    except (Conflict, Unavailable) as refused:
+        return _refused(number, refused)
     detail = {"card": removed.id, "instead": "invoice" if instead else None}
     trail.record(session, principal(), "remove_card", f"agreement:{number}", now, detail=detail)
     session.flush()
@@ -130,13 +140,13 @@ def change_method(number: int) -> Response:
     agreement = own(number)
     session, now, settings = http.current_session(), http.request_now(), http.current_settings()
     method = "card" if request.form.get("method") == "card" else "invoice"
+    instead = request.form.get("instead") == "yes"
     try:
-        choose_method(
-            session, agreement.id, method, version=None, seller=seller_of(settings), now=now,
-            instead=request.form.get("instead") == "yes",
-        )  # fmt: skip
-    except Conflict as conflict:
-        return _refused(number, conflict)
+        if instead:
+            end_page(agreement.id)
+        choose_method(session, agreement.id, method, version=None, seller=seller_of(settings), now=now, instead=instead)
+    except (Conflict, Unavailable) as refused:
+        return _refused(number, refused)
     trail.record(session, principal(), "payment_method", f"agreement:{number}", now, detail={"to": method})
     flash(
         words.t("Kortet betaler fra nå av.", "The card pays from now on.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from billing.cards.models import Attempt, Card
-from config.problems import Conflict
+from config.problems import Problem
 from web.mypage.explain import decline_word
 from web.words import pick, t
 
@@ -37,6 +37,22 @@ _REFUSALS: Mapping[str, tuple[str, str]] = {
     "charge-unknown": (
         "Banken har ikke svart på det siste forsøket. Vi spør igjen av oss selv; før det prøves ikke noe nytt.",
         "The bank has not answered the last attempt. We ask again by ourselves; nothing new is tried before that.",
+    ),
+    "charge-paid": (
+        "Kunden har nettopp betalt trekket selv, på siden der det bekreftes.",
+        "The customer has just paid the charge, on the page where it is confirmed.",
+    ),
+    "page-open": (
+        "Kunden har betalingssiden åpen, og kortleverandøren, som må lukke den først, svarer ikke akkurat nå. Prøv "
+        "igjen om et minutt.",
+        "The customer has the payment page open, and the card provider, which must close it first, does not answer "
+        "just now. Try again in a minute.",
+    ),
+    "only-way-to-pay": (
+        "Et trekk prøves, og dette er det eneste kortet som kan betale det. Få kunden til å registrere et annet kort "
+        "først, eller velg å legge det åpne trekket på faktura.",
+        "A charge is being tried, and this is the only card that can pay it. Have the customer register another card "
+        "first, or choose to put the open charge on an invoice.",
     ),
     "charge-claimed": (
         "Summen er fastsatt og trekket prøves. Legg det heller på faktura.",
@@ -86,7 +102,7 @@ def attempt_word(attempt: Attempt) -> tuple[str, str]:
     }[attempt.state]
 
 
-def refusal(conflict: Conflict) -> str:
+def refusal(refused: Problem) -> str:
     """Say why an act is refused."""
-    slug = conflict.type.removeprefix("/problems/")
-    return pick(_REFUSALS[slug]) if slug in _REFUSALS else conflict.detail
+    slug = refused.type.removeprefix("/problems/")
+    return pick(_REFUSALS[slug]) if slug in _REFUSALS else refused.detail

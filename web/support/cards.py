@@ -14,15 +14,16 @@ from accounts.access.queries import acts as acts_of
 from accounts.agreements.models import Agreement
 from billing.cards import acts, queries
 from billing.cards.acts import LONGEST_REASON
-from billing.cards.cards import SEGMENTS, set_segment
+from billing.cards.cards import SEGMENTS
 from billing.cards.models import Card
+from billing.cards.page_ended import end_page
 from billing.cards.queries import ChargeStory
 from billing.invoices import listed
 from billing.invoices.seller import seller_of
 from billing.invoices.words import brand
 from billing.passages import queries as driven
 from config import http
-from config.problems import Conflict, NotFound
+from config.problems import Conflict, NotFound, Unavailable
 from web import words
 from web.mypage import explain, forms
 from web.support.blueprint import Page, acted_on, actors, blp, looked_at, readers, subject
@@ -32,7 +33,7 @@ from web.support.words import action_word, actor
 PAGE = 20
 ACTIONS = ("charge.retry", "charge.cancel", "charge.card", "charge.invoice", "charge.now")
 MANY = 200
-FIELDS = ("act", "reason", "segment", "card")
+FIELDS = ("act", "reason", "segment", "card", "instead", "by_mail")
 
 
 @dataclass(frozen=True)
@@ -51,18 +52,19 @@ class Shown:
 @readers
 def cards(number: int) -> Page:
     """Show the cards, and the charges with all that was tried."""
-    return _page(looked_at(number), dict.fromkeys(FIELDS, ""), {})
+    return page(looked_at(number), dict.fromkeys(FIELDS, ""), {})
 
 
-def _page(one: Agreement, values: Mapping[str, str], errors: Mapping[str, str], about: str = "") -> Page:
-    """Render the page; ``errors`` stand in the form that ``about`` names (``charge-7``, ``card-3``, ``now``)."""
+def page(one: Agreement, values: Mapping[str, str], errors: Mapping[str, str], about: str = "") -> Page:
+    """Return the page; ``errors`` stand in the form that ``about`` names (``charge-7``, ``card-3``, ``now`` …)."""
     session, after = http.current_session(), request.args.get("after") or None
-    held = queries.cards_of(session, one.id)
+    held, opened = queries.cards_of(session, one.id), queries.open_charge(session, one.id)
+    usable = [card for card in held if card.refused_code is None]
     found = queries.charges_of(session, one.id, after=after, limit=PAGE)
     numbers = listed.numbers(session, [story.charge.claim_id for story in found.items if story.charge.claim_id])
     done = acts_of(session, subject(one), ACTIONS, MANY)
     balance = driven.balance_of(session, one.id)
-    page = render_template(
+    shown = render_template(
         "support/cards.html",
         agreement=one,
         cards=held,
@@ -71,8 +73,10 @@ def _page(one: Agreement, values: Mapping[str, str], errors: Mapping[str, str], 
         next=found.next,
         after=after,
         unbilled_ore=balance.unbilled_ore if balance else 0,
-        opened=queries.open_charge(session, one.id),
-        works=any(card.is_default and card.refused_code is None for card in held),
+        opened=opened,
+        trying=opened is not None and opened.state == "claimed",
+        only_way=usable[0].id if len(usable) == 1 else None,
+        works=any(card.is_default for card in usable),
         brand=brand,
         facts=card_facts,
         attempt_word=attempt_word,
@@ -83,7 +87,7 @@ def _page(one: Agreement, values: Mapping[str, str], errors: Mapping[str, str], 
         errors=errors,
         about=about,
     )
-    return (page, 422 if about and forms.GENERAL not in errors else 409) if errors else page
+    return (shown, 422 if forms.GENERAL not in errors else 409) if errors else shown
 
 
 def _shown(story: ChargeStory, numbers: Mapping[int, int], done: Sequence[TrailEntry], held: Sequence[Card]) -> Shown:
@@ -124,7 +128,8 @@ def _choices(story: ChargeStory, held: Sequence[Card]) -> list[tuple[str, str]]:
     return found
 
 
-def _reason(values: Mapping[str, str]) -> dict[str, str]:
+def reason_missing(values: Mapping[str, str]) -> dict[str, str]:
+    """Return what is wrong with the reason that was typed, under its field; empty where nothing is."""
     if not values["reason"]:
         return {"reason": forms.mistake("empty")}
     return {"reason": forms.mistake("too_long")} if len(values["reason"]) > LONGEST_REASON else {}
@@ -138,14 +143,16 @@ def act_on_charge(number: int, charge_id: int) -> Page:
     session, now = http.current_session(), http.request_now()
     if queries.agreement_of(session, charge_id) != one.id:
         raise NotFound("There is no such charge on this agreement.")
-    errors = _reason(values)
+    errors = reason_missing(values)
     act, _, card = values["act"].partition(":")
     if act not in ("retry", "cancel", "invoice", "card") or (act == "card") != card.isdecimal() or len(card) > 18:
         errors["act"] = words.t("Velg hva som skal gjøres.", "Choose what is to be done.")
     if errors:
-        return _page(one, values, errors, about)
+        return page(one, values, errors, about)
     detail: dict[str, int] = {"charge": charge_id}
     try:
+        if act in ("invoice", "card"):
+            end_page(one.id)
         if act == "retry":
             acts.retry(session, charge_id, now=now)
         elif act == "cancel":
@@ -155,9 +162,9 @@ def act_on_charge(number: int, charge_id: int) -> Page:
             acts.by_card(session, charge_id, int(card), now=now)
         else:
             acts.to_invoice(session, charge_id, seller=seller_of(http.current_settings()), now=now)
-    except Conflict as conflict:
+    except (Conflict, Unavailable) as refused:
         session.rollback()
-        return _page(acted_on(number), values, {forms.GENERAL: refusal(conflict)}, about)
+        return page(acted_on(number), values, {forms.GENERAL: refusal(refused)}, about)
     trail.record(session, principal(), f"charge.{act}", subject(one), now, values["reason"], detail)
     flash(_said(act), "good")
     return redirect(url_for("support.cards", number=number), 303)
@@ -178,33 +185,14 @@ def charge_now(number: int) -> Page:
     """Have what is not billed charged now."""
     one, values = acted_on(number), forms.given(*FIELDS)
     session, now = http.current_session(), http.request_now()
-    errors = _reason(values)
+    errors = reason_missing(values)
     if errors:
-        return _page(one, values, errors, "now")
+        return page(one, values, errors, "now")
     try:
         charge = acts.charge_now(session, one.id, card_id=None, now=now)
     except Conflict as conflict:
         session.rollback()
-        return _page(acted_on(number), values, {forms.GENERAL: refusal(conflict)}, "now")
+        return page(acted_on(number), values, {forms.GENERAL: refusal(conflict)}, "now")
     trail.record(session, principal(), "charge.now", subject(one), now, values["reason"], {"charge": charge.id})
     flash(words.t("Kortet trekkes nå.", "The card is being charged."), "good")
-    return redirect(url_for("support.cards", number=number), 303)
-
-
-@blp.post("/agreements/<int:number>/cards/<int:card_id>/segment")
-@actors
-def card_segment(number: int, card_id: int) -> Page:
-    """Say what kind of card it is."""
-    one, values, about = acted_on(number), forms.given(*FIELDS), f"card-{card_id}"
-    session, now = http.current_session(), http.request_now()
-    errors = _reason(values)
-    if values["segment"] not in SEGMENTS:
-        errors["segment"] = words.t("Velg hva slags kort det er.", "Choose what kind of card it is.")
-    if errors:
-        return _page(one, values, errors, about)
-    _, already = set_segment(session, one.id, card_id, values["segment"])
-    if not already:
-        detail = {"card": card_id, "segment": values["segment"]}
-        trail.record(session, principal(), "card.segment", subject(one), now, values["reason"], detail)
-    flash(words.t("Kortet er nå: {what}.", "The card is now: {what}.", what=segment_word(values["segment"])), "good")
     return redirect(url_for("support.cards", number=number), 303)
