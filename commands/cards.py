@@ -14,6 +14,7 @@ from billing.cards.reconcile import reconcile as compare
 from commands import base
 from commands.intake import kroner
 from config.clock import business_now, now_utc
+from config.jobs import alone
 from config.runtime import Runtime
 
 
@@ -44,7 +45,8 @@ def _read(runtime: Runtime) -> int | None:
     with runtime.sessions() as session:
         now = business_now(session)
     try:
-        account.read(runtime.sessions, gateway, now=now, real=now_utc())
+        with alone(runtime.engine, account.JOB):  # the day's own read may be under way
+            account.read(runtime.sessions, gateway, now=now, real=now_utc())
     except (GatewayUnavailable, GatewayMisuse) as error:
         base.fail(f"the card provider's account cannot be read: {error}", 1)
     return balance_of(gateway)

@@ -24,6 +24,8 @@ from config.clock import business_date, business_now, now_utc
 from config.database import SessionFactory
 from config.jobs import JobContext
 
+JOB = "card_account"
+"""The job's name, whose lock whoever reads holds: two reads at once would ask for the same lines twice."""
 OVERLAP = dt.timedelta(days=3)
 WINDOW = dt.timedelta(days=1)
 FIRST = dt.timedelta(days=30)

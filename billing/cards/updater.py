@@ -6,13 +6,14 @@ The provider's account updater follows cards from one number or expiry to the ne
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from billing.cards import due, outcome
 from billing.cards.card_rules import Looks, segment_after, works_again
-from billing.cards.gateway import CardDetails
+from billing.cards.gateway import CardDetails, GatewayUnavailable
 from billing.cards.models import Card
 from billing.cards.queries import open_charge
 from billing.passages.balances import lock
@@ -21,40 +22,53 @@ GONE = "detached"
 """Why a card that the provider has let go of is refused: nothing can be charged on it any more."""
 
 
-def ours(session: Session, payment_method: str) -> int | None:
-    """Return the agreement of a registered card, by the provider's id of it; None for one that is not in use here."""
-    return session.scalar(
-        select(Card.agreement_id).where(Card.payment_method == payment_method, Card.removed_at.is_(None))
-    )
+class ReadAgain(GatewayUnavailable):
+    """Another read of the card was kept while this one was under way, and may be the newer one."""
 
 
-def refresh(session: Session, payment_method: str, read: CardDetails | None, *, now: dt.datetime) -> str:
+@dataclass(frozen=True)
+class Seen:
+    """A card as it stood here before it was read: of which agreement, and what of it a read may change."""
+
+    agreement_id: int
+    stood: tuple[object, ...]
+
+
+def seen(session: Session, payment_method: str) -> Seen | None:
+    """Return how a registered card stands, by the provider's id of it; None for one that is not in use here."""
+    card = session.scalars(_in_use(payment_method)).one_or_none()
+    return None if card is None else Seen(card.agreement_id, _stands(card))
+
+
+def refresh(
+    session: Session, payment_method: str, read: CardDetails | None, *, now: dt.datetime, before: Seen | None = None
+) -> str:
     """Keep what the provider says of a card now (None: it is gone there); returns ignored, updated or gone.
 
     A new number or expiry makes a refused card usable again, and an open charge is tried on it at once. The same again
     changes nothing. What support has said of the card stays.
+
+    ``before``: how it stood when the read began. Of two reads at once the second stands back: raises ReadAgain.
     """
-    agreement_id = ours(session, payment_method)
-    if agreement_id is None:
+    there = seen(session, payment_method)
+    if there is None:
         return "ignored"
-    lock(session, [agreement_id])
-    card = session.scalars(
-        select(Card)
-        .where(Card.payment_method == payment_method, Card.removed_at.is_(None))
-        .execution_options(populate_existing=True)
-    ).one_or_none()
+    lock(session, [there.agreement_id])
+    card = session.scalars(_in_use(payment_method)).one_or_none()
     if card is None:
         return "ignored"
+    if before is not None and _stands(card) != before.stood:
+        raise ReadAgain("the card was read by somebody else meanwhile")
     if read is None:
         return _gone(session, card)
-    before, after = _looks(card), Looks(read.brand, read.last4, read.exp_month, read.exp_year)
+    looked, after = _looks(card), Looks(read.brand, read.last4, read.exp_month, read.exp_year)
     card.last4, card.exp_month, card.exp_year = after.last4, after.exp_month, after.exp_year
     card.brand, card.funding, card.country = read.brand, read.funding, read.country
     card.product = read.product or card.product
     card.segment, card.segment_source = segment_after(read.segment, segment=card.segment, source=card.segment_source)
-    if before != after:
+    if looked != after:
         card.updated_at = now
-        if works_again(card.refused_code, before, after):
+        if works_again(card.refused_code, looked, after):
             card.refused_code = None
         session.flush()
         _try(session, card, now=now)
@@ -79,6 +93,15 @@ def _try(session: Session, card: Card, *, now: dt.datetime) -> None:
     ):
         outcome.try_now(session, card.agreement_id, now=now)
     due.decide(session, [card.agreement_id], now=now)
+
+
+def _in_use(payment_method: str) -> Select[Card]:
+    query = select(Card).where(Card.payment_method == payment_method, Card.removed_at.is_(None))
+    return query.execution_options(populate_existing=True)
+
+
+def _stands(card: Card) -> tuple[object, ...]:
+    return (_looks(card), card.funding, card.country, card.product, card.segment, card.refused_code)
 
 
 def _looks(card: Card) -> Looks:

@@ -82,10 +82,11 @@ def _page(taken: Taken) -> Apply:
 def _card(taken: Taken) -> Apply:
     """Read a registered card again that its bank has renewed, or that was taken away."""
     with taken.sessions() as session:
-        if updater.ours(session, taken.event.object_id) is None:
-            return _ignored
+        before = updater.seen(session, taken.event.object_id)
+    if before is None:
+        return _ignored
     read = taken.gateway.card(taken.event.object_id)
-    return lambda session: updater.refresh(session, taken.event.object_id, read, now=taken.now)
+    return lambda session: updater.refresh(session, taken.event.object_id, read, now=taken.now, before=before)
 
 
 def _refund(taken: Taken) -> Apply:
@@ -132,16 +133,28 @@ EFFECTS: Mapping[str, Callable[[Taken], Apply]] = {
 
 
 def receive(sessions: SessionFactory, gateway: CardGateway, event: Event, *, seller: Seller, now: dt.datetime) -> str:
-    """Give an event its effect once. Returns what it did in a word: the effect's own, ignored or repeated."""
+    """Give an event its effect once. Returns what it did in a word: the effect's own, ignored or repeated.
+
+    Raises GatewayUnavailable where the provider cannot be asked, nothing being stored: it sends the event again.
+    """
     with sessions() as session:
         known = session.scalars(
             select(ProviderEvent.id).where(ProviderEvent.provider == PROVIDER, ProviderEvent.event_id == event.id)
         ).one_or_none()
     if known is not None:
         return "repeated"
-    look = EFFECTS.get(event.type)
-    apply = look(Taken(sessions, gateway, event, seller, now)) if look is not None else _ignored
-    with sessions() as session:
+    look, taken = EFFECTS.get(event.type), Taken(sessions, gateway, event, seller, now)
+    try:
+        return _store(taken, look(taken) if look is not None else _ignored)
+    except updater.ReadAgain:
+        assert look is not None
+        return _store(taken, look(taken))
+
+
+def _store(taken: Taken, apply: Apply) -> str:
+    """Store an event with its effect, in one transaction."""
+    event = taken.event
+    with taken.sessions() as session:
         effect = apply(session)
         stored = session.execute(
             insert(ProviderEvent)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -23,6 +24,8 @@ from tests.integration.billing.cards.conftest import Driver
 from tests.integration.billing.cards.test_account import DAY, FEE, Office
 from tests.integration.conftest import Bearer
 from tests.integration.web.desk import signed_in
+
+LOCK = {"k": "brikke job card_account"}
 
 
 @pytest.fixture
@@ -107,8 +110,17 @@ def test_the_command_reads_first_and_names_what_differs(
         done = CliRunner().invoke(front_door.main, ["cards", "reconcile", *arguments])
         return done.exit_code, done.output
 
+    read, free = account.read, []
+
+    def watched(*about: Any, **more: Any) -> dict[str, int]:
+        with office.driver.sessions() as session:
+            free.append(session.scalar(text("SELECT pg_try_advisory_xact_lock(hashtextextended(:k, 0))"), LOCK))
+        return read(*about, **more)
+
+    monkeypatch.setattr(account, "read", watched)
     code, said = run("--json")
     assert code == 0, said
+    assert free == [False], "the day's own read waits meanwhile"
     assert json.loads(said.splitlines()[-1])["balance_ore"] == 19_500 - FEE
     wrong(office)
     code, said = run("--no-read")

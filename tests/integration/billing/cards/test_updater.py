@@ -12,6 +12,7 @@ from billing.audit import presented
 from billing.cards.cards import set_segment
 from billing.cards.gateway import CardDetails, CardGateway, Event, GatewayUnavailable
 from billing.cards.models import Card, ProviderEvent
+from billing.cards.stripe.gateway import StripeGateway
 from billing.cards.updater import refresh
 from billing.cards.webhook import receive
 from config.clock import now_utc
@@ -153,3 +154,44 @@ def _method(stand_in: GatewayServer, card: Card) -> dict[str, object]:
     found = stand_in.world.store.get("payment_method", card.payment_method)
     assert found is not None
     return found
+
+
+def test_of_two_reads_at_once_the_older_one_stands_back(
+    driver: Driver, stand_in: GatewayServer, gateway: CardGateway, tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first read is of before the bank renewed the card, and its answer comes after a second read was kept."""
+    [card], asked, read = cards(driver), [], StripeGateway.card
+
+    def slowly(self: StripeGateway, payment_method: str) -> CardDetails | None:
+        found = read(self, payment_method)
+        asked.append(found)
+        if len(asked) == 1:
+            stand_in.renew_card(card.payment_method)
+            assert tell(card, name="evt_second") == "updated"
+        return found
+
+    monkeypatch.setattr(StripeGateway, "card", slowly)
+    assert tell(card, name="evt_first") == "updated"
+    assert [one.last4 for one in asked if one is not None] == ["4242", "5353", "5353"], "the first one read again"
+    [now] = cards(driver)
+    assert (now.last4, now.exp_year) == ("5353", 2038)
+
+
+def test_a_read_that_is_always_overtaken_has_the_event_sent_again(
+    driver: Driver, sessions: SessionFactory, gateway: CardGateway, tell: Tell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [card], read = cards(driver), StripeGateway.card
+
+    def overtaken(self: StripeGateway, payment_method: str) -> CardDetails | None:
+        with sessions() as session:
+            session.get_one(Card, card.id).exp_month = session.get_one(Card, card.id).exp_month % 12 + 1
+            session.commit()
+        return read(self, payment_method)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StripeGateway, "card", overtaken)
+        with pytest.raises(GatewayUnavailable):
+            tell(card, name="evt_x")
+    with sessions() as session:
+        assert session.scalars(select(ProviderEvent)).all() == [], "nothing is stored"
+    assert tell(card, name="evt_x") == "updated"
