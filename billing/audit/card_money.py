@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing.audit.ledger import each_transfer
-from billing.audit.rules import FEES_BACK, Rule
+from billing.audit.rules import FEES_BACK, Rule, took_credit
 
 _REFUNDS = """
     SELECT 'card_refund', id, amount_ore, agreement_id, 0::bigint, requested_at FROM card_refunds
@@ -85,24 +85,12 @@ RULES = (
         ORDER BY id
         """,
     ),
-    Rule(
+    took_credit(
         "refunds_credit",
         "a refund took its sum of its agreement's credit, which came back when it did not come about",
-        """
-        SELECT format('refund %s (%s) of %s øre of agreement %s: entry %s of %s øre of agreement %s',
-                      coalesce(p.id, e.ref), coalesce(p.state, 'none'), p.amount_ore, p.agreement_id,
-                      coalesce(e.code, p.code), coalesce(e.amount_ore, 0), e.agreement_id)
-        FROM (
-            SELECT 'card_refund' AS code, id, state, agreement_id, amount_ore, -amount_ore AS ore FROM card_refunds
-            UNION ALL
-            SELECT 'card_refund_back', id, state, agreement_id, amount_ore, amount_ore FROM card_refunds
-            WHERE state IN ('failed', 'cancelled')
-        ) AS p
-        FULL JOIN (SELECT * FROM credit_entries WHERE code IN ('card_refund', 'card_refund_back')) AS e
-             ON (e.code, e.ref) = (p.code, p.id)
-        WHERE (p.agreement_id, p.ore) IS DISTINCT FROM (e.agreement_id, e.amount_ore)
-        ORDER BY coalesce(p.id, e.ref)
-        """,
+        "card_refunds",
+        "card_refund",
+        "'failed', 'cancelled'",
     ),
     each_transfer(
         "transfers_refunds",

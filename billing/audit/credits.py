@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.audit.rules import Rule
+from billing.audit.rules import Rule, took_credit
 
 RULES = (
     Rule(
@@ -130,24 +130,12 @@ RULES = (
         ORDER BY d.number
         """,
     ),
-    Rule(
+    took_credit(
         "payouts_credit",
         "a payout took its sum of its agreement's credit, which came back when it did not come about",
-        """
-        SELECT format('payout %s (%s) of %s øre of agreement %s: entry %s of %s øre of agreement %s',
-                      coalesce(p.id, e.ref), coalesce(p.state, 'none'), p.amount_ore, p.agreement_id,
-                      coalesce(e.code, p.code), coalesce(e.amount_ore, 0), e.agreement_id)
-        FROM (
-            SELECT 'payout' AS code, id, state, agreement_id, amount_ore, -amount_ore AS ore FROM payouts
-            UNION ALL
-            SELECT 'payout_back', id, state, agreement_id, amount_ore, amount_ore FROM payouts
-            WHERE state IN ('rejected', 'cancelled')
-        ) AS p
-        FULL JOIN (SELECT * FROM credit_entries WHERE code IN ('payout', 'payout_back')) AS e
-             ON (e.code, e.ref) = (p.code, p.id)
-        WHERE (p.agreement_id, p.ore) IS DISTINCT FROM (e.agreement_id, e.amount_ore)
-        ORDER BY coalesce(p.id, e.ref)
-        """,
+        "payouts",
+        "payout",
+        "'rejected', 'cancelled'",
     ),
     Rule(
         "payouts_approved",

@@ -43,3 +43,27 @@ def balance(kind: str, *, debit: bool) -> str:
         f"UNION ALL SELECT {minus}_owner, -sum(amount_ore) FROM transfers WHERE {minus} = '{kind}' GROUP BY 1"
         ") AS sides GROUP BY owner)"
     )
+
+
+def took_credit(name: str, holds: str, table: str, code: str, ended: str) -> Rule:
+    """Return the rule that what leaves us (a row of ``table`` each) took its sum of its agreement's credit, by
+    ``code``, which came back (``code``_back) in the states ``ended``."""
+    return Rule(
+        name,
+        holds,
+        f"""
+        SELECT format('{table} %s (%s) of %s øre of agreement %s: entry %s of %s øre of agreement %s',
+                      coalesce(p.id, e.ref), coalesce(p.state, 'none'), p.amount_ore, p.agreement_id,
+                      coalesce(e.code, p.code), coalesce(e.amount_ore, 0), e.agreement_id)
+        FROM (
+            SELECT '{code}' AS code, id, state, agreement_id, amount_ore, -amount_ore AS ore FROM {table}
+            UNION ALL
+            SELECT '{code}_back', id, state, agreement_id, amount_ore, amount_ore FROM {table}
+            WHERE state IN ({ended})
+        ) AS p
+        FULL JOIN (SELECT * FROM credit_entries WHERE code IN ('{code}', '{code}_back')) AS e
+             ON (e.code, e.ref) = (p.code, p.id)
+        WHERE (p.agreement_id, p.ore) IS DISTINCT FROM (e.agreement_id, e.amount_ore)
+        ORDER BY coalesce(p.id, e.ref)
+        """,  # noqa: S608 - names from this package
+    )

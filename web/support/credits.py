@@ -11,7 +11,6 @@ from flask import flash, redirect, render_template, request, url_for
 from accounts.access import idempotency, trail
 from accounts.access.principal import principal
 from accounts.agreements.models import Agreement
-from accounts.agreements.queries import by_number
 from billing.claims import credit
 from billing.invoices import listed
 from billing.invoices.below_zero import credit_now
@@ -21,11 +20,12 @@ from billing.passages import queries as driven
 from billing.payments import payout_queries, payouts
 from config import http
 from config.clock import business_date
-from config.problems import Conflict, Forbidden, Invalid, NotFound
+from config.problems import Conflict, Invalid
 from web import words
 from web.mypage import explain, forms
 from web.mypage.payouts import mistakes, ore_of, state_word
 from web.support.blueprint import Page, acted_on, actors, blp, looked_at, only, readers, subject
+from web.support.leaving import Leaving
 
 PAGE = 50
 _FIELDS = ("account", "amount", "reason", "once")
@@ -171,13 +171,25 @@ def do_credit_note(number: int) -> Page:
     return redirect(url_for("support.agreement_payouts", number=number), 303)
 
 
+_OUT = Leaving(
+    endpoint="support.payout_list",
+    states=payout_queries.UNDER_WAY,
+    key="payout",
+    shown=payout_queries.one,
+    word=state_word,
+    refusals=lambda: {
+        "not-written": words.t("Banken har ikke fått filen ennå.", "The bank has not been given the file yet."),
+        "payout-ordered": words.t("Banken har ordren; den kan ikke stanses.", "The bank has it; it cannot be stopped."),
+    },
+)
+
+
 @blp.get("/payouts")
 @readers
 def payout_list() -> Page:
     """List the payouts that wait for a second person or for the bank, or all."""
     session, after = http.current_session(), request.args.get("after") or None
-    asked = request.args.get("state", "requested")
-    state = asked if asked in payout_queries.UNDER_WAY else None
+    state = _OUT.state()
     page = payout_queries.page(session, after=after, limit=PAGE, state=state)
     trail.looked_up(session, principal(), "payouts", http.request_now(), "list")
     return render_template(
@@ -189,68 +201,30 @@ def payout_list() -> Page:
     )
 
 
-def _act(payout_id: int, action: str, reason: str | None = None) -> Page:
-    """Write in the trail what was done, and go back to where the payout is listed."""
-    session = http.current_session()
-    row = payout_queries.one(session, payout_id)
-    one = by_number(session, row["agreement"])
-    trail.record(session, principal(), action, subject(one), http.request_now(), reason, {"payout": payout_id})
-    flash(f"{words.kroner(row['amount_ore'])}: {state_word(row['state'])[0]}.", "good")
-    return redirect(_back(), 303)
-
-
-def _back() -> str:
-    asked = request.form.get("state", "")
-    return url_for("support.payout_list", state=asked if asked in payout_queries.UNDER_WAY else "all")
-
-
-def _refused(problem: Conflict | Forbidden | NotFound) -> Page:
-    http.current_session().rollback()
-    said = {
-        "second-person": words.t("Den som ba om den, kan ikke godkjenne den.", "Who asked for it cannot approve it."),
-        "not-written": words.t("Banken har ikke fått filen ennå.", "The bank has not been given the file yet."),
-        "payout-ordered": words.t("Banken har ordren; den kan ikke stanses.", "The bank has it; it cannot be stopped."),
-    }.get(problem.type.removeprefix("/problems/"))
-    flash(said or words.t("Det går ikke slik den står nå.", "Not possible as it stands now."), "bad")
-    return redirect(_back(), 303)
-
-
 @blp.post("/payouts/<int:payout_id>/approve")
 @only("lead")
 def approve_payout(payout_id: int) -> Page:
     """Approve a payout that somebody else asked for."""
-    try:
-        payouts.approve(http.current_session(), payout_id, actor=principal().key, now=http.request_now())
-    except (Conflict, Forbidden) as problem:
-        return _refused(problem)
-    return _act(payout_id, "payout.approve")
+    return _OUT.act(payout_id, "payout.approve", payouts.approve)
 
 
 @blp.post("/payouts/<int:payout_id>/cancel")
 @actors
 def cancel_payout(payout_id: int) -> Page:
     """Stop a payout that the bank has not been told of."""
-    try:
-        payouts.cancel(http.current_session(), payout_id, actor=principal().key, now=http.request_now())
-    except Conflict as problem:
-        return _refused(problem)
-    return _act(payout_id, "payout.cancel")
+    return _OUT.act(payout_id, "payout.cancel", payouts.cancel)
 
 
 @blp.post("/payouts/<int:payout_id>/outcome")
 @only("accountant")
 def payout_outcome(payout_id: int) -> Page:
     """Note what the bank said: paid under a reference, or refused and why."""
-    session, now, who = http.current_session(), http.request_now(), principal().key
     values = forms.given("outcome", "reference")
-    if not values["reference"] or values["outcome"] not in ("paid", "rejected"):
+    said = values["reference"]
+    if not said or values["outcome"] not in ("paid", "rejected"):
         flash(words.t("Skriv bankens referanse eller grunn.", "Write the bank's reference or reason."), "bad")
-        return redirect(_back(), 303)
-    try:
-        if values["outcome"] == "paid":
-            payouts.paid(session, payout_id, reference=values["reference"], actor=who, now=now)
-        else:
-            payouts.rejected(session, payout_id, why=values["reference"], actor=who, now=now)
-    except Conflict as problem:
-        return _refused(problem)
-    return _act(payout_id, f"payout.{values['outcome']}", values["reference"][: payouts.LONGEST])
+        return _OUT.back()
+    note = said[: payouts.LONGEST]
+    if values["outcome"] == "paid":
+        return _OUT.act(payout_id, "payout.paid", payouts.paid, note, reference=said)
+    return _OUT.act(payout_id, "payout.rejected", payouts.rejected, note, why=said)

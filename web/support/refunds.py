@@ -10,7 +10,6 @@ from flask import flash, redirect, render_template, request, url_for
 from accounts.access import idempotency, trail
 from accounts.access.principal import principal
 from accounts.agreements.models import Agreement
-from accounts.agreements.queries import by_number
 from billing.cards import refund, refund_queries
 from billing.cards.models import Refund
 from billing.cards.refund_queries import PaidCharge
@@ -19,11 +18,12 @@ from billing.invoices.reissue import LONGEST_REASON
 from billing.invoices.seller import seller_of
 from billing.invoices.words import brand
 from config import http
-from config.problems import Conflict, Forbidden, Invalid, NotFound
+from config.problems import Conflict, Invalid, NotFound
 from web import words
 from web.mypage import forms
 from web.mypage.payouts import ore_of
 from web.support.blueprint import Page, acted_on, actors, blp, looked_at, readers, subject
+from web.support.leaving import Leaving
 
 PAGE = 50
 FEW_CHARGES = 12
@@ -184,13 +184,24 @@ def _outcome(made: Refund | None) -> str:
     return words.t("{sum} betales tilbake til kortet.", "{sum} is refunded to the card.", sum=total)
 
 
+_OUT = Leaving(
+    endpoint="support.card_refunds",
+    states=refund_queries.WAITING,
+    key="refund",
+    shown=refund_queries.refund,
+    word=state_word,
+    refusals=lambda: {
+        "refund-called": words.t("Den er alt sendt og kan ikke stanses.", "It is sent already and cannot be stopped."),
+    },
+)
+
+
 @blp.get("/card-refunds")
 @readers
 def card_refunds() -> Page:
     """List the refunds that wait for a second person or for the card provider, or all."""
     session, after = http.current_session(), request.args.get("after") or None
-    asked = request.args.get("state", "requested")
-    state = asked if asked in refund_queries.WAITING else None
+    state = _OUT.state()
     page = refund_queries.refunds(session, after=after, limit=PAGE, state=state)
     trail.looked_up(session, principal(), "card_refunds", http.request_now(), "list")
     return render_template(
@@ -203,51 +214,18 @@ def card_refunds() -> Page:
     )
 
 
-def _back() -> str:
-    asked = request.form.get("state", "")
-    return url_for("support.card_refunds", state=asked if asked in refund_queries.WAITING else "all")
-
-
-def _act(refund_id: int, action: str) -> Page:
-    """Write in the trail what was done, and go back to where the refund is listed."""
-    session = http.current_session()
-    row = refund_queries.refund(session, refund_id)
-    one = by_number(session, row["agreement"])
-    trail.record(session, principal(), action, subject(one), http.request_now(), None, {"refund": refund_id})
-    flash(f"{words.kroner(row['amount_ore'])}: {state_word(row['state'])[0]}.", "good")
-    return redirect(_back(), 303)
-
-
-def _refused(problem: Conflict | Forbidden) -> Page:
-    http.current_session().rollback()
-    said = {
-        "second-person": words.t("Den som ba om den, kan ikke godkjenne den.", "Who asked for it cannot approve it."),
-        "refund-called": words.t("Den er alt sendt og kan ikke stanses.", "It is sent already and cannot be stopped."),
-    }.get(problem.type.removeprefix("/problems/"))
-    flash(said or words.t("Det går ikke slik den står nå.", "Not possible as it stands now."), "bad")
-    return redirect(_back(), 303)
-
-
 @blp.post("/card-refunds/<int:refund_id>/approve")
 @actors
 def approve_refund(refund_id: int) -> Page:
     """Approve a refund that somebody else asked for."""
-    try:
-        refund.approve(http.current_session(), refund_id, actor=principal().key, now=http.request_now())
-    except (Conflict, Forbidden) as problem:
-        return _refused(problem)
-    return _act(refund_id, "card_refund.approve")
+    return _OUT.act(refund_id, "card_refund.approve", refund.approve)
 
 
 @blp.post("/card-refunds/<int:refund_id>/cancel")
 @actors
 def cancel_refund(refund_id: int) -> Page:
     """Stop a refund that the card provider has not been asked for."""
-    try:
-        refund.cancel(http.current_session(), refund_id, actor=principal().key, now=http.request_now())
-    except Conflict as problem:
-        return _refused(problem)
-    return _act(refund_id, "card_refund.cancel")
+    return _OUT.act(refund_id, "card_refund.cancel", refund.cancel)
 
 
 @blp.get("/card-disputes")
