@@ -25,6 +25,12 @@ class Agreement(Base):
         CheckConstraint("payment_method IN ('invoice', 'card')", name="payment_method"),
         CheckConstraint(f"standing IN {STANDINGS}", name="standing"),
         CheckConstraint("number BETWEEN 10000000 AND 99999999", name="number"),
+        Index(
+            "ix_agreements_ended_on_card",
+            "id",
+            "closed_at",
+            postgresql_where="payment_method = 'card' AND closed_at IS NOT NULL",
+        ),
     )
 
     id: Mapped[Id]

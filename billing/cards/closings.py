@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, literal, select
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
@@ -35,7 +35,7 @@ def waiting(session: Session, *, now: dt.datetime, after: int = 0) -> list[int]:
             select(Agreement.id)
             .join(Balance, Balance.agreement_id == Agreement.id)
             .where(
-                Agreement.payment_method == "card",
+                Agreement.payment_method == literal("card", literal_execute=True),  # as the index of these says it
                 Agreement.closed_at <= now,
                 Agreement.id > after,
                 Balance.unbilled_ore > 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, event, text
 
 from accounts.agreements.close import close
 from accounts.agreements.models import Agreement
@@ -254,3 +254,21 @@ def test_receipts_are_sent_to_those_who_want_them(driver: Driver, gateway: CardG
         assert session.scalar(text("SELECT count(*) FROM documents")) == 1, "on My Page it is in any case"
         told = session.scalar(text("SELECT count(*) FROM messages WHERE template = 'receipt'"))
         assert told == (1 if by_mail else 0)
+
+
+def test_what_has_ended_is_found_by_its_index(driver: Driver, engine: Engine) -> None:
+    """The job looks every five minutes; agreements that have not ended are not read."""
+    told: list[tuple[str, object]] = []
+
+    def executed(_connection: object, _cursor: object, statement: str, parameters: object, *_more: object) -> None:
+        told.append((statement, parameters))
+
+    with driver.sessions() as session:
+        event.listen(engine, "before_cursor_execute", executed)
+        closings.waiting(session, now=MONDAY)
+        event.remove(engine, "before_cursor_execute", executed)
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        [(statement, parameters)] = told
+        connection = session.connection()
+        plan = "\n".join(row[0] for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters))  # type: ignore[arg-type]
+    assert "ix_agreements_ended_on_card" in plan, plan
