@@ -22,6 +22,7 @@ from billing.passages.models import PASSAGE_IDS, Balance, Passage
 from billing.passages.partitions import ensure
 from config.clock import business_date
 from config.database import SessionFactory
+from config.settings import Settings, load
 from simulator.gateway import GatewayServer
 
 MONDAY = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
@@ -120,6 +121,12 @@ def stand_in() -> Iterator[GatewayServer]:
 def gateway(stand_in: GatewayServer) -> CardGateway:
     """Our client of it, impatient."""
     return StripeGateway(api_key="sk_test_x", api_base=stand_in.url, timeout_seconds=0.5)
+
+
+def card_settings(folder: object, stand_in: GatewayServer, **more: str) -> Settings:
+    """Settings with the stand-in as the card gateway."""
+    said = {"STRIPE_API_KEY": "sk_test_x", "STRIPE_API_BASE": stand_in.url, "STRIPE_WEBHOOK_SECRETS": "whsec_x"}
+    return load({"BRIKKE_VAR": f"{folder}/var", **said, **more})
 
 
 def make_driver(sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, card: str) -> Driver:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from sqlalchemy import text
 
-from billing.cards import dispute, outcome, refund_call
+from billing.cards import dispute, outcome, refund, refund_call
 from billing.cards.charge import prepare
 from billing.cards.due import decide
 from billing.cards.gateway import DisputeDetails, Outcome, Succeeded
@@ -72,6 +72,15 @@ class CardPayer:
         """Tell that an attempt has paid."""
         told = Succeeded(f"pi_{attempt.id}", attempt.amount_ore, now_utc())
         assert outcome.apply(self.books.session, attempt.id, told, seller=SELLER, now=now) == "succeeded"
+
+    def ask_back(self, charge: Charge, which: int | None = None) -> Refund:
+        """Have Kari credit one of the passages (else all of them) and ask for its refund, which is due then."""
+        some = None if which is None else [self.passages[which]]
+        row = refund.give_back(
+            self.books.session, charge.id, some, reason="x", seller=SELLER, actor=KARI, now=NOW
+        ).refund
+        assert row is not None
+        return row
 
     def call(self, row: Refund, now: dt.datetime = NOW) -> None:
         """Commit that a refund is called for."""

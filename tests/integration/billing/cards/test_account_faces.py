@@ -17,10 +17,10 @@ from billing.cards import account
 from billing.cards.gateway import CardGateway
 from config.clock import now_utc
 from config.jobs import JobContext
-from config.settings import Settings, load
+from config.settings import Settings
 from simulator.gateway import GatewayServer
 from simulator.gateway import account as theirs
-from tests.integration.billing.cards.conftest import Driver
+from tests.integration.billing.cards.conftest import Driver, card_settings
 from tests.integration.billing.cards.test_account import DAY, FEE, Office
 from tests.integration.conftest import Bearer
 from tests.integration.web.desk import signed_in
@@ -31,14 +31,7 @@ LOCK = {"k": "brikke job card_account"}
 @pytest.fixture
 def settings(tmp_path: object, stand_in: GatewayServer) -> Settings:
     """Settings with the stand-in as the card gateway."""
-    return load(
-        {
-            "BRIKKE_VAR": f"{tmp_path}/var",
-            "STRIPE_API_KEY": "sk_test_x",
-            "STRIPE_API_BASE": stand_in.url,
-            "STRIPE_WEBHOOK_SECRETS": "whsec_x",
-        }
-    )
+    return card_settings(tmp_path, stand_in)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from accounts.agreements.models import Agreement
 from billing.cards.gateway import CardGateway
 from config.clock import now_utc
 from config.database import SessionFactory
-from config.settings import Settings, load
+from config.settings import Settings
 from simulator.gateway import GatewayServer
-from tests.integration.billing.cards.conftest import Driver
+from tests.integration.billing.cards.conftest import Driver, card_settings
 from tests.integration.billing.cards.test_confirm import Customer, ref
 from tests.integration.conftest import Bearer
 
@@ -23,14 +23,7 @@ from tests.integration.conftest import Bearer
 @pytest.fixture
 def settings(tmp_path: object, stand_in: GatewayServer) -> Settings:
     """Settings with the stand-in as the card gateway."""
-    return load(
-        {
-            "BRIKKE_VAR": f"{tmp_path}/var",
-            "STRIPE_API_KEY": "sk_test_x",
-            "STRIPE_API_BASE": stand_in.url,
-            "STRIPE_WEBHOOK_SECRETS": "whsec_x",
-        }
-    )
+    return card_settings(tmp_path, stand_in)
 
 
 @pytest.fixture

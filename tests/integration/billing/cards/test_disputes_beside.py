@@ -28,8 +28,7 @@ def test_a_refund_asked_for_at_the_same_moment_is_stopped(books: Books, engine: 
         with session_factory(engine).begin() as session:
             return dispute.apply(session, dispute.Look(told), seller=SELLER, now=NOW)
 
-    row = refund.give_back(books.session, charge.id, reason="x", seller=SELLER, actor=KARI, now=NOW).refund
-    assert row is not None
+    row = payer.ask_back(charge)
     beside = Beside(engine, other)
     assert beside.waited
     books.session.commit()
@@ -42,10 +41,7 @@ def test_a_refund_asked_for_at_the_same_moment_is_stopped(books: Books, engine: 
 def test_a_refund_under_way_when_it_is_opened_fails_and_its_credit_bears_the_loss(books: Books) -> None:
     payer = CardPayer(books)
     charge = payer.paid(15_000, 5_000)
-    row = refund.give_back(
-        books.session, charge.id, [payer.passages[1]], reason="x", seller=SELLER, actor=KARI, now=NOW
-    ).refund
-    assert row is not None
+    row = payer.ask_back(charge, 1)
     payer.call(row)
     payer.dispute(charge, "open", 20_000)
     assert row.state == "unknown"
@@ -63,10 +59,7 @@ def test_what_was_given_away_twice_is_written_off(books: Books) -> None:
     """A refund that was made, and a bank that takes all of it back as well: the loss is ours."""
     payer = CardPayer(books)
     charge = payer.paid(15_000, 5_000)
-    row = refund.give_back(
-        books.session, charge.id, [payer.passages[1]], reason="x", seller=SELLER, actor=KARI, now=NOW
-    ).refund
-    assert row is not None
+    row = payer.ask_back(charge, 1)
     payer.give(row)
     payer.dispute(charge, "lost", 20_000)
     one = payer.the_dispute()

@@ -15,23 +15,15 @@ from billing.claims.make import BalanceDiffers
 from config.clock import move_clock, now_utc
 from config.database import SessionFactory
 from config.jobs import JobContext
-from config.settings import Settings, load
+from config.settings import Settings
 from simulator.gateway import GatewayServer
-from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
+from tests.integration.billing.cards.conftest import MONDAY, Driver, card_settings, make_driver
 
 
 @pytest.fixture
 def settings(tmp_path: object, stand_in: GatewayServer) -> Settings:
     """The stand-in is the card gateway; four charges at once."""
-    return load(
-        {
-            "BRIKKE_VAR": f"{tmp_path}/var",
-            "STRIPE_API_KEY": "sk_test_x",
-            "STRIPE_API_BASE": stand_in.url,
-            "STRIPE_WEBHOOK_SECRETS": "whsec_x",
-            "WORKER_CONCURRENCY": "4",
-        }
-    )
+    return card_settings(tmp_path, stand_in, WORKER_CONCURRENCY="4")
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from billing.cards.prepare import pick
 from config.clock import move_clock, now_utc
 from config.database import SessionFactory
 from config.jobs import JobContext
-from config.settings import Settings, load
+from config.settings import Settings
 from simulator.gateway import GatewayServer
-from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
+from tests.integration.billing.cards.conftest import MONDAY, Driver, card_settings, make_driver
 
 DECLINED = Declined(None, "insufficient_funds", "", needs_customer=False, retry="later")
 SILENCE = Unknown(reason="no answer", answered=False)
@@ -28,16 +28,7 @@ SILENCE = Unknown(reason="no answer", answered=False)
 
 def settings_of(folder: Path, stand_in: GatewayServer, **more: str) -> Settings:
     """The stand-in is the card gateway, and we are impatient."""
-    return load(
-        {
-            "BRIKKE_VAR": str(folder),
-            "STRIPE_API_KEY": "sk_test_x",
-            "STRIPE_API_BASE": stand_in.url,
-            "STRIPE_WEBHOOK_SECRETS": "whsec_x",
-            "HTTP_TIMEOUT_SECONDS": "1",
-            **more,
-        }
-    )
+    return card_settings(folder, stand_in, HTTP_TIMEOUT_SECONDS="1", **more)
 
 
 def due_drivers(sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, count: int) -> Driver:

@@ -16,9 +16,9 @@ from billing.cards.provider import NAME
 from billing.passages.models import Passage
 from config.clock import now_utc
 from config.jobs import JobContext
-from config.settings import Settings, load
+from config.settings import Settings
 from simulator.gateway import GatewayServer
-from tests.integration.billing.cards.conftest import MONDAY, SELLER, Driver
+from tests.integration.billing.cards.conftest import MONDAY, SELLER, Driver, card_settings
 
 NUMBERS = itertools.count(1)
 
@@ -195,14 +195,7 @@ def test_the_gateway_refuses_what_is_disputed(
 @pytest.fixture
 def ctx(driver: Driver, stand_in: GatewayServer, tmp_path: object) -> JobContext:
     """What the jobs get."""
-    given: Settings = load(
-        {
-            "BRIKKE_VAR": f"{tmp_path}/var",
-            "STRIPE_API_KEY": "sk_test_x",
-            "STRIPE_API_BASE": stand_in.url,
-            "STRIPE_WEBHOOK_SECRETS": "whsec_x",
-        }
-    )
+    given: Settings = card_settings(tmp_path, stand_in)
     return JobContext(driver.sessions, given, "card_refunds")
 
 
