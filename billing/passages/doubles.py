@@ -32,12 +32,18 @@ Rank = tuple[int, dt.datetime, str]
 
 
 class Read(NamedTuple):
-    """A read that can be booked."""
+    """A read that can be booked. ``adjusts``: of an adjustment that is decided anew, what it corrects."""
 
     position: int
     source_id: str
     lane: Lane
     passed_at: dt.datetime
+    adjusts: str | None = None
+
+    @property
+    def original_id(self) -> str:
+        """What is corrected, if anything is: the read by which one knows it."""
+        return self.adjusts or self.source_id
 
 
 class Word(NamedTuple):
@@ -116,7 +122,8 @@ def find(
         seen.add(each.source_id)
         if isinstance(each, Read):
             to_come.discard(each.source_id)
-            lanes.judge(each, each.source_id, stands=each.source_id not in in_force)
+            word = in_force.get(each.original_id)
+            lanes.judge(each, each.original_id, stands=word is None or word[2] == each.source_id)
             came = early.pop(each.source_id, None)
             if came is not None:
                 lanes.judge(came, each.source_id, stands=True)
@@ -155,10 +162,14 @@ def in_chunk(
             Word(at, name, of, (version, issued, name), reads.pop(at, None)) for at, name, of, version, issued in cursor
         ]
     arriving = [read for read in reads.values() if read.source_id not in here]
-    cursor.execute(_SQL["roots"], {**params, "names": sorted(near)}, prepare=False)
+    asked = {*near, *(read.source_id for read in arriving)} if again else near
+    cursor.execute(_SQL["roots"], {**params, "names": sorted(asked)}, prepare=False)
     roots = dict(cursor.fetchall())
+    arriving = [read._replace(adjusts=roots.get(read.source_id)) for read in arriving]
     kept = [Kept(lane, at, name, roots.get(name, name)) for name, (lane, at) in near.items()]
-    names = {one.original_id for one in kept} | {one.source_id for one in arriving} | {one.original_id for one in words}
+    names = (
+        {one.original_id for one in kept} | {one.original_id for one in arriving} | {one.original_id for one in words}
+    )
     cursor.execute(_SQL["ranks"], {**params, "names": sorted(names)}, prepare=False)
     ranks = {original: (version, issued_at, name) for original, version, issued_at, name in cursor}
     cursor.execute(_SQL["apart"], {**params, "names": sorted(names)}, prepare=False)

@@ -123,3 +123,16 @@ def test_both_may_be_sent_right_after_a_mass_correction(road: Road, two: int) ->
     settle(road, NOW + 2 * DAY)
     assert sums(road) == {two: 22}
     settled(road)
+
+
+def test_an_adjustment_that_is_decided_anew(road: Road, two: int) -> None:
+    """It was the double of a third one, which is taken back: the person's word is on what it adjusts."""
+    assert road.one(read(road, "C", 15)).code == "accepted"
+    assert road.one(read(road, "X", 8, action="adjust", original="B", version=1, amount=5)).detail == (
+        "the same passing as C"
+    )
+    road.one(cancel("D", "C"))
+    settle(road)
+    assert sums(road) == {two: 2480 + 5}
+    settled(road)
+    agrees(road)
