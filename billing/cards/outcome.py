@@ -159,10 +159,10 @@ def _declined(
         _wait_for_customer(session, charge, attempt, until, now=now)
         return
     then = after_decline(
-        tries=charge.tries,
         never=result.retry == "never",
         needs_customer=result.needs_customer,
         first_on=first_on,
+        today=today,
         retry_bank_days=days,
     )
     if then.on is None:
@@ -177,8 +177,11 @@ def _morning(day: dt.date) -> dt.datetime:
 
 
 def _wait_for_customer(session: Session, charge: Charge, attempt: Attempt, until: dt.date, *, now: dt.datetime) -> None:
-    """Try no more by ourselves, have the customer told that the bank wants them to confirm, and invoice it then."""
-    charge.waits_for, charge.next_at = "customer", _morning(until)
+    """Try no more by ourselves, have the customer told that the bank wants them to confirm, and invoice it after that.
+
+    ``until`` is the day that they are told: the last on which it helps. It is invoiced the morning after.
+    """
+    charge.waits_for, charge.next_at = "customer", _morning(until + dt.timedelta(days=1))
     told = NewMessage(
         charge.agreement_id,
         "card_confirm",

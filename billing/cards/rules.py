@@ -69,23 +69,31 @@ class AfterDecline:
 
 
 def after_decline(
-    *, tries: int, never: bool, needs_customer: bool, first_on: dt.date, retry_bank_days: Sequence[int]
+    *, never: bool, needs_customer: bool, first_on: dt.date, today: dt.date, retry_bank_days: Sequence[int]
 ) -> AfterDecline:
-    """Decide after the ``tries``-th decline (1 = the first try): retries on bank days counted from the first try.
+    """Decide after a decline that was told of ``today``: the next of the bank days of retries, counted from the first try.
 
-    A card that must not be tried again, or that only its holder can make work, is not retried.
+    Only a day after today is one, so that tries by hand and other cards' use none up, and what was late does not come
+    all at once. A card that must not be tried again, or that only its holder can make work, is not retried.
     """
-    if never or needs_customer or tries > len(retry_bank_days):
+    if never or needs_customer:
         return AfterDecline("invoice")
-    return AfterDecline("retry", add_bank_days(first_on + dt.timedelta(days=1), retry_bank_days[tries - 1] - 1))
+    days = (_bank_day(first_on, count) for count in retry_bank_days)
+    on = next((day for day in days if day > today), None)
+    return AfterDecline("invoice") if on is None else AfterDecline("retry", on)
+
+
+def _bank_day(first_on: dt.date, count: int) -> dt.date:
+    """Return the ``count``-th bank day after the first try."""
+    return add_bank_days(first_on + dt.timedelta(days=1), count - 1)
 
 
 def confirm_by(*, first_on: dt.date, today: dt.date, retry_bank_days: Sequence[int]) -> dt.date | None:
-    """Return the Oslo date until which a charge waits for its customer to confirm it: the last bank day of retries.
+    """Return the last Oslo date on which a customer can confirm their charge: the last bank day of retries.
 
     Counted from the first try; None when that day has come.
     """
-    last = add_bank_days(first_on + dt.timedelta(days=1), retry_bank_days[-1] - 1)
+    last = _bank_day(first_on, retry_bank_days[-1])
     return last if last > today else None
 
 

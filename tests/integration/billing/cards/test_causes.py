@@ -20,7 +20,7 @@ from simulator.gateway import GatewayServer
 from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
 
 DAY = dt.timedelta(days=1)
-LAST_RETRY = dt.datetime(2026, 3, 9, 5, tzinfo=dt.UTC)  # the fifth bank day after MONDAY, 06:00 in Oslo
+AFTER_IT = dt.datetime(2026, 3, 10, 5, tzinfo=dt.UTC)  # the morning after the fifth bank day after MONDAY, in Oslo
 
 
 def opened(driver: Driver, cause: str, now: dt.datetime = MONDAY) -> bool:
@@ -150,13 +150,13 @@ def test_a_bank_that_wants_to_be_confirmed_waits_for_the_customer_and_is_invoice
     driver.drive(20_000, MONDAY)
     assert driver.charge(gateway, MONDAY) == ["declined"]
     [charge] = driver.charges()
-    assert (charge.state, charge.waits_for, charge.next_at) == ("claimed", "customer", LAST_RETRY)
+    assert (charge.state, charge.waits_for, charge.next_at) == ("claimed", "customer", AFTER_IT)
     with sessions() as session:
         assert session.execute(text("SELECT refused_code FROM cards")).scalar_one() is None
         told = session.execute(text("SELECT template, data FROM messages")).one()
     assert tuple(told) == ("card_confirm", {"amount_ore": 20_000, "facts": {"until_on": "2026-03-09"}})
-    assert driver.charge(gateway, LAST_RETRY - dt.timedelta(seconds=1)) == []
-    assert driver.charge(gateway, LAST_RETRY) == ["skipped"]
+    assert driver.charge(gateway, AFTER_IT - dt.timedelta(seconds=1)) == []
+    assert driver.charge(gateway, AFTER_IT) == ["skipped"]
     assert driver.charges()[0].state == "invoiced"
     assert driver.charges()[0].waits_for is None
     assert documents(driver) == [(20_000, 0, False)]

@@ -64,29 +64,47 @@ def test_a_commercial_fee_is_never_off_by_more_than_half_an_ore(amount: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("tries", "never", "needs_customer", "expected"),
+    ("days", "never", "needs_customer", "expected"),
     [
-        (1, False, False, AfterDecline("retry", dt.date(2026, 3, 3))),
+        (0, False, False, AfterDecline("retry", dt.date(2026, 3, 3))),
+        (1, False, False, AfterDecline("retry", dt.date(2026, 3, 5))),
         (2, False, False, AfterDecline("retry", dt.date(2026, 3, 5))),
         (3, False, False, AfterDecline("retry", dt.date(2026, 3, 9))),
-        (4, False, False, AfterDecline("invoice")),
-        (1, True, False, AfterDecline("invoice")),
-        (1, False, True, AfterDecline("invoice")),
+        (6, False, False, AfterDecline("retry", dt.date(2026, 3, 9))),
+        (7, False, False, AfterDecline("invoice")),
+        (30, False, False, AfterDecline("invoice")),
+        (0, True, False, AfterDecline("invoice")),
+        (0, False, True, AfterDecline("invoice")),
     ],
 )
-def test_after_a_decline(tries: int, never: bool, needs_customer: bool, expected: AfterDecline) -> None:
+def test_after_a_decline(days: int, never: bool, needs_customer: bool, expected: AfterDecline) -> None:
     got = after_decline(
-        tries=tries, never=never, needs_customer=needs_customer, first_on=MONDAY, retry_bank_days=RETRIES
+        never=never,
+        needs_customer=needs_customer,
+        first_on=MONDAY,
+        today=MONDAY + dt.timedelta(days=days),
+        retry_bank_days=RETRIES,
     )
     assert got == expected
 
 
-@given(st.dates(dt.date(2024, 1, 1), dt.date(2030, 1, 1)), st.integers(1, 3))
-def test_retries_fall_on_later_bank_days(first: dt.date, tries: int) -> None:
-    got = after_decline(tries=tries, never=False, needs_customer=False, first_on=first, retry_bank_days=RETRIES)
-    assert got.on is not None
-    assert got.on > first
-    assert is_bank_day(got.on)
+@given(st.dates(dt.date(2024, 1, 1), dt.date(2030, 1, 1)), st.integers(0, 30))
+def test_a_retry_falls_on_a_later_bank_day(first: dt.date, days: int) -> None:
+    today = first + dt.timedelta(days=days)
+    got = after_decline(never=False, needs_customer=False, first_on=first, today=today, retry_bank_days=RETRIES)
+    if got.on is not None:
+        assert got.on > today
+        assert is_bank_day(got.on)
+
+
+@given(st.dates(dt.date(2024, 1, 1), dt.date(2030, 1, 1)))
+def test_there_are_as_many_retries_as_days(first: dt.date) -> None:
+    today, tried = first, 0
+    while (
+        on := after_decline(never=False, needs_customer=False, first_on=first, today=today, retry_bank_days=RETRIES).on
+    ) is not None:
+        today, tried = on, tried + 1
+    assert tried == len(RETRIES)
 
 
 @pytest.mark.parametrize(
