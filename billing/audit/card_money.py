@@ -152,27 +152,35 @@ RULES = (
     ),
     Rule(
         "disputes_lost",
-        "what of a lost dispute is owed again was taken off its charge's claim, and what was credit off the credit",
+        "what of a lost dispute is owed again was taken off its charge's claim, and what was credit off the credit; "
+        "all of it is credit again where its money came back after that",
         """
-        SELECT format('dispute %s: %s øre owed again, %s øre of credit; taken off claim %s %s øre, off credit %s øre',
-                      coalesce(d.id, x.source_id), d.claim_ore, d.credit_ore, coalesce(x.claim_id::text, 'none'),
-                      coalesce(x.ore, 0), coalesce(x.credit, 0))
+        SELECT format('dispute %s (%s): %s øre owed again, %s øre of credit; taken off claim %s %s øre, off credit %s '
+                      'øre, given back %s øre', coalesce(d.id, x.dispute), coalesce(d.state, 'none'), d.claim_ore,
+                      d.credit_ore, coalesce(x.claim_id::text, 'none'), coalesce(x.ore, 0), coalesce(x.credit, 0),
+                      coalesce(x.back, 0))
         FROM (SELECT s.*, h.claim_id FROM card_disputes AS s JOIN charges AS h ON h.id = s.charge_id) AS d
         FULL JOIN (
-            SELECT coalesce(a.source_id, e.ref) AS source_id, a.claim_id, -a.amount_ore AS ore,
-                   -e.amount_ore AS credit, coalesce(a.agreement_id, e.agreement_id) AS agreement_id, e.agreement_id
-                       AS credit_of
-            FROM (SELECT * FROM allocations WHERE source = 'dispute') AS a
-            FULL JOIN (SELECT * FROM credit_entries WHERE code = 'dispute') AS e ON e.ref = a.source_id
-        ) AS x ON x.source_id = d.id
-        WHERE d.id IS NULL OR (d.claim_ore, d.credit_ore) <> (coalesce(x.ore, 0), coalesce(x.credit, 0))
-           OR x.agreement_id <> d.agreement_id OR x.credit_of <> d.agreement_id OR x.claim_id <> d.claim_id
-        ORDER BY coalesce(d.id, x.source_id)
+            SELECT dispute, max(claim_id) AS claim_id, sum(ore) AS ore, sum(credit) AS credit, sum(back) AS back,
+                   min(agreement_id) AS first, max(agreement_id) AS last
+            FROM (
+                SELECT source_id AS dispute, claim_id, -amount_ore AS ore, 0 AS credit, 0 AS back, agreement_id
+                FROM allocations WHERE source = 'dispute' UNION ALL
+                SELECT ref, NULL, 0, CASE code WHEN 'dispute' THEN -amount_ore ELSE 0 END,
+                       CASE code WHEN 'dispute' THEN 0 ELSE amount_ore END, agreement_id
+                FROM credit_entries WHERE code IN ('dispute', 'dispute_back')
+            ) AS moved GROUP BY 1
+        ) AS x ON x.dispute = d.id
+        WHERE d.id IS NULL OR x.first <> d.agreement_id OR x.last <> d.agreement_id OR x.claim_id <> d.claim_id
+           OR CASE d.state WHEN 'won' THEN x.ore + x.credit <> x.back ELSE (d.claim_ore, d.credit_ore, 0)
+                <> (coalesce(x.ore, 0), coalesce(x.credit, 0), coalesce(x.back, 0)) END
+        ORDER BY coalesce(d.id, x.dispute)
         """,
     ),
     Rule(
         "transfers_disputes",
-        "what a dispute took, what came back, and where the rest went when it was lost, is in the books",
+        "what a dispute took, what came back, and where the rest went when it was lost, is in the books; and that it "
+        "came from there again when the money came back after that",
         """
         SELECT format('dispute %s (%s) of %s øre (%s claim, %s credit, %s written off): booked are %s øre taken, %s '
                       'back, %s on the claim, %s of the credit, %s written off', coalesce(d.id, t.ref),
@@ -185,15 +193,21 @@ RULES = (
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_claim'), 0) AS claim,
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_credit'), 0) AS credit,
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_written_off'), 0) AS written_off,
-                   max(created_at) AS last, max(debit_owner) AS owner,
-                   min(debit_owner) FILTER (WHERE debit_owner <> 0) AS first_owner
+                   coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_credit_back'), 0) AS credit_back,
+                   coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_written_back'), 0) AS written_back,
+                   max(created_at) FILTER (WHERE code NOT LIKE '%\\_back' AND part <> 'after all') AS last,
+                   max(debit_owner + credit_owner) AS owner,
+                   min(debit_owner + credit_owner) FILTER (WHERE debit_owner + credit_owner <> 0) AS first_owner
             FROM transfers WHERE code LIKE 'card\\_dispute%' GROUP BY 1
         ) AS t ON t.ref = d.id
         WHERE d.id IS NULL
            OR coalesce(t.taken - t.back, 0) <> CASE d.state WHEN 'won' THEN 0 ELSE d.withdrawn_ore END
            OR (d.state = 'won' AND coalesce(t.taken, 0) <> d.withdrawn_ore)
-           OR (coalesce(t.claim, 0), coalesce(t.credit, 0), coalesce(t.written_off, 0))
-              <> (d.claim_ore, d.credit_ore, d.written_off_ore)
+           OR CASE d.state
+              WHEN 'won' THEN t.claim + t.credit <> t.credit_back OR t.written_off <> t.written_back
+              ELSE (coalesce(t.claim, 0), coalesce(t.credit, 0), coalesce(t.written_off, 0),
+                    coalesce(t.credit_back + t.written_back, 0))
+                   <> (d.claim_ore, d.credit_ore, d.written_off_ore, 0) END
            OR t.owner NOT IN (0, d.agreement_id) OR t.first_owner <> d.agreement_id OR t.last > d.ended_at
         ORDER BY coalesce(d.id, t.ref)
         """,

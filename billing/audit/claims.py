@@ -45,7 +45,8 @@ RULES = (
              AND (p.amount_ore > 0) = (a.source = 'payment')
         LEFT JOIN attempts AS t ON a.source = 'card' AND t.id = a.source_id AND t.state = 'succeeded'
              AND NOT t.credited
-        LEFT JOIN card_disputes AS s ON a.source = 'dispute' AND s.id = a.source_id AND s.claim_ore = -a.amount_ore
+        LEFT JOIN card_disputes AS s ON a.source = 'dispute' AND s.id = a.source_id
+             AND (s.claim_ore = -a.amount_ore OR s.state = 'won')
         WHERE (a.source IN ('payment', 'reversal') AND p.id IS NULL) OR (a.source = 'card' AND t.id IS NULL)
            OR (a.source = 'dispute' AND s.id IS NULL)
         ORDER BY a.id

@@ -21,6 +21,8 @@ _CODES = """
            ('card_dispute', 'disputes', 'card_clearing'), ('card_dispute_won', 'card_clearing', 'disputes'),
            ('card_dispute_claim', 'receivable', 'disputes'), ('card_dispute_credit', 'credit', 'disputes'),
            ('card_dispute_written_off', 'write_off', 'disputes'),
+           ('card_dispute_credit_back', 'disputes', 'credit'),
+           ('card_dispute_written_back', 'disputes', 'write_off'),
            ('card_payout', 'bank', 'card_clearing'), ('card_payout_back', 'card_clearing', 'bank'),
            ('card_cost', 'card_costs', 'card_clearing'), ('card_cost_back', 'card_clearing', 'card_costs'),
            ('payment', 'bank', 'suspense'), ('allocation', 'suspense', 'receivable'),

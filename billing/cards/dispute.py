@@ -9,6 +9,8 @@ any order and any number of times. What it is about may not be known as paid yet
 - Lost: what the payment still settles of its claim is owed again, on a new invoice with a due date, without the fee
   when nothing of it is paid by that card any more; what of it had become credit is taken of that; what is spent is
   ours to bear.
+- Lost, and all of it came back after that: it is won after all. What had been taken of the customer is their credit,
+  and pays that invoice first, from that day on; what we bore is not ours to bear any more.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ log = structlog.get_logger()
 
 DISPUTED = "disputed"
 ACTOR = refund.GATEWAY
+AFTER_ALL = "after all"
+"""The part of a transfer that brings money of a lost dispute back."""
 REASON = "The card payment was taken back by the card's bank"
 LOOK_BACK = dt.timedelta(days=8)
 """Real time: what no event told of is found by the list of so long; the provider tries an event for three days."""
@@ -82,8 +86,8 @@ def _with_payment(sessions: SessionFactory, gateway: CardGateway, told: DisputeD
 def apply(session: Session, found: Look, *, seller: Seller, now: dt.datetime) -> str:
     """Carry a dispute through as it was read. Returns opened, won or lost; ignored where it is not ours.
 
-    One that has ended stays as it ended. Raises GatewayUnavailable where the provider does not (yet) say that its
-    payment succeeded: the event is sent again, and the job asks again.
+    One that has ended stays as it ended, but for a lost one whose money has come back. Raises GatewayUnavailable where
+    the provider does not (yet) say that its payment succeeded: the event is sent again, and the job asks again.
     """
     told = found.told
     attempt_id = attempt_of(session, told)
@@ -100,8 +104,8 @@ def apply(session: Session, found: Look, *, seller: Seller, now: dt.datetime) ->
         raise GatewayUnavailable(f"attempt {attempt_id} is disputed, and is not known to have succeeded")
     row = _row(session, charge, attempt, told, now)
     if row.state != "opened":
-        if row.state == "lost" and told.withdrawn_ore <= told.returned_ore:
-            log.error("card_dispute_came_back", dispute=row.id, ref=told.ref)
+        if row.state == "lost" and _all_back(told) and told.withdrawn_ore >= row.withdrawn_ore:
+            _came_back(session, row, charge, attempt, told.withdrawn_ore, now)
         return row.state
     row.reason, row.evidence_due_at = told.reason, told.evidence_due_at
     row.amount_ore = max(told.amount_ore, told.withdrawn_ore)
@@ -155,9 +159,9 @@ def _withdraw(session: Session, row: Dispute, withdrawn_ore: int, now: dt.dateti
     book(session, [entry], booked_on=business_date(now), now=now)
 
 
-def _book_back(session: Session, row: Dispute, ore: int, now: dt.datetime) -> None:
+def _book_back(session: Session, row: Dispute, ore: int, now: dt.datetime, part: str = "") -> None:
     if ore:
-        entry = Entry(Account("card_clearing"), Account("disputes"), ore, "card_dispute_won", row.id)
+        entry = Entry(Account("card_clearing"), Account("disputes"), ore, "card_dispute_won", row.id, part)
         book(session, [entry], booked_on=business_date(now), now=now)
 
 
@@ -165,6 +169,11 @@ def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> 
     row.state, row.ended_at = "won", now
     session.flush()
     _book_back(session, row, row.withdrawn_ore, now)
+    _trust(session, attempt)
+
+
+def _trust(session: Session, attempt: Attempt) -> None:
+    """Let a card be charged again that nothing but this dispute was held against."""
     others = (
         select(Dispute.id)
         .join(Attempt, Attempt.id == Dispute.attempt_id)
@@ -177,13 +186,45 @@ def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> 
     )
 
 
-# What of a claim its card still pays: what is settled, less what came from elsewhere. And what of the credit that late
-# money of a card became (late.py) pays of its own charge's claim.
+def _all_back(told: DisputeDetails) -> bool:
+    return 0 < told.withdrawn_ore <= told.returned_ore
+
+
+def _came_back(
+    session: Session, row: Dispute, charge: Charge, attempt: Attempt, withdrawn_ore: int, now: dt.datetime
+) -> None:
+    """Undo a loss. What was placed on the claim and the credit is the customer's credit, which pays the claim first."""
+    today, owner = business_date(now), row.agreement_id
+    back_ore, theirs_ore, ours_ore = row.withdrawn_ore, row.claim_ore + row.credit_ore, row.written_off_ore
+    row.state, row.amount_ore, row.withdrawn_ore = "won", max(row.amount_ore, withdrawn_ore), withdrawn_ore
+    row.claim_ore = row.credit_ore = row.written_off_ore = 0
+    session.flush()
+    _book_back(session, row, back_ore, now, AFTER_ALL)
+    if ours_ore:
+        entry = Entry(Account("disputes"), Account("write_off"), ours_ore, "card_dispute_written_back", row.id)
+        book(session, [entry], booked_on=today, now=now)
+    _trust(session, attempt)
+    if theirs_ore:
+        credit.dispute_back(session, owner, row.id, theirs_ore, today, now)
+        if charge.claim_id is not None:
+            credit.use(session, [charge.claim_id], today, now)
+        credit.use(session, credit.past_due(session, [owner], today), today, now)
+        recompute_locked(session, [owner], today, now, ACTOR)
+        data = {"amount_ore": theirs_ore}
+        tell(session, [NewMessage(owner, "card_dispute_returned", f"card_dispute:{row.id}", None, data)], now=now)
+    log.warning("card_dispute_came_back", dispute=row.id, ref=row.provider_ref)
+
+
+# What of a claim its card still pays: what is settled, less what came from elsewhere, which credit that came back of a
+# lost dispute of it did not. And what of the credit that late
+# money of a card became (late.py), or what came back of a lost dispute, pays of its own charge's claim.
 _PAYS = """
     SELECT least(c.settled_ore, CASE WHEN :credited THEN coalesce(a.credit, 0) - coalesce((
                SELECT sum(d.claim_ore) FROM card_disputes AS d JOIN attempts AS t ON t.id = d.attempt_id
                WHERE t.charge_id = :charge AND t.credited), 0)
-           ELSE c.settled_ore - greatest(coalesce(a.other, 0), 0) END)::bigint AS ore,
+           ELSE c.settled_ore - greatest(coalesce(a.other - least(a.credit, (
+               SELECT sum(e.amount_ore) FROM credit_entries AS e JOIN card_disputes AS d ON d.id = e.ref
+               WHERE e.code = 'dispute_back' AND d.charge_id = :charge)), a.other, 0), 0) END)::bigint AS ore,
            CASE WHEN :credited THEN a.used_on ELSE a.paid_on END AS paid_on
     FROM claims AS c LEFT JOIN (
         SELECT claim_id, sum(amount_ore) FILTER (WHERE source = 'credit') AS credit,
@@ -259,7 +300,8 @@ def _owed_again(
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
-    """Read disputes again that are open, and those of the last days that no event told of. Raises SomeFailed."""
+    """Read disputes again that are open, and those of the last days of which no event told that they began, or that
+    what was lost came back. Raises SomeFailed."""
     del scheduled_for
     gateway, seller = gateway_of(ctx.settings), seller_of(ctx.settings)
     counts: dict[str, int | str] = {"opened": 0, "won": 0, "lost": 0, "ignored": 0}
@@ -270,7 +312,10 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
     failures = Failures("dispute")
     told = {one.ref: one for one in gateway.disputes(created_after=now_utc() - LOOK_BACK)}
     with ctx.sessions() as session:
-        known = set(session.scalars(select(Dispute.provider_ref).where(Dispute.provider_ref.in_(list(told)))))
+        mine = session.execute(
+            select(Dispute.provider_ref, Dispute.state).where(Dispute.provider_ref.in_(list(told)))
+        ).all()
+        known = {row.provider_ref for row in mine if row.state != "lost" or not _all_back(told[row.provider_ref])}
         opened = session.scalars(
             select(Dispute.provider_ref).where(Dispute.state == "opened").order_by(Dispute.id)
         ).all()

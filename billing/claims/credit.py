@@ -84,6 +84,12 @@ _BOOK_DISPUTE = """
     FROM credit_entries WHERE id = ANY(:ids)
 """
 
+_BOOK_DISPUTE_BACK = """
+    SELECT 'disputes' AS debit, 0 AS debit_owner, 'credit' AS credit, agreement_id AS credit_owner,
+           amount_ore, 'card_dispute_credit_back' AS code, ref, '' AS part
+    FROM credit_entries WHERE id = ANY(:ids)
+"""
+
 _BOOK_CLAIMS = """
     SELECT 'unbilled' AS debit, 0 AS debit_owner, 'credit' AS credit, agreement_id AS credit_owner,
            -amount_ore AS amount_ore, 'credit_claim' AS code, id AS ref, '' AS part
@@ -157,6 +163,15 @@ def disputed(session: Session, agreement_id: int, dispute_id: int, ore: int, tod
     """Take ``ore`` (> 0) of an agreement's credit that a card's bank has taken back; the caller asked ``held``."""
     ids = _insert(session, "dispute", [_Entry(agreement_id, -ore, dispute_id, today)], now)
     book_query(session, _BOOK_DISPUTE, {"ids": ids}, booked_on=today, now=now)
+
+
+def dispute_back(
+    session: Session, agreement_id: int, dispute_id: int, ore: int, today: dt.date, now: dt.datetime
+) -> None:
+    """Give ``ore`` (> 0) that a lost dispute had taken of an agreement back as credit, once; it counts from today. The
+    agreement's balance must be locked."""
+    ids = _insert(session, "dispute_back", [_Entry(agreement_id, ore, dispute_id, today)], now)
+    book_query(session, _BOOK_DISPUTE_BACK, {"ids": ids}, booked_on=today, now=now)
 
 
 def take_back(session: Session, reversed_gain: Gain, reversal_id: int, today: dt.date, now: dt.datetime) -> int:

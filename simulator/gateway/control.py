@@ -15,7 +15,7 @@
 | `GET /_control/cards` | the cards there are |
 | `POST /_control/refunds/{re}` | `{"do": "fail"}`, or `succeed`, `cancel`: what becomes of a refund |
 | `POST /_control/disputes` | `{"payment": "pi_…"}`: taken back; `amount`, `reason`, `inquiry` (true: its bank asks) |
-| `POST /_control/disputes/{dp}` | `{"do": "lose"}`, or `win`, `escalate` or `close` (an inquiry), `update` |
+| `POST /_control/disputes/{dp}` | `{"do": "lose"}`, `win`, or `reverse`; `escalate`, `close` (an inquiry), `update` |
 | `POST /_control/payouts/{po}` | `{"do": "fail"}`: the bank sends it back |
 | `GET /_control/transactions` | the account's lines; `POST {"type": "stripe_fee", "amount": -50}` adds one |
 | `POST /_control/transactions/{txn}` | `{"amount": 12345}`: the line is of another sum than what it is about |

@@ -15,7 +15,9 @@ LIST = {"charge", "created", "expand", "limit", "payment_intent", "starting_afte
 FEE_ORE = 15_000
 """What the provider takes of us for a dispute, won or lost."""
 DAYS_TO_ANSWER = 14
-ENDS = ("escalate", "win", "lose", "close", "update")
+AFTER: dict[str, tuple[str, ...]] = {"won": (), "warning_closed": (), "lost": ("reverse",)}
+"""What can still happen to one that has ended."""
+ENDS = ("escalate", "win", "lose", "reverse", "close", "update")
 
 
 def retrieve(call: Call) -> Answer:
@@ -73,7 +75,8 @@ def open_(
 
 
 def end(world: World, dispute_id: str, how: str) -> None:
-    """Let a dispute go on: ``escalate`` (an inquiry), ``win``, ``lose``, ``close`` (an inquiry), ``update``."""
+    """Let a dispute go on: ``escalate`` (an inquiry), ``win``, ``lose``, ``reverse`` (a lost one), ``close`` (an
+    inquiry), ``update``."""
     if how not in ENDS:
         raise invalid(f"A dispute can {', '.join(ENDS)}, not {how!r}", param="do")
     with world.store.transaction():
@@ -83,8 +86,8 @@ def end(world: World, dispute_id: str, how: str) -> None:
         charge = world.store.get("charge", dispute["charge"])
         assert charge is not None
         asks = dispute["status"].startswith("warning_")
-        can = ("escalate", "close", "update") if asks else ("win", "lose", "update")
-        if dispute["status"] in ("won", "lost", "warning_closed") or how not in can:
+        under_way = ("escalate", "close", "update") if asks else ("win", "lose", "update")
+        if how not in AFTER.get(dispute["status"], under_way):
             raise invalid(f"The dispute is {dispute['status']}.", code="dispute_ended")
         if how == "escalate":
             dispute |= {"status": "needs_response", "is_charge_refundable": False}
@@ -94,9 +97,9 @@ def end(world: World, dispute_id: str, how: str) -> None:
             dispute["evidence_details"] |= {"has_evidence": True, "submission_count": 1}
             dispute["status"] = "warning_under_review" if asks else "under_review"
         else:
-            dispute["status"] = {"win": "won", "lose": "lost", "close": "warning_closed"}[how]
+            dispute["status"] = {"win": "won", "reverse": "won", "lose": "lost", "close": "warning_closed"}[how]
             charge["disputed"] = False
-            if how == "win":
+            if how in ("win", "reverse"):
                 _reinstate(world, dispute, charge)
         world.store.put("charge", charge)
         world.store.put("dispute", dispute)

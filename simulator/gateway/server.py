@@ -130,7 +130,7 @@ class GatewayServer:
         return str(disputes.open_(self.world, payment, amount, reason=reason, inquiry=inquiry)["id"])
 
     def end_dispute(self, dispute_id: str, how: str) -> None:
-        """Let a dispute go on: ``escalate``, ``win``, ``lose``, ``close`` (an inquiry) or ``update``."""
+        """Let a dispute go on: ``escalate``, ``win``, ``lose``, ``reverse``, ``close``, ``update``: `disputes.end`."""
         disputes.end(self.world, dispute_id, how)
 
     def move_clock(self, to: datetime | None, *, running: bool = False) -> None:

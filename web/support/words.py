@@ -49,6 +49,7 @@ _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "card_refunded": ("Betalt tilbake til kortet", "Refunded to the card"),
     "card_refund_failed": ("Tilbakebetaling til kortet feilet", "A refund to the card failed"),
     "card_dispute_lost": ("Banken tok kortbetalingen tilbake", "The bank took the card payment back"),
+    "card_dispute_returned": ("Banken ga kortbetalingen tilbake igjen", "The bank gave the card payment back again"),
 }
 
 _ABOUT_ONE = (

@@ -31,12 +31,12 @@ def given_back(books: Books, now: dt.datetime) -> None:
 
 
 def _disputed(books: Books, now: dt.datetime) -> None:
-    for status, back in (("open", 0), ("won", 21_119), ("lost", 0)):
+    for status, back in (("open", 0), ("won", 21_119), ("lost", 0), ("back", 21_119)):
         payer = CardPayer(books)
         charge = payer.paid(20_002, 1_117, now=now)
-        if status == "lost":
+        if status in ("lost", "back"):
             # A part is credit: one of it is left, the other is spent.
-            due = books.invoice(payer.agreement, 1_000, run="spent", due=now.date())
+            due = books.invoice(payer.agreement, 1_000, run=f"spent {status}", due=now.date())
             refund.give_back(
                 books.session, charge.id, [payer.passages[1]], reason="x", seller=SELLER, actor=KARI, now=now
             )
@@ -45,7 +45,9 @@ def _disputed(books: Books, now: dt.datetime) -> None:
         assert payer.dispute(charge, "open", 21_119, ref=name, now=now) == "opened"
         if status == "won":
             assert payer.dispute(charge, "won", 21_119, back, ref=name, now=now) == "won"
-        if status == "lost":
+        if status in ("lost", "back"):
             assert payer.dispute(charge, "lost", 21_119, ref=name, now=now) == "lost"
             one = payer.the_dispute(name)
             assert (one.claim_ore, one.credit_ore, one.written_off_ore) == (20_002, 117, 1_000)
+        if status == "back":
+            assert payer.dispute(charge, "won", 21_119, back, ref=name, now=now) == "won"

@@ -35,6 +35,17 @@ _GIVEN_BACK = (
     ("transfers_disputes", "UPDATE transfers SET debit_owner = debit_owner + 1 WHERE code = 'card_dispute_credit'"),
     ("ledger_write_off", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_dispute_written_off'"),
     ("transfers_allocations", "DELETE FROM transfers WHERE code = 'card_dispute_claim'"),
+    ("disputes_lost", "DELETE FROM credit_entries WHERE code = 'dispute_back'"),
+    ("disputes_lost", "UPDATE credit_entries SET ref = (SELECT id FROM card_disputes WHERE state = 'lost') "
+     "WHERE code = 'dispute_back'"),
+    ("disputes_lost", "UPDATE credit_entries SET agreement_id = agreement_id + 1 WHERE code = 'dispute_back'"),
+    ("transfers_disputes", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_dispute_credit_back'"),
+    ("transfers_disputes", "DELETE FROM transfers WHERE code = 'card_dispute_written_back'"),
+    ("transfers_disputes", "UPDATE transfers SET ref = (SELECT id FROM card_disputes WHERE state = 'lost') "
+     "WHERE code = 'card_dispute_credit_back'"),
+    ("transfers_disputes", "DELETE FROM transfers WHERE code = 'card_dispute_won' AND part = 'after all'"),
+    ("allocations_sources", "UPDATE card_disputes SET state = 'lost', written_off_ore = withdrawn_ore "
+     "WHERE provider_ref = 'dp_back'"),
 )  # fmt: skip
 
 MONEY = (

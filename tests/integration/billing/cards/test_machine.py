@@ -126,7 +126,7 @@ ACTIONS: dict[str, dict[str, Sequence[Any]]] = {
     "refund": {"fault": [None, None, *REFUND_FAULTS], "kill": [None, None, *KILLED]},
     "a_refund_fails_after_all": {},
     "a_bank_disputes": {"inquiry": (True, False), "part": (True, False)},
-    "a_bank_decides": {"how": ["escalate", "win", "lose", "close", "update"]},
+    "a_bank_decides": {"how": ["escalate", "win", "lose", "reverse", "close", "update"]},
 }
 """What may happen next, each as likely, with what is chosen for it."""
 

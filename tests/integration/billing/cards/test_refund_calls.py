@@ -233,6 +233,43 @@ def test_events_of_a_dispute_in_any_order(
     assert stand_in.books()["net_ore"] == clearing(driver) == (20_000 if end == "win" else 0)
 
 
+BACK = ("funds_reinstated", "updated", "funds_reinstated", "closed", "created")
+
+
+@pytest.mark.parametrize("order", [BACK, BACK[::-1]])
+@pytest.mark.parametrize("heard", [True, False])
+def test_events_of_a_lost_one_whose_money_comes_back(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, order: tuple[str, ...], heard: bool
+) -> None:
+    driver.drive(20_000, MONDAY)
+    driver.charge(gateway, MONDAY)
+    number = stand_in.open_dispute(str(driver.attempts()[0].provider_ref))
+    about = {"id": number, "object": "dispute"}
+    stand_in.end_dispute(number, "lose")
+    if heard:
+        assert tell(driver, gateway, "charge.dispute.closed", about) == "lost"
+        assert stand_in.books()["net_ore"] == clearing(driver) == 0
+    stand_in.end_dispute(number, "reverse")
+    assert {tell(driver, gateway, f"charge.dispute.{kind}", about) for kind in order} == {"won"}
+    assert stand_in.books()["net_ore"] == clearing(driver) == 20_000
+    with driver.sessions() as session:
+        assert session.execute(text("SELECT amount_ore - settled_ore FROM claims")).scalar_one() == 0
+
+
+def test_what_came_back_of_a_lost_one_and_no_event_told_is_found(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, ctx: JobContext
+) -> None:
+    driver.drive(20_000, MONDAY)
+    driver.charge(gateway, MONDAY)
+    number = stand_in.open_dispute(str(driver.attempts()[0].provider_ref))
+    stand_in.end_dispute(number, "lose")
+    assert dispute.job(ctx, MONDAY)["lost"] == 1
+    stand_in.end_dispute(number, "reverse")
+    assert dispute.job(ctx, MONDAY)["won"] == 1
+    assert sum(int(one) for one in dispute.job(ctx, MONDAY).values()) == 0
+    assert stand_in.books()["net_ore"] == clearing(driver) == 20_000
+
+
 def test_a_dispute_that_the_gateway_has_not_is_ignored(driver: Driver, gateway: CardGateway) -> None:
     assert tell(driver, gateway, "charge.dispute.created", {"id": "dp_none", "object": "dispute"}) == "ignored"
 
