@@ -1,5 +1,12 @@
 """A worker's place in the line to the provider: its threads take turns from the shared pace, a few at a time, and what
-the provider answers is told back."""
+the provider answers is told back.
+
+"Too many" (429) is an answer: the provider is up, and we are too fast. So it does not count towards closing the door;
+everybody waits, and from then on this worker goes at half its speed, which it wins back a little with every call that
+is let in. What was turned away has certainly not happened; its attempt stays as it is and is asked again by the sweep
+under the same key, which cannot charge twice whatever else was under way. It is no decline: no try and no bank day is
+used up.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +29,10 @@ R = TypeVar("R", bound=Outcome | None)
 
 FIRST_BACKOFF = dt.timedelta(seconds=1)
 LONGEST_BACKOFF = dt.timedelta(seconds=60)
+SLOWEST = 1.0
+"""Requests a second that a worker keeps, however often it is turned away."""
+FASTER = 0.01
+"""What part of the whole speed a call that is let in wins back."""
 STALE = 1.0
 """A turn that nobody used for so many seconds is lost: used late it would be on top of what others do then."""
 
@@ -30,8 +41,8 @@ class Line:
     """Asks a provider at the shared pace. Safe between threads."""
 
     def __init__(self, sessions: SessionFactory, *, per_second: float, lease: float = 60.0, name: str = NAME) -> None:
-        self._sessions, self._rate, self._name, self._lease = sessions, per_second, name, lease
-        self._at_once = max(1, round(per_second / 10))
+        self._sessions, self._name, self._lease = sessions, name, lease
+        self._most = self._rate = per_second
         self._lock = threading.Lock()
         self._turns: deque[tuple[float, bool]] = deque()
         self._resting_until = self._held_at = 0.0
@@ -41,6 +52,11 @@ class Line:
     def of(cls, sessions: SessionFactory, settings: Settings) -> Line:
         """Return a line at the pace of the settings."""
         return cls(sessions, per_second=settings.card_rate_per_second, lease=2.0 * settings.http_timeout_seconds + 10.0)
+
+    @property
+    def rate(self) -> float:
+        """Requests a second that this worker takes turns for: the whole speed, or less after "too many"."""
+        return self._rate
 
     def state(self) -> pace.State:
         """Return how it stands with the provider."""
@@ -78,7 +94,8 @@ class Line:
                 raise Resting(self._resting_until - now)
             try:
                 with self._sessions.begin() as session:
-                    turns = pace.reserve(session, self._name, self._at_once, self._rate, lease=self._lease)
+                    at_once = max(1, round(self._rate / 10))
+                    turns = pace.reserve(session, self._name, at_once, self._rate, lease=self._lease)
             except Resting as resting:
                 self._resting_until = time.monotonic() + min(resting.seconds, 1.0)
                 raise
@@ -87,6 +104,9 @@ class Line:
         return self._turns.popleft()
 
     def _tell(self, result: Outcome | None, *, began: float, probe: bool) -> None:
+        if self._rate < self._most and not isinstance(result, RateLimited) and began >= self._held_at:
+            with self._lock:
+                self._rate = min(self._most, self._rate + FASTER * self._most)
         if isinstance(result, RateLimited):
             self._hold(result.retry_after, began)
             if probe:
@@ -118,6 +138,7 @@ class Line:
             if fresh:
                 self._held_at = time.monotonic()
                 self._backoff = min(2 * self._backoff, LONGEST_BACKOFF)
+                self._rate = max(min(SLOWEST, self._most), self._rate / 2)
                 self._troubled = True
                 self._turns.clear()
         if fresh or asked:

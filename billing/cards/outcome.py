@@ -36,6 +36,9 @@ CARD_IS_WHY = frozenset({"resource_missing", "payment_method_unactivated", "paym
 """Refused requests that say something of the card (it is gone at the provider), not of our settings."""
 
 
+NOT_TRIED = "not tried: turned away as one too many (429), asked again with the same key"
+"""Why an attempt is unknown that the provider has not looked at yet: each time it was asked it was too busy."""
+
 SUM_IS_WHY = frozenset({"amount_too_small", "amount_too_large"})
 """Declines for good that say nothing bad of the card."""
 
@@ -131,10 +134,13 @@ def _pays(session: Session, charge: Charge, attempt: Attempt, result: Succeeded,
 
 
 def _still_unknown(attempt: Attempt, result: Unknown | RateLimited) -> None:
+    first = attempt.asked_at == attempt.called_at
     attempt.asked_at = now_utc()
     if isinstance(result, Unknown):
         attempt.message = result.reason
         attempt.lookup = attempt.lookup or not result.same_key_helps
+    elif first or attempt.message == NOT_TRIED:
+        attempt.message = NOT_TRIED
     else:
         attempt.message = "rate limited: asked again with the same key"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from billing.cards.models import Attempt, Card
+from billing.cards.outcome import NOT_TRIED
 from config.problems import Problem
 from web.mypage.explain import decline_word
 from web.words import pick, t
@@ -94,6 +95,8 @@ def attempt_word(attempt: Attempt) -> tuple[str, str]:
         return t("betalt etterpå, til gode", "paid afterwards, in credit"), "good"
     if attempt.state == "unknown" and attempt.kind == "on_session":
         return t("hos kunden", "with the customer"), "warn"
+    if attempt.state == "unknown" and attempt.message == NOT_TRIED:
+        return t("ikke prøvd ennå", "not tried yet"), "warn"
     return {
         "unknown": (t("uten svar", "no answer"), "warn"),
         "succeeded": (t("betalt", "paid"), "good"),

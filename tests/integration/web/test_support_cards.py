@@ -66,6 +66,20 @@ def test_each_attempt_has_its_story(agent: Browser, driver: Driver, page: str) -
     assert str(driver.attempts()[0].provider_ref) in told
 
 
+def test_what_the_provider_turned_away_is_not_tried_yet(
+    agent: Browser, sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway
+) -> None:
+    other = make_driver(sessions, stand_in, gateway, "consumer")
+    other.drive(20_000, MONDAY)
+    stand_in.fault("rate_limit")
+    assert other.charge(gateway, MONDAY) == ["unknown"]
+    with sessions() as session:
+        number = session.get_one(Agreement, other.agreement_id).number
+    told = agent.text(f"/agreements/{number}/cards")
+    assert "ikke prøvd ennå" in told
+    assert "uten svar" not in told
+
+
 def test_an_agent_takes_it_by_another_card(
     agent: Browser, driver: Driver, stand_in: GatewayServer, gateway: CardGateway, page: str
 ) -> None:

@@ -11,8 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from billing.cards import charge, pace, sweep
+from billing.cards import line as module
 from billing.cards.gateway import CardGateway, ChargeRequest, Declined, Outcome, RateLimited, Unknown
 from billing.cards.line import Line
+from billing.cards.outcome import NOT_TRIED
 from billing.cards.pace import Resting
 from billing.cards.prepare import pick
 from config.clock import move_clock, now_utc
@@ -123,6 +125,101 @@ def test_without_a_word_how_long_the_wait_doubles(sessions: SessionFactory) -> N
         assert ahead == pytest.approx(seconds, abs=0.2)
 
 
+class Provider:
+    """A provider that lets in so many requests a second, and counts what it turns away."""
+
+    def __init__(self, per_second: float) -> None:
+        self.per_second, self.let_in, self.turned_away = per_second, 0, 0
+        self._lock, self._free_at = threading.Lock(), 0.0
+
+    def __call__(self) -> Outcome:
+        """Answer a request: a decline where it is let in."""
+        with self._lock:
+            now = time.monotonic()
+            if self._free_at > now + 0.1:  # a short queue is taken
+                self.turned_away += 1
+                return RateLimited()
+            self._free_at = max(now, self._free_at) + 1 / self.per_second
+            self.let_in += 1
+            return DECLINED
+
+
+def test_a_flood_of_too_many_slows_us_and_the_speed_comes_back(
+    sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our rate is four times what the provider takes: most calls are let in nevertheless, and the door stays open."""
+    monkeypatch.setattr(module, "FIRST_BACKOFF", dt.timedelta(milliseconds=50))
+    monkeypatch.setattr(module, "LONGEST_BACKOFF", dt.timedelta(milliseconds=200))
+    provider, line = Provider(50), Line(sessions, per_second=200.0, name="p")
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        line.ask(provider)
+    assert line.rate < 120, "it does not run at the whole speed against the wall"
+    assert provider.turned_away < provider.let_in / 4, (provider.turned_away, provider.let_in)
+    assert provider.let_in > 60, "and not much slower than it is let in"
+    with sessions() as session:
+        failures = session.execute(text("SELECT failures, down_until FROM card_pace")).one()
+    assert tuple(failures) == (0, None), "the provider is up: it answered each time"
+    provider.per_second = 10_000
+    for _ in range(110):
+        line.ask(provider)
+    assert line.rate == 200
+
+
+def test_it_never_stops_altogether(sessions: SessionFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_BACKOFF", dt.timedelta(0))
+    line = Line(sessions, per_second=64.0, name="p")
+    for _ in range(9):
+        line._hold(None, time.monotonic() + 1)
+    assert line.rate == module.SLOWEST
+    slow = Line(sessions, per_second=0.5, name="p")
+    slow._hold(None, time.monotonic() + 1)
+    assert slow.rate == 0.5, "a speed that is set below that stays"
+
+
+def test_what_is_turned_away_is_not_tried_and_no_decline(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Seven of eight calls are turned away, more than would close the door; later all are let in."""
+    monkeypatch.setattr(module, "FIRST_BACKOFF", dt.timedelta(milliseconds=10))
+    monkeypatch.setattr(module, "LONGEST_BACKOFF", dt.timedelta(milliseconds=40))
+    driver = due_drivers(sessions, stand_in, gateway, 8)
+    context = JobContext(sessions, settings_of(tmp_path, stand_in, CARD_CONCURRENCY="4"), "due_charges")
+    stand_in.fault("rate_limit", times=7)
+    assert charge.job(context, MONDAY)["unknown"] == 7
+    assert stand_in.books()["count"] == 1
+    before = driver.attempts()
+    away = [one for one in before if one.state == "unknown"]
+    assert {(one.message, one.code, one.lookup) for one in away} == {(NOT_TRIED, None, False)}
+    assert [(one.tries, one.waits_for) for one in driver.charges()] == [(0, None)] * 8
+    with sessions() as session:
+        assert session.execute(text("SELECT count(*) FROM cards WHERE refused_code IS NOT NULL")).scalar_one() == 0
+        assert session.execute(text("SELECT failures FROM card_pace")).scalar_one() == 0
+        assert session.execute(text("SELECT count(*) FROM messages")).scalar_one() == 1, "the receipt of the one"
+    assert charge.job(context, MONDAY)["succeeded"] == 0, "nobody begins a second attempt"
+    assert sweep.sweep(context, asked_before=now_utc())["succeeded"] == 7
+    after = driver.attempts()
+    assert [one.idempotency_key for one in after] == [one.idempotency_key for one in before], "the same attempts"
+    assert [one.state for one in after] == ["succeeded"] * 8
+    assert (stand_in.books()["count"], stand_in.books()["sum_ore"]) == (8, 160_000)
+
+
+def test_what_got_no_answer_first_is_not_called_untried(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tmp_path: Path
+) -> None:
+    driver = due_drivers(sessions, stand_in, gateway, 1)
+    context = JobContext(sessions, settings_of(tmp_path, stand_in), "due_charges")
+    stand_in.fault("error", when="after", stored=False)
+    stand_in.fault("rate_limit")
+    assert charge.job(context, MONDAY)["unknown"] == 1
+    assert sweep.sweep(context, asked_before=now_utc())["unknown"] == 1
+    [attempt] = driver.attempts()
+    assert attempt.message != NOT_TRIED
+    assert sweep.sweep(context, asked_before=now_utc())["succeeded"] == 1
+    assert stand_in.books()["count"] == 1
+
+
 def test_two_workers_share_what_is_due_and_one_pace(
     sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -207,7 +304,8 @@ def test_an_outage_of_a_day_loses_and_doubles_nothing(
     assert len(driver.attempts()) <= 12
     assert "succeeded" not in {one.state for one in driver.charges()}
     with sessions.begin() as session:
-        session.execute(text("UPDATE attempts SET called_at = called_at - interval '1 day'"))
+        day = "interval '1 day'"
+        session.execute(text(f"UPDATE attempts SET called_at = called_at - {day}, sent_at = sent_at - {day}"))
         session.execute(text("UPDATE card_pace SET down_until = down_until - interval '1 hour'"))
     stand_in.world.faults.clear()
     stand_in.forget_keys()
