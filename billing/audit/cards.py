@@ -28,7 +28,8 @@ RULES = (
     ),
     Rule(
         "balances_open_charges",
-        "a balance names the charge that is open, and waits at most for a week, or for a backlog's next slice",
+        "a balance names the charge that is open, and waits at most for a week, for a backlog's next slice, or for the "
+        "day after one was called off",
         """
         SELECT format('agreement %s: its balance names charge %s, open is %s; not before %s', agreement_id,
                       coalesce(b.open_charge_id::text, 'none'), coalesce(h.id::text, 'none'),
@@ -37,8 +38,27 @@ RULES = (
         FULL JOIN (SELECT id, agreement_id FROM charges WHERE state IN ('due', 'claimed')) AS h USING (agreement_id)
         WHERE b.open_charge_id IS DISTINCT FROM h.id
            OR b.charge_not_before > greatest(:today, b.last_charged_on + CAST(:week AS int), (
-               SELECT max(k.last_on) + CAST(:week AS int) FROM backlogs AS k WHERE k.agreement_id = b.agreement_id))
+               SELECT max(k.last_on) + CAST(:week AS int) FROM backlogs AS k WHERE k.agreement_id = b.agreement_id), (
+               SELECT (max(x.ended_at) AT TIME ZONE 'Europe/Oslo')::date + 1 FROM charges AS x
+               WHERE x.agreement_id = b.agreement_id AND x.state = 'cancelled'))
         ORDER BY agreement_id
+        """,
+    ),
+    Rule(
+        "balances_due",
+        "what a card shall pay is charged: a balance that has reached the sum has its charge open, or a day for it",
+        """
+        SELECT format('agreement %s: %s øre are not billed (%s of them disputed), no charge is open and none has a day',
+                      a.id, b.unbilled_ore, coalesce(d.ore, 0))
+        FROM balances AS b JOIN agreements AS a ON a.id = b.agreement_id
+        LEFT JOIN (
+            SELECT h.agreement_id, sum(h.amount_ore) AS ore FROM held_passages AS h
+            WHERE NOT EXISTS (SELECT FROM reversals AS v WHERE v.passage_id = h.passage_id) GROUP BY 1
+        ) AS d ON d.agreement_id = a.id
+        WHERE a.payment_method = 'card' AND a.standing <> 'closed' AND (a.closed_at IS NULL OR a.closed_at > :now)
+          AND b.unbilled_ore >= :threshold AND b.unbilled_ore - coalesce(d.ore, 0) >= :threshold
+          AND b.open_charge_id IS NULL AND b.charge_not_before IS NULL
+        ORDER BY a.id
         """,
     ),
     Rule(

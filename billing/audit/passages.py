@@ -24,13 +24,17 @@ RULES = (
     ),
     Rule(
         "balances_charged",
-        "an agreement was last charged on the Oslo date of its last charge that succeeded",
+        "an agreement was last charged on the Oslo date of its last charge that succeeded, or of money that a card paid "
+        "after its charge had ended",
         """
         SELECT format('agreement %s: last charged on %s, its last success was on %s', agreement_id,
                       coalesce(b.last_charged_on::text, 'no day'), coalesce(c.day::text, 'none'))
         FROM balances AS b FULL JOIN (
-            SELECT agreement_id, (max(ended_at) AT TIME ZONE 'Europe/Oslo')::date AS day
-            FROM charges WHERE state = 'succeeded' GROUP BY agreement_id
+            SELECT agreement_id, max(day) AS day FROM (
+                SELECT agreement_id, (ended_at AT TIME ZONE 'Europe/Oslo')::date AS day
+                FROM charges WHERE state = 'succeeded'
+                UNION ALL SELECT agreement_id, value_date FROM credit_entries WHERE code = 'card_extra'
+            ) AS x GROUP BY agreement_id
         ) AS c USING (agreement_id)
         WHERE b.last_charged_on IS DISTINCT FROM c.day ORDER BY agreement_id
         """,

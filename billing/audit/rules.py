@@ -10,7 +10,8 @@ class Rule:
     """Something that must hold: a name, the sentence, and a query that yields one text a difference.
 
     The query may use the parameters :now (instant), :today and :judged (Oslo dates; due dates up to the latter must
-    have been judged by the overdue step), :remainder (øre), :week (days between charges of a card).
+    have been judged by the overdue step), :remainder (øre), :week (days between charges of a card),
+    :threshold (øre at which a card is charged).
     """
 
     name: str

@@ -39,7 +39,7 @@ def retry(session: Session, charge_id: int, *, now: dt.datetime) -> Charge:
 def cancel(session: Session, charge_id: int, *, now: dt.datetime) -> Charge:
     """Call off a charge that has not been tried; what it was for is not billed, as before. Again changes nothing.
 
-    It becomes due anew by the ordinary rules. Raises NotFound; Conflict ``charge-claimed`` where the sum is fixed (it
+    From tomorrow on it becomes due anew by the ordinary rules. Raises NotFound; Conflict ``charge-claimed`` where the sum is fixed (it
     can be put on an invoice), ``charge-ended``.
     """
     charge = _locked(session, charge_id)
@@ -49,7 +49,7 @@ def cancel(session: Session, charge_id: int, *, now: dt.datetime) -> Charge:
         raise Conflict("Its sum is fixed and it is being tried; it can be put on an invoice.", slug="charge-claimed")
     if charge.state != "due":
         raise _ended(charge)
-    left.cancel(session, charge, now=now)
+    due.call_off(session, charge, now=now)
     return charge
 
 

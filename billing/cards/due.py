@@ -91,6 +91,17 @@ def _open(session: Session, agreement_ids: Sequence[int], *, cause: str, now: dt
     ring(session, "due_charges")
 
 
+def call_off(session: Session, charge: Charge, *, now: dt.datetime) -> None:
+    """Call off a charge that has not been tried; its sum is unbilled as it was, and judged anew tomorrow.
+
+    The caller holds the balance's lock.
+    """
+    charge.state, charge.ended_at = "cancelled", now
+    balance = session.get_one(Balance, charge.agreement_id, populate_existing=True)
+    balance.open_charge_id, balance.charge_not_before = None, business_date(now) + dt.timedelta(days=1)
+    session.flush()
+
+
 def open_now(session: Session, agreement_id: int, *, cause: str, now: dt.datetime) -> bool:
     """Have whatever an agreement has not been billed for charged now, whatever the sum and the week; say whether.
 

@@ -10,10 +10,14 @@ import datetime as dt
 
 from sqlalchemy.orm import Session
 
+from billing.cards.due import call_off, decide
 from billing.cards.gateway import Succeeded
 from billing.cards.models import Attempt, Charge
+from billing.cards.queries import open_charge
+from billing.cards.rules import NEED_THE_SUM
 from billing.claims import credit
 from billing.claims.standing import recompute_locked
+from billing.passages.models import Balance
 from config.clock import business_date
 
 
@@ -21,8 +25,8 @@ def keep(session: Session, charge: Charge, attempt: Attempt, result: Succeeded, 
     """Make credit of a payment that its charge has no more use for, and use it: on the charge's own invoice first.
 
     What is left is used on what is past due, then on the next invoice. It counts as paid on the day the card was
-    asked (Oslo), since it may have been taken then; where it was declined then, on the day we were told. The caller
-    holds the balance's lock, and the attempt's and the charge's.
+    asked (Oslo), since it may have been taken then; where it was declined then, on the day we were told. The card is
+    not charged within a week of that day. The caller holds the balance's lock, and the attempt's and the charge's.
     """
     today = business_date(now)
     paid_on = today if attempt.state == "declined" else min(business_date(attempt.started_at), today)
@@ -35,3 +39,15 @@ def keep(session: Session, charge: Charge, attempt: Attempt, result: Succeeded, 
         credit.use(session, [charge.claim_id], today, now)
     credit.use(session, credit.past_due(session, [owner], today), today, now)
     recompute_locked(session, [owner], today, now, "card gateway")
+    _week(session, owner, paid_on, now=now)
+
+
+def _week(session: Session, agreement_id: int, paid_on: dt.date, *, now: dt.datetime) -> None:
+    """Let the week begin with a payment, and call off what is due and has not been tried: it waits for the week."""
+    balance = session.get_one(Balance, agreement_id, populate_existing=True)
+    balance.last_charged_on = max(balance.last_charged_on or paid_on, paid_on)
+    charge = open_charge(session, agreement_id, lock=True)
+    if charge is not None and charge.state == "due" and charge.cause in NEED_THE_SUM:
+        call_off(session, charge, now=now)
+    session.flush()
+    decide(session, [agreement_id], now=now)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
 from billing.cards import outcome
+from billing.cards.due import call_off
 from billing.cards.models import Charge
 from billing.cards.outcome import Seller
 from billing.cards.queries import unanswered_of
@@ -29,7 +30,7 @@ def invoice_charge(session: Session, charge: Charge, *, seller: Seller, now: dt.
     Raises Conflict ``charge-unknown`` while nobody knows whether the card has paid.
     """
     if charge.state == "due":
-        cancel(session, charge, now=now)
+        call_off(session, charge, now=now)
         return
     if unanswered_of(session, charge.id) is not None:
         raise Conflict(
@@ -38,13 +39,6 @@ def invoice_charge(session: Session, charge: Charge, *, seller: Seller, now: dt.
             slug="charge-unknown",
         )
     outcome.give_up(session, charge, seller=seller, now=now, because="chosen")
-
-
-def cancel(session: Session, charge: Charge, *, now: dt.datetime) -> None:
-    """Call off a charge that has not been tried; its sum is unbilled as it was."""
-    charge.state, charge.ended_at = "cancelled", now
-    session.get_one(Balance, charge.agreement_id, populate_existing=True).open_charge_id = None
-    session.flush()
 
 
 def invoice_it(session: Session, agreement_id: int, *, seller: Seller, now: dt.datetime) -> int | None:

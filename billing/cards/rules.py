@@ -71,7 +71,7 @@ class AfterDecline:
 def after_decline(
     *, never: bool, needs_customer: bool, first_on: dt.date, today: dt.date, retry_bank_days: Sequence[int]
 ) -> AfterDecline:
-    """Decide after a decline that was told of ``today``: the next of the bank days of retries, counted from the first try.
+    """Decide after a decline that was told of ``today``: the next of the bank days of retries after the first try.
 
     Only a day after today is one, so that tries by hand and other cards' use none up, and what was late does not come
     all at once. A card that must not be tried again, or that only its holder can make work, is not retried.

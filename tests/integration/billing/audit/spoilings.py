@@ -80,6 +80,8 @@ TAMPERED = {
     "charges_claims": "UPDATE charges SET state = 'cancelled'",
     "balances_open_charges": "UPDATE balances SET open_charge_id = (SELECT min(id) FROM charges) "
     "WHERE unbilled_ore = 4000",
+    "balances_due": "WITH c AS (UPDATE agreements SET payment_method = 'card', standing = 'open', closed_at = NULL) "
+    "UPDATE balances SET unbilled_ore = 20000, charge_not_before = NULL WHERE unbilled_ore = 4000",
     "attempts_charges": "UPDATE attempts SET fee_ore = fee_ore + 1",
     "attempts_states": "UPDATE attempts SET provider_ref = NULL WHERE number = 1",
     "charges_tries": "UPDATE charges SET tries = 7",
