@@ -116,8 +116,9 @@ class Attempt(Base):
     """One call to the provider for a charge, committed as ``unknown`` before it is made.
 
     ``nothing``: looked up later and certain that it never happened. Amount = claim + fee, in øre. ``started_at``
-    and ``ended_at`` are business time; ``called_at`` (first call) and ``asked_at`` (last call) are real time, since
-    they decide what the provider still remembers. ``lookup`` says that the key must not be repeated: it cannot tell
+    and ``ended_at`` are business time; ``called_at`` (written before the first call), ``asked_at`` (last answer) and
+    ``sent_at`` (the sweep sent the key; written before it does) are real time, since they decide what the provider
+    still remembers and what may be under way. ``lookup`` says that the key must not be repeated: it cannot tell
     any more, or would make a payment that is not wanted any more. ``credited``: it succeeded after its charge had ended
     another way, so its sum is the customer's credit. ``kind``: off_session is a call of ours while the customer is
     away; on_session is a page of the provider's where the customer confirms (``CardSession``), and is unknown until
@@ -152,6 +153,7 @@ class Attempt(Base):
     started_at: Mapped[Instant]
     called_at: Mapped[Instant]
     asked_at: Mapped[Instant]
+    sent_at: Mapped[Instant | None]
     ended_at: Mapped[Instant | None]
 
 
@@ -193,7 +195,8 @@ class Refund(Base):
     ``state``: requested (waits for a second person) → approved → unknown (committed before the call) → succeeded or
     failed; or cancelled before the call. The credit is taken when it is asked for and comes back when it is cancelled
     or fails, which the provider may say long after it had succeeded. A small one is approved by rule: ``approved_by``
-    is null. ``called_at`` and ``asked_at`` are real time, ``lookup`` is as in ``Attempt``.
+    is null. ``called_at``, ``asked_at`` and ``sent_at`` (before each call, the first too) are real time; they and
+    ``lookup`` are as in ``Attempt``.
     """
 
     __tablename__ = "card_refunds"
@@ -228,6 +231,7 @@ class Refund(Base):
     lookup: Mapped[bool] = mapped_column(server_default="false")
     called_at: Mapped[Instant | None]
     asked_at: Mapped[Instant | None]
+    sent_at: Mapped[Instant | None]
     ended_by: Mapped[Str | None]
     ended_at: Mapped[Instant | None]
 

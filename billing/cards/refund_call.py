@@ -3,11 +3,12 @@
 The steps are those of a charge (`charge`, `sweep`), each a transaction of its own that can be the last before a crash:
 
 1. ``prepare``: an approved refund becomes ``unknown``, with its idempotency key.
-2. ``ask``: the provider is called, outside any transaction; with the same key while it remembers that, by its own
-   reference once it has told one, else by our metadata.
+2. ``ask``: the provider is called, outside any transaction; with the same key while it remembers that (``sent_at`` is
+   committed before each time), by its own reference once it has told one, else by our metadata.
 3. ``apply``: what it said is recorded once, whoever brings it.
 
-A refund that certainly never happened is approved still, and called for anew with another key.
+A refund that certainly never happened is approved still, and called for anew with another key: one that is not found
+once no request can be under way any more, counted from when its key was last sent.
 """
 
 from __future__ import annotations
@@ -61,6 +62,12 @@ class Ready:
     called_at: dt.datetime
     provider_ref: str | None = None
     lookup: bool = False
+    sent_at: dt.datetime | None = None
+
+    @property
+    def last_sent(self) -> dt.datetime:
+        """The last real instant at which the key may have been sent."""
+        return max(self.called_at, self.sent_at or self.called_at)
 
 
 def prepare(session: Session, refund_id: int, *, now: dt.datetime, real: dt.datetime) -> Ready | None:
@@ -69,7 +76,7 @@ def prepare(session: Session, refund_id: int, *, now: dt.datetime, real: dt.date
     row = locked(session, refund_id)
     if row.state != "approved":
         return None
-    row.state, row.called_at, row.asked_at, row.lookup = "unknown", real, real, False
+    row.state, row.called_at, row.asked_at, row.sent_at, row.lookup = "unknown", real, real, None, False
     row.idempotency_key = f"brikke-refund-{row.id}-{secrets.token_hex(8)}"
     session.flush()
     return _ready(session, row)
@@ -81,8 +88,9 @@ def _ready(session: Session, row: Refund) -> Ready:
     assert row.idempotency_key is not None, f"refund {row.id} is called for without a key"
     assert row.called_at is not None, f"refund {row.id} is called for at no time"
     return Ready(
-        row.id, attempt.provider_ref, row.amount_ore, row.idempotency_key, row.called_at, row.provider_ref, row.lookup
-    )
+        row.id, attempt.provider_ref, row.amount_ore, row.idempotency_key, row.called_at, row.provider_ref, row.lookup,
+        row.sent_at,
+    )  # fmt: skip
 
 
 def call(gateway: CardGateway, ready: Ready) -> Outcome:
@@ -97,11 +105,21 @@ def call(gateway: CardGateway, ready: Ready) -> Outcome:
         return Unknown(reason=reason, same_key_helps=misuse.code != "idempotency_error")
 
 
-def ask(gateway: CardGateway, ready: Ready, *, real: dt.datetime) -> Outcome | None:
+def send(sessions: SessionFactory, gateway: CardGateway, ready: Ready) -> Outcome:
+    """Commit that the key is sent now, and send it; not where somebody else has found out more meanwhile."""
+    with sessions.begin() as session:
+        row = locked(session, ready.refund_id)
+        same = row.state == "unknown" and row.idempotency_key == ready.key
+        if not same or row.lookup or row.provider_ref is not None:
+            return Unknown(reason="not sent: somebody else has found out more meanwhile")
+        row.sent_at = now_utc()
+    return call(gateway, ready)
+
+
+def ask(sessions: SessionFactory, gateway: CardGateway, ready: Ready, *, real: dt.datetime) -> Outcome | None:
     """Ask the provider what became of a refund. None: it certainly never happened."""
-    age = real - ready.called_at
-    if ready.provider_ref is None and not ready.lookup and age < KEY_REMEMBERED:
-        return call(gateway, ready)
+    if ready.provider_ref is None and not ready.lookup and real - ready.called_at < KEY_REMEMBERED:
+        return send(sessions, gateway, ready)
     try:
         if ready.provider_ref is not None:
             return gateway.retrieve(ready.provider_ref)
@@ -110,7 +128,7 @@ def ask(gateway: CardGateway, ready: Ready, *, real: dt.datetime) -> Outcome | N
         )
     except (GatewayUnavailable, GatewayMisuse) as error:
         return Unknown(reason=f"look-up: {error}", same_key_helps=not ready.lookup)
-    if found is not None or age >= REQUEST_LIVES:
+    if found is not None or real - ready.last_sent >= REQUEST_LIVES:
         return found
     return Unknown(reason="not found yet", same_key_helps=False)
 
@@ -153,14 +171,18 @@ def _still_unknown(row: Refund, result: Outcome) -> None:
         row.message = "rate limited: asked again with the same key"
 
 
-def forget(session: Session, refund_id: int) -> None:
-    """Record that a call certainly never happened: the refund is approved still, and called for anew."""
+def forget(session: Session, refund_id: int, *, real: dt.datetime) -> str:
+    """Record that a call was looked up in vain, unless the key was sent again meanwhile; return how the refund stands.
+
+    It is approved still then, and called for anew.
+    """
     row = locked(session, refund_id)
-    if row.state == "unknown" and row.provider_ref is None:
+    if row.state == "unknown" and row.provider_ref is None and real - _ready(session, row).last_sent >= REQUEST_LIVES:
         row.state, row.idempotency_key, row.called_at, row.asked_at, row.lookup = "approved", None, None, None, False
-        row.message = "not made: called for anew"
+        row.sent_at, row.message = None, "not made: called for anew"
         session.flush()
         ring(session, BELL)
+    return row.state
 
 
 Asking = Callable[[], Outcome | None]
@@ -181,7 +203,7 @@ def refund_one(
         session.commit()
     if ready is None:
         return "skipped"
-    return _record(sessions, refund_id, through(lambda: call(gateway, ready)), now=now)
+    return _record(sessions, refund_id, through(lambda: send(sessions, gateway, ready)), now=now)
 
 
 def sweep_one(
@@ -193,14 +215,13 @@ def sweep_one(
         if row.state != "unknown":
             return "skipped"
         ready = _ready(session, row)
-    return _record(sessions, refund_id, through(lambda: ask(gateway, ready, real=now_utc())), now=now)
+    return _record(sessions, refund_id, through(lambda: ask(sessions, gateway, ready, real=now_utc())), now=now)
 
 
 def _record(sessions: SessionFactory, refund_id: int, result: Outcome | None, *, now: dt.datetime) -> str:
     with sessions() as session:
         if result is None:
-            forget(session, refund_id)
-            word = "approved"
+            word = forget(session, refund_id, real=now_utc())
         else:
             word = apply(session, refund_id, result, now=now)
         session.commit()

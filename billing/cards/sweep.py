@@ -2,8 +2,9 @@
 
 While the provider still remembers the idempotency key, the same request is sent again: it returns the payment that
 was made, or makes the one that was not. After that, or where the key only repeats the provider's own failure, the
-payment is looked up by our metadata; an attempt that cannot be found once no request of ours can still be under
-way never happened.
+payment is looked up by our metadata. An attempt that is not found never happened once no request of ours can still be
+under way, which counts from when the key was last *sent* (``sent_at``, written before it is): a request of ten minutes
+ago may still take the money, however old the attempt is.
 """
 
 from __future__ import annotations
@@ -13,11 +14,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from billing.cards import confirm, outcome
-from billing.cards.charge import call
+from billing.cards.charge import PUT_OFF, call
 from billing.cards.failures import Failures
 from billing.cards.gateway import KEY_REMEMBERED, CardGateway, GatewayMisuse, GatewayUnavailable, Outcome, Unknown
 from billing.cards.lanes import Answer, Lanes
@@ -37,7 +38,7 @@ log = structlog.get_logger()
 CHUNK = 200
 ASK_AGAIN = dt.timedelta(seconds=60)
 REQUEST_LIVES = dt.timedelta(hours=1)
-"""No request of ours can still be under way at the provider after this."""
+"""No request of ours can still be under way at the provider so long after it was sent."""
 
 
 def unknown(session: Session, *, asked_before: dt.datetime, after: int = 0, kind: str = "off_session") -> list[int]:
@@ -62,8 +63,9 @@ def ask(gateway: CardGateway, sessions: SessionFactory, attempt_id: int, *, real
     with sessions() as session:
         attempt = session.get_one(Attempt, attempt_id)
         request = prepared(session, attempt_id).request
-    age = real - attempt.called_at
-    if not attempt.lookup and age < KEY_REMEMBERED:
+    if not attempt.lookup and real - attempt.called_at < KEY_REMEMBERED:
+        if not _sending(sessions, attempt_id, real):
+            return Unknown(reason="not sent: somebody else has found out more meanwhile")
         return call(gateway, request)
     try:
         found = gateway.find_charge(
@@ -75,9 +77,38 @@ def ask(gateway: CardGateway, sessions: SessionFactory, attempt_id: int, *, real
     except (GatewayUnavailable, GatewayMisuse) as error:
         down = isinstance(error, GatewayUnavailable)
         return Unknown(reason=f"look-up: {error}", same_key_helps=not attempt.lookup, answered=not down)
-    if found is not None or age >= REQUEST_LIVES:
+    if found is not None or real - last_sent(attempt) >= REQUEST_LIVES:
         return found
     return Unknown(reason="not found yet", same_key_helps=False)
+
+
+def _sending(sessions: SessionFactory, attempt_id: int, real: dt.datetime) -> bool:
+    """Commit that an attempt's key is sent now; False where it must not be any more."""
+    with sessions.begin() as session:
+        return bool(
+            session.scalars(
+                update(Attempt)
+                .where(Attempt.id == attempt_id, Attempt.state == "unknown", ~Attempt.lookup)
+                .values(sent_at=func.greatest(Attempt.sent_at, real))
+                .returning(Attempt.id)
+            ).all()
+        )
+
+
+def last_sent(attempt: Attempt) -> dt.datetime:
+    """Return the last real instant at which an attempt's key may have been sent; the first time it waits for a turn."""
+    first = attempt.called_at + PUT_OFF
+    return first if attempt.sent_at is None else max(first, attempt.sent_at)
+
+
+def forget(session: Session, attempt_id: int, *, real: dt.datetime, now: dt.datetime) -> str:
+    """Record that an attempt was looked up in vain, unless its key was sent again meanwhile; return how it stands."""
+    outcome.lock_balances(session, [attempt_id])
+    attempt = session.get_one(Attempt, attempt_id, with_for_update=True, populate_existing=True)
+    if attempt.state == "unknown" and real - last_sent(attempt) >= REQUEST_LIVES:
+        outcome.forget(session, attempt_id, now=now)
+        session.refresh(attempt)
+    return attempt.state
 
 
 def sweep_one(
@@ -88,12 +119,11 @@ def sweep_one(
         on_page = session.get_one(Attempt, attempt_id).kind == "on_session"
     if on_page:
         return confirm.sweep_one(sessions, gateway, attempt_id, seller=seller, now=now)
-    result = ask(gateway, sessions, attempt_id, real=now_utc())
+    result = ask(gateway, sessions, attempt_id, real=(real := now_utc()))
     with sessions() as session:
         if result is None:
-            outcome.forget(session, attempt_id, now=now)
+            word = forget(session, attempt_id, real=real, now=now)
             ring(session, "due_charges")
-            word = "nothing"
         else:
             word = outcome.apply(session, attempt_id, result, seller=seller, now=now)
         session.commit()
@@ -167,8 +197,7 @@ class Run:
             words.update(outcome.apply_some(session, known, seller=self._seller, now=now).values())
             for attempt_id, result in answers:
                 if result is None:
-                    outcome.forget(session, attempt_id, now=now)
-                    words["nothing"] += 1
+                    words[forget(session, attempt_id, real=now_utc(), now=now)] += 1
             if words["nothing"]:
                 ring(session, "due_charges")
             session.commit()

@@ -78,8 +78,9 @@ def sweep(driver: Driver, gateway: CardGateway, number: int) -> str:
 def older(driver: Driver, hours: int) -> None:
     """Let so many hours go by since the provider was called."""
     with driver.sessions.begin() as session:
+        gone = "make_interval(hours => :h)"
         session.execute(
-            text("UPDATE card_refunds SET called_at = called_at - make_interval(hours => :h)"), {"h": hours}
+            text(f"UPDATE card_refunds SET called_at = called_at - {gone}, sent_at = sent_at - {gone}"), {"h": hours}
         )
 
 

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from billing.cards import refund, refund_call
 from billing.cards.gateway import Declined, Outcome, RateLimited, Succeeded, Unknown
 from billing.cards.models import Charge, Refund
+from billing.cards.sweep import REQUEST_LIVES
 from billing.claims.anew import fee_left
 from billing.invoices.reissue import reissue
 from billing.passages.credit import credit
@@ -307,7 +308,7 @@ def _step(books: Books, payer: CardPayer, row: Refund, step: str) -> None:
         elif step == "call":
             refund_call.prepare(books.session, row.id, now=NOW, real=now_utc())
         elif step == "forget":
-            refund_call.forget(books.session, row.id)
+            refund_call.forget(books.session, row.id, real=now_utc() + REQUEST_LIVES)
         elif state in ("unknown", "succeeded"):
             no = Declined(None, "x", "No.", needs_customer=False, retry="later")
             told: dict[str, Outcome] = {"made": Succeeded(f"re_{row.id}", row.amount_ore, now_utc()), "failed": no}
@@ -351,6 +352,6 @@ def test_one_that_the_provider_has_told_of_is_never_called_for_anew(books: Books
     assert row is not None
     payer.call(row)
     payer.tell(row, Unknown("the refund is pending", ref="re_1"))
-    refund_call.forget(books.session, row.id)
+    refund_call.forget(books.session, row.id, real=now_utc() + REQUEST_LIVES)
     assert (row.state, row.provider_ref) == ("unknown", "re_1")
     books.prove(NOW)
