@@ -64,7 +64,14 @@ TUNING = {
     "log_line_prefix": "%m [%p] ",
     "log_lock_waits": "on",
 }
-CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+CARELESS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "autovacuum": "off",  # lives too shortly to need it
+}
 
 
 class EmbeddedError(Exception):

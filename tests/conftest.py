@@ -1,4 +1,4 @@
-"""What every test may use: one migrated template database a run, a fresh copy of it a test.
+"""What every test may use: one migrated template database a run, and for each test a database like a fresh copy.
 
 The server is the one in ``BRIKKE_TEST_SERVER`` (a ``postgresql://`` URL of an administrator) or our embedded
 one without durability, started by the first process and shared by all workers.
@@ -10,7 +10,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg
@@ -20,20 +20,17 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from config.database import SessionFactory, make_engine, session_factory
-from config.embedded import start
+from config.embedded import ROLE, start
 from migrations.run import migrate
-
-SERVER = "BRIKKE_TEST_SERVER"
-TEMPLATE = "BRIKKE_TEST_TEMPLATE"
-
-
-def _with_database(url: str, name: str) -> str:
-    return url.rsplit("/", 1)[0] + "/" + name
+from tests.databases import SERVER, TEMPLATE, copied, drop, drop_all, engine_on, lent, with_database
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the server and make the template once, in the process that started the run."""
-    if hasattr(config, "workerinput") or config.option.collectonly:
+    if config.option.collectonly:
+        return
+    if hasattr(config, "workerinput"):
+        config.add_cleanup(drop_all)
         return
     if SERVER not in os.environ:
         folder = tempfile.TemporaryDirectory(prefix="brikke-test-")
@@ -43,38 +40,37 @@ def pytest_configure(config: pytest.Config) -> None:
         server = start(Path(folder.name), durable=False)
         config.add_cleanup(server.stop)
         os.environ[SERVER] = server.url
+        with psycopg.connect(server.url, autocommit=True) as admin:
+            # Thousands of connections are made, and deriving the key from the password anew was half of each.
+            admin.execute("SET scram_iterations = 1")
+            admin.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(ROLE), server.password))
     name = f"template_{uuid.uuid4().hex[:12]}"
     os.environ[TEMPLATE] = name
     with psycopg.connect(os.environ[SERVER], autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    engine = make_engine(_with_database(os.environ[SERVER], name))
+    engine = make_engine(with_database(os.environ[SERVER], name))
     migrate(engine)
     engine.dispose()
-    config.add_cleanup(_drop_template)
+    config.add_cleanup(lambda: drop(name))
+    config.add_cleanup(lambda: drop(f"{name}_town"))
+    config.add_cleanup(drop_all)
 
 
-def _drop_template() -> None:
-    with psycopg.connect(os.environ[SERVER], autocommit=True) as admin:
-        admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(os.environ[TEMPLATE])))
+def database(like: str | None = None) -> AbstractContextManager[str]:
+    """Give the URL of a database like a fresh copy of the template, or of a copy of the database named (in use by
+    nobody), dropped afterwards."""
+    return copied(like) if like else lent(os.environ[TEMPLATE])
 
 
-@contextmanager
-def database(like: str | None = None) -> Iterator[str]:
-    """Give the URL of a fresh copy of the template, or of the database named (in use by nobody); dropped afterwards."""
-    server, name = os.environ[SERVER], f"test_{uuid.uuid4().hex[:16]}"
-    template = like or os.environ[TEMPLATE]
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
-    try:
-        yield _with_database(server, name)
-    finally:
-        with psycopg.connect(server, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take long, so that none of them is what everything waits for at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture
 def database_url() -> Iterator[str]:
-    """The URL of a database of the test's own: migrated, empty, dropped afterwards."""
+    """The URL of a database of the test's own: migrated and empty."""
     with database() as url:
         yield url
 
@@ -82,7 +78,7 @@ def database_url() -> Iterator[str]:
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     """An engine on the test's own database."""
-    engine = make_engine(database_url)
+    engine = engine_on(database_url)
     try:
         yield engine
     finally:

@@ -32,8 +32,9 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from config.database import SessionFactory
 from config.settings import Settings, load
 from simulator.gateway import GatewayServer
-from tests.browser.filled import Filled, copy_of, filled_town
+from tests.browser.filled import Filled, filled_town
 from tests.browser.world import People, Person, Town
+from tests.databases import lent
 from web.app import create_app
 
 PHONE, DESK = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
@@ -81,16 +82,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def filled() -> Iterator[Filled]:
+def filled() -> Filled:
     """A database with the town of world.py."""
-    with filled_town() as filled:
-        yield filled
+    return filled_town()
 
 
 @pytest.fixture
 def database_url(filled: Filled) -> Iterator[str]:
     """A copy of the town."""
-    with copy_of(filled.database) as url:
+    with lent(filled.database) as url:
         yield url
 
 

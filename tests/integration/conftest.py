@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from accounts.access import tokens
 from config.settings import Settings, load
-from web.app import create_app
+from tests.applications import application
 
 TokenFor = Callable[..., str]
 Bearer = Callable[..., dict[str, str]]
@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> Settings:
 def app(settings: Settings, engine: Engine) -> Flask:
     """The whole web application on the test's own database; errors become answers, as in production."""
     # TESTING stays off: it would let exceptions through instead of the 500 that a caller gets.
-    return create_app(settings, engine)
+    return application(settings, engine)
 
 
 @pytest.fixture

@@ -9,13 +9,14 @@ from sqlalchemy import Engine
 
 import web.app
 from config.settings import Settings
+from tests.applications import application
 
 
 @pytest.fixture
 def example(settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Flask:
     """The whole application and, beside its rooms, tests/integration/web/example_room.py."""
     monkeypatch.setattr(web.app, "ROOMS", (*web.app.ROOMS, "tests.integration.web.example_room"))
-    return web.app.create_app(settings, engine)
+    return application(settings, engine)
 
 
 @pytest.fixture

@@ -10,16 +10,15 @@ import pytest
 
 from config.database import SessionFactory
 from config.settings import Settings, load
-from tests.browser.filled import Filled, copy_of, filled_town
+from tests.browser.filled import Filled, filled_town
 from tests.browser.world import People, Town
-from tests.conftest import TEMPLATE
+from tests.databases import TEMPLATE, lent
 
 
 @pytest.fixture(scope="session")
-def filled() -> Iterator[Filled]:
+def filled() -> Filled:
     """A database with the whole town on 20 March 2026."""
-    with filled_town() as filled:
-        yield filled
+    return filled_town()
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
     template = os.environ[TEMPLATE]
     if "people" in request.fixturenames:
         template = request.getfixturevalue("filled").database
-    with copy_of(template) as url:
+    with lent(template) as url:
         yield url
 
 
