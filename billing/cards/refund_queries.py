@@ -37,10 +37,13 @@ def _refunds() -> Select[Any]:
         Refund.ended_at,
         Card.brand,
         Card.last4,
+        Paid.ended_at.label("paid_at"),
+        Charge.claim_id,
     ]
     return (
         select(*columns)
         .join(Agreement, Agreement.id == Refund.agreement_id)
+        .join(Charge, Charge.id == Refund.charge_id)
         .join(Paid, Paid.id == Refund.attempt_id)
         .join(Card, Card.id == Paid.card_id)
     )
@@ -55,7 +58,10 @@ def refunds(
     charge_id: int | None = None,
     state: str | None = None,
 ) -> Page:
-    """Return a page of refunds, the last asked for first: of an agreement, of a charge, or in a state, or all."""
+    """Return a page of refunds, the last asked for first: of an agreement, of a charge, or in a state, or all.
+
+    ``paid_at``: when the payment that goes back was made; ``claim_id``: what it had paid.
+    """
     statement = _refunds()
     if agreement_id is not None:
         statement = statement.where(Refund.agreement_id == agreement_id)
@@ -160,7 +166,8 @@ _CHARGES = """
     FROM charges AS h JOIN LATERAL (
         SELECT * FROM attempts WHERE charge_id = h.id AND state = 'succeeded' ORDER BY credited, id LIMIT 1
     ) AS t ON true JOIN cards AS k ON k.id = t.card_id
-    WHERE h.agreement_id = :agreement ORDER BY h.id DESC LIMIT :limit
+    WHERE h.agreement_id = :agreement AND (CAST(:charge AS bigint) IS NULL OR h.id = :charge)
+    ORDER BY h.id DESC LIMIT :limit
 """
 
 _PASSAGES = """
@@ -171,9 +178,10 @@ _PASSAGES = """
 """
 
 
-def paid_charges(session: Session, agreement_id: int, limit: int) -> list[PaidCharge]:
-    """Return the last charges of an agreement that a card paid, the newest first."""
-    rows = session.execute(text(_CHARGES), {"agreement": agreement_id, "limit": limit}).all()
+def paid_charges(session: Session, agreement_id: int, limit: int, *, charge_id: int | None = None) -> list[PaidCharge]:
+    """Return the last charges of an agreement that a card paid, the newest first; or only ``charge_id``, if it is."""
+    about = {"agreement": agreement_id, "limit": limit, "charge": charge_id}
+    rows = session.execute(text(_CHARGES), about).all()
     found = []
     for row in rows:
         payments = paid(session, row.id)

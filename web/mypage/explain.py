@@ -124,6 +124,22 @@ _SOURCES: Mapping[str, tuple[str, str]] = {
 }
 
 
+_REFUNDS: Mapping[str, tuple[str, str, str]] = {
+    "requested": ("Til godkjenning hos oss", "Being approved by us", ""),
+    "approved": ("På vei til kortet", "On its way to your card", ""),
+    "unknown": ("På vei til kortet", "On its way to your card", ""),
+    "succeeded": ("Betalt tilbake", "Refunded", "good"),
+    "failed": ("Gikk ikke gjennom; står til gode", "Did not go through; in credit", "bad"),
+    "cancelled": ("Stanset; står til gode", "Stopped; in credit", ""),
+}
+
+
+def refund_word(state: str) -> tuple[str, str]:
+    """Return how a refund to a card stands in plain words, and its tone."""
+    bokmaal, english, tone = _REFUNDS[state]
+    return t(bokmaal, english), tone
+
+
 def source(name: str) -> str:
     """Say by what something was paid."""
     return pick(_SOURCES[name]) if name in _SOURCES else name

@@ -8,16 +8,19 @@ from typing import Any
 
 from flask import Response, render_template, request
 
+from billing.cards import refund_queries
 from billing.cards.queries import card_of
 from billing.invoices import listed, view
 from billing.invoices.presentation import PassageRow, VehicleSummary
 from billing.invoices.render import pdf
+from billing.invoices.words import brand
 from config import http
 from config.clock import business_date
 from web.mypage import explain
 from web.mypage.blueprint import blp, customers_only, own
 
 PAGE = 50
+REFUNDS = 10
 
 
 @dataclass(frozen=True)
@@ -31,9 +34,12 @@ class ByVehicle:
 @blp.get("/<int:number>/invoices")
 @customers_only
 def invoices(number: int) -> str:
-    """List invoices, receipts and credit notes, newest first."""
+    """List invoices, receipts and credit notes, newest first; and what of card payments goes back to the card."""
     agreement = own(number)
     session = http.current_session()
+    back = refund_queries.refunds(
+        session, agreement_id=agreement.id, after=request.args.get("refunds") or None, limit=REFUNDS
+    )
     page = listed.listed(session, agreement.id, after=request.args.get("after") or None, limit=PAGE)
     today = business_date(http.request_now())
     return render_template(
@@ -44,6 +50,10 @@ def invoices(number: int) -> str:
         next=page.next,
         after=request.args.get("after"),
         card=card_of(session, agreement.id),
+        refunds=[(row, *explain.refund_word(row["state"])) for row in back.items],
+        receipts=listed.numbers(session, [row["claim_id"] for row in back.items if row["claim_id"]]),
+        next_refunds=back.next,
+        brand=brand,
     )
 
 
