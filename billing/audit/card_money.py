@@ -12,17 +12,27 @@ _REFUNDS = """
     WHERE state IN ('failed', 'cancelled')
 """
 
+# The first releases kept the whole fee when a receipt was issued anew. What they wrote stays as it is; the next version
+# that is made of such a claim gives back all that is due. When a release that does so began here is told by the first
+# fee that went back, and by the first look of a job that came with it.
+_FEES_GO_BACK_SINCE = """
+    coalesce((SELECT min(at) FROM (
+        SELECT min(created_at) AS at FROM transfers WHERE code = 'card_fee_back' UNION ALL
+        SELECT min(scheduled_for) FROM job_occurrences WHERE job = 'card_disputes') AS signs), 'infinity')
+"""
+
 RULES = (
     Rule(
         "card_fees_back",
-        "a claim keeps of its card's fee what its passages are of what it was made with, none when a dispute took it",
+        "a claim keeps of its card's fee what its passages are of what it was made with, and never more than before; "
+        "none when a dispute took it",
         f"""
-        SELECT format('claim %s, version %s: %s øre of a fee of %s are kept, of passages %s of %s øre', x.claim_id,
-                      x.version, x.kept, x.first_fee, x.left_ore, x.first_ore)
+        SELECT format('claim %s, version %s: %s øre of a fee of %s are kept (%s before), of passages %s of %s øre',
+                      x.claim_id, x.version, x.kept, x.first_fee, x.before, x.left_ore, x.first_ore)
         FROM (
-            SELECT w.*, w.first_fee - w.back AS kept, min(round(
-                       w.first_fee * least(greatest(w.left_ore, 0), w.first_ore) / w.first_ore::numeric))
-                       OVER (PARTITION BY w.claim_id ORDER BY w.version) AS due
+            SELECT w.*, w.first_fee - w.back AS kept,
+                   w.first_fee - lag(w.back) OVER (PARTITION BY w.claim_id ORDER BY w.version) AS before,
+                   round(w.first_fee * least(greatest(w.left_ore, 0), w.first_ore) / w.first_ore::numeric) AS due
             FROM (
                 SELECT c.id AS claim_id, v.version, t.fee_ore AS first_fee, c.passages_ore - c.joined_ore AS first_ore,
                        c.passages_ore - c.joined_ore + coalesce((SELECT sum(j.amount_ore) FROM joined AS j
@@ -32,11 +42,15 @@ RULES = (
                 FROM claims AS c
                 JOIN allocations AS a ON a.claim_id = c.id AND a.source = 'card'
                 JOIN attempts AS t ON t.id = a.source_id
-                CROSS JOIN LATERAL generate_series(2, c.version) AS v (version)
+                CROSS JOIN LATERAL generate_series(1, c.version) AS v (version)
                 WHERE c.version > 1 AND t.fee_ore > 0
             ) AS w
         ) AS x
-        WHERE x.kept <> x.due AND NOT (x.kept = 0 AND EXISTS (
+        LEFT JOIN documents AS n ON n.claim_id = x.claim_id AND n.version = x.version - 1 AND n.kind = 'credit_note'
+             AND n.credits_id IS NOT NULL
+        WHERE x.version > 1 AND x.kept <> least(x.before, x.due)
+          AND NOT (x.kept = x.before AND n.made_at < {_FEES_GO_BACK_SINCE})
+          AND NOT (x.kept = 0 AND EXISTS (
             SELECT FROM allocations AS a WHERE a.claim_id = x.claim_id AND a.source = 'dispute'))
         ORDER BY x.claim_id, x.version
         """,  # noqa: S608 - ours

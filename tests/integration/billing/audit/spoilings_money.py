@@ -35,6 +35,7 @@ _GIVEN_BACK = (
     ("transfers_disputes", "UPDATE transfers SET debit_owner = debit_owner + 1 WHERE code = 'card_dispute_credit'"),
     ("ledger_write_off", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_dispute_written_off'"),
     ("transfers_allocations", "DELETE FROM transfers WHERE code = 'card_dispute_claim'"),
+    ("card_fees_back", "DELETE FROM transfers WHERE id = (SELECT max(id) FROM transfers WHERE code = 'card_fee_back')"),
     ("disputes_lost", "DELETE FROM credit_entries WHERE code = 'dispute_back'"),
     ("disputes_lost", "UPDATE credit_entries SET ref = (SELECT id FROM card_disputes WHERE state = 'lost') "
      "WHERE code = 'dispute_back'"),
