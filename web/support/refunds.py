@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 from flask import flash, redirect, render_template, request, url_for
 
@@ -82,15 +82,32 @@ def agreement_refunds(number: int) -> Page:
     return _page(looked_at(number), dict.fromkeys(_FIELDS, ""), {}, ())
 
 
-def _chosen(charges: Sequence[PaidCharge]) -> PaidCharge | None:
+def _asked(one: Agreement) -> PaidCharge | None:
+    """Return the charge that the address or the form names, however old; None where none is named.
+
+    Raises NotFound for one that is not this agreement's, or that no card paid: another is never shown in its place.
+    """
     asked = request.values.get("charge", "")
-    return next((one for one in charges if str(one.id) == asked), charges[0] if charges else None)
+    if not asked:
+        return None
+    number = int(asked) if asked.isascii() and asked.isdigit() and len(asked) <= 18 else 0
+    found = refund_queries.paid_charges(http.current_session(), one.id, 1, charge_id=number)
+    if not found:
+        raise NotFound("No card has paid such a charge of this agreement.")
+    return found[0]
+
+
+def _charges(one: Agreement, asked: PaidCharge | None) -> list[PaidCharge]:
+    """Return the last charges that cards paid, and the asked one after them where it is older."""
+    last = refund_queries.paid_charges(http.current_session(), one.id, FEW_CHARGES)
+    return last if asked is None or asked.id in {each.id for each in last} else [*last, asked]
 
 
 def _page(one: Agreement, values: Mapping[str, str], errors: Mapping[str, str], ticked: Collection[str]) -> Page:
     session, after = http.current_session(), request.args.get("after") or None
-    charges = refund_queries.paid_charges(session, one.id, FEW_CHARGES)
-    chosen = _chosen(charges)
+    asked = _asked(one)
+    charges = _charges(one, asked)
+    chosen = asked or (charges[0] if charges else None)
     found = refund_queries.refunds(session, agreement_id=one.id, after=after, limit=PAGE)
     disputed = refund_queries.disputes(session, agreement_id=one.id, after=None, limit=PAGE).items
     page = render_template(
@@ -116,11 +133,11 @@ def _page(one: Agreement, values: Mapping[str, str], errors: Mapping[str, str], 
 @blp.post("/agreements/<int:number>/refunds")
 @actors
 def ask_refund(number: int) -> Page:
-    """Give passages back, or refund what is in credit; a form that is sent twice does it once."""
+    """Give passages of the charge that the form names back, or refund what is in credit; sent twice it is done once."""
     one = acted_on(number)
     session, now = http.current_session(), http.request_now()
     values, ticked = forms.given(*_FIELDS), request.form.getlist("passage")[:MANY_PASSAGES]
-    chosen = _chosen(refund_queries.paid_charges(session, one.id, FEW_CHARGES))
+    chosen = _asked(one)
     errors = _wrong(values, ticked)
     if chosen is None or errors:
         return _page(one, values, errors or {"": refusal(Conflict("", slug="charge-not-paid"))}, ticked)

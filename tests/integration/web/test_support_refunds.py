@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
@@ -30,10 +32,21 @@ def desk(app: Flask, session: Session, payer: CardPayer) -> Desk:
     return Desk(app, session, books, payer.agreement, books.number(payer.agreement), None, None)  # type: ignore[arg-type]
 
 
+def the_charge(desk: Desk) -> str:
+    """The one charge, as a form names it."""
+    return str(desk.books.one("SELECT id FROM charges"))
+
+
 def test_an_agent_credits_and_refunds_in_one_form(desk: Desk, payer: CardPayer) -> None:
     agent, page = desk.browser("agent"), f"/agreements/{desk.number}/refunds"
     assert "50,00 kr" in agent.text(page)
-    asked = {"act": "passages", "passage": str(payer.passages[1]), "reason": "wrong class", "once": "a"}
+    asked = {
+        "act": "passages",
+        "charge": the_charge(desk),
+        "passage": str(payer.passages[1]),
+        "reason": "wrong class",
+        "once": "a",
+    }
     for wrong in ({"reason": ""}, {"passage": ""}, {"passage": "x"}, {"passage": "4711"}, {"reason": "x" * 301}):
         assert agent.post(page, **{**asked, **wrong, "once": str(wrong)}).status_code == 422, wrong
     for _ in range(2):
@@ -52,13 +65,19 @@ def test_an_agent_credits_and_refunds_in_one_form(desk: Desk, payer: CardPayer) 
 
 def test_what_is_stopped_is_credit_and_can_be_asked_for_again(desk: Desk, payer: CardPayer) -> None:
     agent, page = desk.browser("agent"), f"/agreements/{desk.number}/refunds"
-    asked = {"act": "passages", "passage": str(payer.passages[1]), "reason": "x", "once": "a"}
+    asked = {
+        "act": "passages",
+        "charge": the_charge(desk),
+        "passage": str(payer.passages[1]),
+        "reason": "x",
+        "once": "a",
+    }
     assert agent.post(page, **asked).status_code == 303
     number = desk.books.one("SELECT max(id) FROM card_refunds")
     assert "Sendes til kortløsningen" in agent.text("/card-refunds?state=approved")
     assert agent.post(f"/card-refunds/{number}/cancel", state="approved").status_code == 303
     assert "Til gode: 51,01 kr" in agent.text(page)
-    of_credit = {"act": "credit", "amount": "60", "reason": "x", "once": "c"}
+    of_credit = {"act": "credit", "charge": the_charge(desk), "amount": "60", "reason": "x", "once": "c"}
     refused = agent.post(page, **of_credit)
     assert (refused.status_code, "Det er 51,01 kr til gode" in said(refused)) == (422, True)
     assert agent.post(page, **{**of_credit, "amount": "x"}).status_code == 422
@@ -69,7 +88,8 @@ def test_what_is_stopped_is_credit_and_can_be_asked_for_again(desk: Desk, payer:
 
 def test_a_second_person_approves(desk: Desk, payer: CardPayer) -> None:
     agent, page = desk.browser("agent"), f"/agreements/{desk.number}/refunds"
-    assert agent.post(page, act="passages", passage=str(payer.passages[0]), reason="x", once="a").status_code == 303
+    asked = {"act": "passages", "charge": the_charge(desk), "passage": str(payer.passages[0]), "reason": "x"}
+    assert agent.post(page, **asked, once="a").status_code == 303
     number = desk.books.one("SELECT max(id) FROM card_refunds")
     assert "1 tilbakebetalinger til godkjenning" in agent.text("/")
     assert "Venter på godkjenning" in agent.text("/card-refunds")
@@ -90,7 +110,8 @@ def test_disputes_are_seen_first_with_the_day_to_answer_by(desk: Desk, payer: Ca
     assert "fraudulent" in agent.text("/card-disputes")
     assert "svar innen" in agent.text(page)
     assert "Banken bestrider betalingen" in agent.text(page)
-    refused = agent.post(page, act="passages", passage=str(payer.passages[1]), reason="x", once="a")
+    asked = {"act": "passages", "charge": the_charge(desk), "passage": str(payer.passages[1]), "reason": "x"}
+    refused = agent.post(page, **asked, once="a")
     assert (refused.status_code, "bestrider" in said(refused)) == (422, True)
     payer.dispute(desk.session.query(Charge).one(), "lost", 1_000)
     desk.session.commit()
@@ -108,6 +129,45 @@ def test_others_see_nothing(desk: Desk, role: str) -> None:
 def test_an_accountant_reads_and_does_nothing(desk: Desk, payer: CardPayer) -> None:
     accountant, page = desk.browser("accountant"), f"/agreements/{desk.number}/refunds"
     assert accountant.get(page).status_code == 200
-    asked = {"act": "passages", "passage": str(payer.passages[1]), "reason": "x", "once": "a"}
+    asked = {
+        "act": "passages",
+        "charge": the_charge(desk),
+        "passage": str(payer.passages[1]),
+        "reason": "x",
+        "once": "a",
+    }
     assert accountant.post(page, **asked).status_code == 403
     assert accountant.post("/card-refunds/1/approve").status_code == 403
+
+
+def test_the_charge_that_is_asked_for_is_refunded_however_old(desk: Desk, payer: CardPayer) -> None:
+    first = payer.passages[1]
+    for week in range(1, 14):
+        payer.paid(20_000, now=NOW + dt.timedelta(days=7 * week))
+    oldest, newest = (desk.books.one(f"SELECT {which}(id) FROM charges") for which in ("min", "max"))
+    move_clock(desk.session, NOW + dt.timedelta(days=7 * 13), running=False)
+    desk.session.commit()
+    agent, page = desk.browser("agent"), f"/agreements/{desk.number}/refunds"
+    shown = agent.get(f"{page}?charge={oldest}").text
+    assert f'value="{oldest}"' in shown
+    assert f'value="{newest}"' not in shown
+    asked = {"act": "passages", "passage": str(first), "reason": "x"}
+    for number, charge in enumerate(("4711", "x", "9" * 30)):
+        assert agent.get(f"{page}?charge={charge}").status_code == 404
+        assert agent.post(page, **asked, charge=charge, once=f"n{number}").status_code == 404
+    assert agent.post(page, **asked, once="none").status_code == 422, "a form that names none gives nothing back"
+    assert agent.post(page, **asked, charge=str(oldest), once="a").status_code == 303
+    desk.session.rollback()
+    assert desk.books.one("SELECT charge_id FROM card_refunds") == oldest
+
+
+def test_a_charge_of_another_agreement_is_not_refunded_on_this_ones_page(desk: Desk, payer: CardPayer) -> None:
+    other = CardPayer(payer.books)
+    charge = other.paid(20_000)
+    desk.session.commit()
+    agent, page = desk.browser("agent"), f"/agreements/{desk.number}/refunds"
+    assert agent.get(f"{page}?charge={charge.id}").status_code == 404
+    asked = {"act": "passages", "passage": str(other.passages[0]), "reason": "x", "once": "a"}
+    assert agent.post(page, **asked, charge=str(charge.id)).status_code == 404
+    desk.session.rollback()
+    assert desk.books.one("SELECT count(*) FROM card_refunds") == 0
