@@ -93,7 +93,12 @@ def decide_again(
         lanes = _match_and_lock(session, cursor, charger, accepted, lanes=lanes, judged=judged, now=now)
         for name in ("decide", "amend", "update", "passages"):
             cursor.execute(_SQL[name], params, prepare=False)
-        _keep_oddities(session, cursor, charger, cause, accepted, list(source_ids), lanes=lanes, now=now)
+        said = double and cause == "contested"
+        if lanes and said:
+            odd.keep_apart(cursor, charger.id, now)
+        if lanes and odd.keep_lanes(cursor, charger.id, said=said):
+            ring(session, "corrections")
+        _keep_oddities(cursor, charger, cause, accepted, list(source_ids), lanes=lanes)
         cursor.execute(_BOOK["balances"], params, prepare=False)
         agreements = {row[0] for row in cursor.fetchall()}
         cursor.execute(_BOOK["old"], {"old_before": old_before(now)}, prepare=False)
@@ -116,21 +121,9 @@ def give_up(session: Session, now: dt.datetime) -> int:
 
 
 def _keep_oddities(
-    session: Session,
-    cursor: Cursor[Any],
-    charger: Charger,
-    cause: Cause,
-    accepted: odd.Accepted,
-    ids: list[str],
-    *,
-    lanes: bool,
-    now: dt.datetime,
+    cursor: Cursor[Any], charger: Charger, cause: Cause, accepted: odd.Accepted, ids: list[str], *, lanes: bool
 ) -> None:
-    """Keep the lanes of what is booked now, whose doubles the others are, and who is to be told of a tag elsewhere."""
-    if lanes and cause == "contested":
-        odd.keep_apart(cursor, charger.id, now)
-    if lanes and odd.keep_lanes(cursor, charger.id):
-        ring(session, "corrections")
+    """Keep the lanes of what is not booked, whose doubles those are, and who is to be told of a tag elsewhere."""
     if lanes:  # that of an adjustment which names none is what it corrects' now: it need not be found again
         odd.keep_lanes_of_refused(cursor, charger.id, None)
     cursor.execute(_SQL["forget_doubles"], {"charger": charger.id, "ids": ids}, prepare=False)

@@ -1,12 +1,13 @@
 -- Booking a matched chunk: what is known already, records, passages, balances, answers. ingest.py has the order.
 
 -- name: hold
--- Every table, before any is looked at. A change of one waits then for what has begun, which never waits for the change,
--- whatever it comes to touch: who holds a table is let past those that wait for it.
+-- Every table that is ours to read, before any is looked at. A change of one waits then for what has begun, which never
+-- waits for the change, whatever it comes to touch: who holds a table is let past those that wait for it.
 DO $$ BEGIN
     EXECUTE (SELECT format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', string_agg(CAST(c.oid AS regclass)::text, ', ONLY '))
         FROM pg_class AS c
-        WHERE c.relnamespace = CAST('public' AS regnamespace) AND c.relkind IN ('r', 'p') AND NOT c.relispartition);
+        WHERE c.relnamespace = CAST('public' AS regnamespace) AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+            AND has_table_privilege(c.oid, 'SELECT'));
 END $$
 
 -- name: known

@@ -107,10 +107,11 @@ def without_doubles(
         cursor.execute(_SQL["firsts"], params, prepare=False)
 
 
-def keep_lanes(cursor: Cursor[Any], charger_id: int) -> bool:
+def keep_lanes(cursor: Cursor[Any], charger_id: int, *, said: bool = False) -> bool:
     """Keep the lanes of the reads that are booked, and whose doubles those are that are refused; when what is here
-    already has left the chunk. Return whether there are doubles whose read stands no more already."""
-    cursor.execute(_SQL["keep_lanes"], {"charger": charger_id}, prepare=False)
+    already has left the chunk. ``said``: that doubles which are booked are passings all the same, by a person. Return
+    whether there are doubles whose read stands no more already."""
+    cursor.execute(_SQL["keep_lanes"], {"charger": charger_id, "said": said}, prepare=False)
     cursor.execute(_SQL["refused_doubles"], prepare=False)
     refused = cursor.fetchall()
     if not refused:

@@ -194,13 +194,11 @@ ORDER BY 2, 3
 ON CONFLICT DO NOTHING
 
 -- name: keep_lanes
--- Of what is booked; doubles that are accepted all the same do not stand, but where a person says that it is a passing.
+-- Of what is booked; doubles that are accepted all the same do not stand, but where a person just said that it is a
+-- passing. What is one by what was said before bears no flag.
 INSERT INTO lane_reads (charger_id, source_id, station, lane, country, plate, passed_at, stands)
 SELECT %(charger)s, i.source_id, i.station, l.lane, m.country, m.plate, m.passed_at,
-    m.flags & 2048 = 0 OR EXISTS (
-        SELECT FROM passings_apart AS a WHERE a.charger_id = %(charger)s AND a.original_id = coalesce(
-            (SELECT c.original_id FROM corrections AS c
-            WHERE c.charger_id = %(charger)s AND c.source_id = i.source_id), i.source_id))
+    m.flags & 2048 = 0 OR %(said)s
 FROM lanes AS l JOIN incoming AS i ON i.position = l.position JOIN matched AS m ON m.position = l.position
 WHERE m.code = 'accepted' AND m.plate IS NOT NULL
 ORDER BY i.source_id COLLATE "C"

@@ -28,6 +28,10 @@ RETRIED = ("40001", "40P01")
 """Serialization failure and deadlock: ours are free of them; another program's on the same tables may not be."""
 
 
+_NOT_BEGUN = (*RETRIED, "42P01")
+"""Besides: a table was dropped at that moment."""
+
+
 def sqlstate(error: OperationalError | DriverError) -> str | None:
     """Return PostgreSQL's code of an error, which the driver raises bare where it is asked directly."""
     return getattr(error.orig if isinstance(error, OperationalError) else error, "sqlstate", None)
@@ -99,7 +103,7 @@ class Ahead:
             if begun is not None:
                 return Ready(chunk, (session, begun))
         except (OperationalError, DriverError) as error:
-            if sqlstate(error) not in RETRIED:
+            if sqlstate(error) not in _NOT_BEGUN:
                 session.close()
                 raise
         except BaseException:

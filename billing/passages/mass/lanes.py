@@ -50,6 +50,10 @@ _STAND = text("""
             SELECT p.source_id FROM passages AS p
             WHERE p.id = ANY(CAST(:passages AS bigint[])) AND p.booked_at BETWEEN :first AND :last
                 AND (p.flags & :double = 0 OR EXISTS (
+                    SELECT FROM amendments AS m
+                    WHERE m.charger_id = p.charger_id AND m.source_id = p.source_id AND m.cause = 'contested'
+                        AND m.code = 'accepted'
+                ) AND EXISTS (
                     SELECT FROM passings_apart AS a WHERE a.charger_id = p.charger_id AND a.original_id = coalesce(
                         (SELECT c.original_id FROM corrections AS c
                         WHERE c.charger_id = p.charger_id AND c.source_id = p.source_id), p.source_id)
@@ -86,10 +90,12 @@ _ANEW = text("""
         )
         AND NOT EXISTS (
             SELECT FROM passings_apart AS a
-            LEFT JOIN corrections AS c ON c.charger_id = :charger AND c.source_id = p.source_id
-            LEFT JOIN corrections AS o ON o.charger_id = :charger AND o.source_id = k.source_id
-            WHERE a.charger_id = :charger AND a.original_id = coalesce(c.original_id, p.source_id)
-                AND a.other_id = coalesce(o.original_id, k.source_id)
+            WHERE a.charger_id = :charger AND a.original_id = coalesce(
+                    (SELECT c.original_id FROM corrections AS c
+                    WHERE c.charger_id = :charger AND c.source_id = p.source_id), p.source_id)
+                AND a.other_id = coalesce(
+                    (SELECT o.original_id FROM corrections AS o
+                    WHERE o.charger_id = :charger AND o.source_id = k.source_id), k.source_id)
             OFFSET 0
         )
 """)

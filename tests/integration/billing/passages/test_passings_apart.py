@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from sqlalchemy import Engine
 
+from accounts.chargers.oddities import keep_oddities
 from billing.passages.mass.preview import undo
-from tests.integration.billing.passages.conftest import NOW, Road
+from migrations.run import migrate
+from tests.integration.billing.passages.conftest import NOW, Road, pan
 from tests.integration.billing.passages.test_corrections import adjust, agrees, cancel, sums
 from tests.integration.billing.passages.test_doubles import amended, decided, holder, read, settle, settled
-from tests.integration.billing.passages.test_mass import DAY, corrected, through
+from tests.integration.billing.passages.test_mass import DAY, corrected, through, undone
+from tests.integration.billing.passages.test_mass_lanes import stand
 
 __all__ = ["holder"]
 
@@ -136,3 +140,71 @@ def test_an_adjustment_that_is_decided_anew(road: Road, two: int) -> None:
     assert sums(road) == {two: 2480 + 5}
     settled(road)
     agrees(road)
+
+
+def test_what_is_a_double_of_another_does_not_stand_for_what_was_said_before(road: Road, two: int) -> None:
+    """A double that is booked all the same, as its charger's are: neither at once nor after an undone correction."""
+    keep_oddities(road.session, road.toll, {"double_read": True})
+    road.one(read(road, "C", 30))
+    assert "double_read" in road.one(read(road, "X", 25, action="adjust", original="B", version=1)).flags
+    assert stand(road) == ["A", "C"]
+    undone(road, corrected(road, plate="EV10001"))
+    assert stand(road) == ["A", "C"]
+    assert sums(road) == {two: 3 * 2480}
+    agrees(road)
+
+
+def test_nor_when_it_is_decided_anew(road: Road, two: int) -> None:
+    road.send([read(road, "C", 30), read(road, "E", 19)])
+    assert road.one(read(road, "X", 25, action="adjust", original="B", version=1)).code == "double_read"
+    keep_oddities(road.session, road.toll, {"double_read": True})
+    ((kept,),) = road.ask("SELECT kept_id FROM double_reads")
+    road.one(cancel("K", kept))
+    settle(road)
+    assert road.ask("SELECT code, flags & 2048 FROM records WHERE source_id = 'X'") == [("accepted", 2048)]
+    assert "X" not in stand(road)
+    agrees(road)
+
+
+@pytest.fixture
+def elsewhere(road: Road, holder: int) -> None:
+    """B is of a tag that is read with another plate, and refused for that."""
+    keep_oddities(road.session, road.toll, {"tag_plate_mismatch": False})
+    road.tag(holder, 7, "EV10001")
+    road.send([read(road, "A", 0), read(road, "B", 3, plate="EV77777", country="NO", pan=pan(7))])
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_taking_it_for_another_reason_is_no_such_word(road: Road) -> None:
+    keep_oddities(road.session, road.toll, {"double_read": True})
+    assert decided(road, "B")[0] == "accepted"
+    assert stand(road) == ["A"]
+    assert road.ask("SELECT FROM passings_apart") == []
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_step_knows_what_was_refused_for_another_reason(road: Road, engine: Engine) -> None:
+    assert decided(road, "B", double=True)[0] == "accepted"
+    down_and_up(road, engine)
+    undone(road, corrected(road, plate="EV10001"))
+    assert stand(road) == ["A", "B"]
+
+
+def test_the_step_knows_all_that_stood_beside(road: Road, holder: int, engine: Engine) -> None:
+    road.send([read(road, "A", 0), read(road, "B", 8), read(road, "C", 15)])
+    assert decided(road, "B", double=True)[0] == "accepted"
+    down_and_up(road, engine)
+    assert road.one(read(road, "X", 8, action="adjust", original="B", version=1, amount=5)).code == "accepted"
+    assert sums(road) == {holder: 2 * 2480 + 5}
+
+
+def down_and_up(road: Road, engine: Engine) -> None:
+    """Forget what was said, and have the step find it again."""
+    query = "SELECT original_id, other_id FROM passings_apart ORDER BY 1, 2"
+    before = road.ask(query)
+    assert before
+    road.session.commit()
+    migrate(engine, down_to="0020")
+    migrate(engine)
+    assert road.ask(query) == before
+    road.session.commit()

@@ -14,6 +14,7 @@ from sqlalchemy import Engine, text
 
 from accounts.chargers.oddities import keep_oddities
 from billing.passages import ingest
+from billing.passages.match import statements
 from billing.roadside import ahead
 from billing.roadside import receive as receiving
 from billing.roadside.chunk import book
@@ -182,6 +183,7 @@ def test_a_deadlock_that_the_driver_tells_of_is_tried_again(
     road.check_books()
 
 
+HOLD = statements("book.sql")["hold"]
 TABLES = """SELECT DISTINCT c.relname FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation
     WHERE l.pid = pg_backend_pid() AND c.relkind IN ('r', 'p') AND NOT c.relispartition
         AND c.relnamespace = CAST('public' AS regnamespace)"""
@@ -208,6 +210,17 @@ def test_what_is_begun_holds_what_booking_it_touches(
     ingest_file(sessions, write(tmp_path / "in.jsonl", records), "FJELL", chunk_size=2)
     assert len(touched) == 2
     assert touched[0] > {"agreements", "balances", "records", "passages", "lane_reads", "charges", "transfers"}
+
+
+def test_a_table_that_is_not_ours_to_read_is_not_held(sessions: SessionFactory) -> None:
+    """Somebody else's, in our schema; and a user of ours that owns nothing."""
+    with sessions() as session:  # not committed: a role is of the whole server
+        session.execute(text("CREATE TABLE somebody_elses (id integer)"))
+        session.execute(text("CREATE ROLE brikke_reads_and_writes"))
+        session.execute(text("GRANT SELECT ON agreements, balances TO brikke_reads_and_writes"))
+        session.execute(text("SET LOCAL ROLE brikke_reads_and_writes"))
+        session.execute(text(HOLD))
+        assert {"agreements", "balances"} <= set(session.scalars(text(TABLES + " AND l.mode = 'AccessShareLock'")))
 
 
 def test_what_is_booked_once_more_does_not_wait_for_what_was_begun(
