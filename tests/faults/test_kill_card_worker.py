@@ -112,6 +112,7 @@ def test_one_charge_whenever_it_is_killed(
         assert audit(session, every).first_difference is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["prepared", "called", "collected", "recorded"])
 def test_a_run_of_many_goes_on_where_it_was_killed(
     point: str,

@@ -7,6 +7,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine
 
 from billing.audit.audit import audit
@@ -60,6 +61,7 @@ def ingest(scratch: str, url: str, path: Path, answers: Path, delays: list[float
     return run_worker("ingest_worker", *about, timeout=300)
 
 
+@pytest.mark.slow
 def test_fifty_times_killed(road: Road, database_url: str, engine: Engine, tmp_path: Path) -> None:
     for plate in ("EV10001", "EV10002"):
         road.vehicle(road.agreement(payment_method="card"), plate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
@@ -38,6 +39,7 @@ def work(clean: str, url: str, delays: list[float]) -> int:
     return run_worker("mass_worker", clean, url, str(CHUNK), *map(str, delays), timeout=120)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again(road: Road, database_url: str, engine: Engine) -> None:
     for number in range(AGREEMENTS):
         agreement = road.agreement(payment_method="card")

@@ -90,6 +90,7 @@ def quarter(stage: Stage, ground: Inside) -> Quarter:
     return Quarter(stage, car, ground.settings.bank_outbox)
 
 
+@pytest.mark.slow
 def test_a_chargers_quarter(quarter: Quarter) -> None:
     """January agrees; of February one line is wrong; in March more is taken back than came."""
     first, second, third = (dt.date(2026, month, 1) for month in (1, 2, 3))

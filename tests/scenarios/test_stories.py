@@ -11,6 +11,7 @@ from simulator.tale import Director, Story
 from tests.scenarios.conftest import FIRST
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("story", ALL, ids=lambda story: story.name.replace(" ", "-"))
 def test_story(stage: Stage, story: Story) -> None:
     """The story holds, and nothing it did put the books out of balance."""

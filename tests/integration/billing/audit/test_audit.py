@@ -36,6 +36,7 @@ from tests.integration.billing.audit.spoilings import ALSO, TAMPERED
 from tests.integration.billing.books import DAY, DUE, ISSUED, JANUARY, OURS, SELLER, Books, body, noon
 from tests.integration.conftest import Bearer
 
+WHOLE = 8
 TODAY = DUE + 4 * DAY
 NOW = noon(TODAY)
 
@@ -226,16 +227,20 @@ def test_every_rule_is_tampered_with() -> None:
     assert sorted(TAMPERED) == sorted(rule.name for rule in RULES)
 
 
+@pytest.mark.slow
 def test_tampering_is_named(books: Books) -> None:
-    """One world, each tampering in a savepoint of its own: the rule that it breaks says so."""
+    """One world, each tampering in a savepoint of its own: the rule that it breaks says so.
+
+    Asked is that rule; for some tamperings the whole audit, which is hundreds of statements, finds it among the others.
+    """
     furnish(books)
     books.session.commit()
     session, missed = books.session, []
     session.execute(text("SET LOCAL session_replication_role = replica"))
-    for name, sql in (*TAMPERED.items(), *ALSO):
+    for number, (name, sql) in enumerate((*TAMPERED.items(), *ALSO)):
         with session.begin_nested() as savepoint:
             changed = touched(session.execute(text(sql)))
-            report = audit(session)
+            report = audit(session, None if number % WHOLE == 0 else [name])
             found = {check.name for check in report.checks if not check.ok}
             if not changed or name not in found or report.first_difference is None:
                 missed.append((name, sql, changed, sorted(found)))

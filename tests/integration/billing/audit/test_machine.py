@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
@@ -211,6 +212,7 @@ class Machine(RuleBasedStateMachine):
             assert (standing in ("blocked", "awaiting_reopen")) == bool(blocked)
 
 
+@pytest.mark.slow
 def test_the_books_stay_whole(session: Session) -> None:
     class Bound(Machine):
         pass

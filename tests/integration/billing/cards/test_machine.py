@@ -373,6 +373,7 @@ class Machine(RuleBasedStateMachine):
         assert [one for one in wrong if one[0] not in NOT_HERE] == []
 
 
+@pytest.mark.slow
 def test_each_sum_is_paid_once_whatever_happens(monkeypatch: pytest.MonkeyPatch) -> None:
     class Patched(Machine):
         patch = monkeypatch

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import msgspec
+import pytest
 from psycopg import errors
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -197,6 +198,7 @@ def one_run(world: World, pool: ThreadPoolExecutor, run: int) -> None:
     world.sent += fresh
 
 
+@pytest.mark.slow
 def test_a_hundred_mixed_runs(road: Road, sessions: SessionFactory) -> None:
     plates = [f"EV1{n:04}" for n in range(AGREEMENTS)]
     agreements = [road.agreement(payment_method="card" if n % 3 == 0 else "invoice") for n in range(AGREEMENTS)]
