@@ -62,12 +62,16 @@ def sqlalchemy_url(url: str) -> str:
 _OPTIONS = "-c timezone=UTC -c jit=off -c temp_buffers=32MB"
 
 
+SPARE = 5
+"""Connections that are made besides those that are kept, when all are in use."""
+
+
 def make_engine(url: str, *, pool_size: int = 5) -> Engine:
     """Return an engine on ``url``; connections run in UTC, READ COMMITTED."""
     return create_engine(
         sqlalchemy_url(url),
         pool_size=pool_size,
-        max_overflow=5,
+        max_overflow=SPARE,
         pool_pre_ping=True,
         connect_args={"options": _OPTIONS, "connect_timeout": 10},
     )

@@ -18,6 +18,7 @@ from typing import Any
 from dotenv import dotenv_values
 
 from config import values
+from config.database import SPARE
 from config.values import Issuer, MailTarget
 
 # The folder that `.env` and `var/` belong to: the checkout, or where one stands when Brikke is installed.
@@ -232,6 +233,12 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.stripe_api_key and not settings.stripe_webhook_secrets:
         raise SettingsError("STRIPE_WEBHOOK_SECRETS is missing; with STRIPE_API_KEY it must be set")
+    threads = max(settings.web_threads, settings.worker_concurrency)
+    if threads >= settings.database_pool + SPARE:  # as many that book at once hold one each, and none gets a second
+        raise SettingsError(
+            f"DATABASE_POOL must be at least {threads - SPARE + 1} with WEB_THREADS={settings.web_threads} and "
+            f"WORKER_CONCURRENCY={settings.worker_concurrency}: each needs more than one connection at times"
+        )
     if settings.secret_key and len(settings.secret_key) < 32:
         raise SettingsError("SECRET_KEY must have at least 32 characters")
 

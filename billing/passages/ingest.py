@@ -64,8 +64,8 @@ class Begun:
 def begin_chunk(session: Session, batch: Receiving, chunk: Chunk) -> Begun | None:
     """Take a chunk in and match it while the one before it is being booked by another session, which ``book_chunk``
     then goes on from in this one. None where it asks what the other may be writing: corrections, and stations that
-    are taken in. What else changes meanwhile is looked at again under the locks. The session holds every table then
-    (ACCESS SHARE), if it returns one or not."""
+    are taken in. What else changes meanwhile is looked at again under the locks. Else the session holds every
+    table then (ACCESS SHARE)."""
     if chunk.corrects:
         return None
     with raw(session).cursor() as cursor:

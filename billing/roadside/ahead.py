@@ -17,6 +17,7 @@ from typing import Self
 
 from psycopg import OperationalError as DriverError
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.orm import Session
 
 from billing.passages.batches import Receiving
@@ -95,8 +96,8 @@ class Ahead:
         return self._begin(chunk) if begins else Ready(chunk)
 
     def _begin(self, chunk: Chunk) -> Ready:
-        """Begin a chunk in a session of its own. Where a lock was not to be had it is not begun: booking tries
-        again."""
+        """Begin a chunk in a session of its own. Where a lock or a connection was not to be had it is not begun:
+        booking tries again."""
         session = self._sessions()
         try:
             begun = begin_chunk(session, self._batch, chunk)
@@ -106,6 +107,8 @@ class Ahead:
             if sqlstate(error) not in _NOT_BEGUN:
                 session.close()
                 raise
+        except NoConnection:
+            pass  # they are all in use: it can be booked without
         except BaseException:
             session.close()
             raise

@@ -65,8 +65,9 @@ _STAND = text("""
     WHERE k.charger_id = :charger AND k.source_id = h.source_id
 """)
 
-# Two that were booked beside each other before, one of them as a double all the same, were two passings then and are;
-# so are two that a person says are two, and what they were adjusted to.
+# Two that were charged beside each other until the correction, one of them as a double all the same, were two passings
+# then and are (the other itself, or a copy of it, was not taken back before, or by another chunk of this); so are two
+# that a person says are two, and what they were adjusted to.
 # OFFSET 0: look-ups, whatever is believed of how many there are.
 _ANEW = text("""
     SELECT DISTINCT p.id FROM passages AS p
@@ -86,6 +87,18 @@ _ANEW = text("""
             SELECT FROM records AS r JOIN passages AS q ON q.id = r.passage_id
             WHERE r.charger_id = :charger AND r.source_id = k.source_id AND q.booked_at < v.at
                 AND (p.flags | r.flags) & :double <> 0
+                AND EXISTS (
+                    WITH RECURSIVE copies (id) AS (
+                        SELECT q.id
+                        UNION ALL
+                        SELECT w.replaced_by FROM copies AS c JOIN reversals AS w ON w.passage_id = c.id
+                        WHERE w.replaced_by IS NOT NULL
+                    )
+                    SELECT FROM copies AS c
+                    JOIN passages AS x ON x.id = c.id
+                    LEFT JOIN reversals AS w ON w.passage_id = c.id
+                    WHERE x.booked_at < v.at AND (w.at IS NULL OR w.at >= v.at OR w.reason = v.reason)
+                )
             OFFSET 0
         )
         AND NOT EXISTS (

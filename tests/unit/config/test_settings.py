@@ -75,6 +75,7 @@ def test_an_empty_variable_is_not_set(dotenv: Path) -> None:
         ("SECRET_KEY", "short", "32 characters"),
         ("STRIPE_API_KEY", "sk_live_1", "STRIPE_WEBHOOK_SECRETS is missing"),
         ("MAX_BATCH_JSON", "1e3", "whole number"),
+        ("DATABASE_POOL", "3", "at least 4 with WEB_THREADS=8"),
     ],
 )
 def test_a_wrong_value_is_one_line_that_names_it(dotenv: Path, name: str, value: str, complaint: str) -> None:

@@ -167,6 +167,28 @@ def test_a_passing_of_its_own_comes_back_beside_the_other(road: Road, holder: in
     agrees(road)
 
 
+@pytest.mark.parametrize("accepted", [False, True])
+def test_of_two_corrections_of_doubles_only_one_comes_back(road: Road, holder: int, accepted: bool) -> None:
+    """What was taken back before the second was sent anew is no reason for the second to come back beside it."""
+    keep_oddities(road.session, road.toll, {"double_read": accepted})
+
+    def sent(first: str, second: str, now: dt.datetime) -> None:
+        road.send([read(road, first, 0), read(road, second, 3)], now=now)
+        if not accepted:
+            accepted_all_the_same(road, second)
+        assert sums(road) == {holder: 2 * 2480}
+
+    sent("A", "B", NOW)
+    one = corrected(road)
+    sent("A2", "B2", THEN)
+    other = corrected(road, THEN + HOUR)
+    undone(road, one, NOW + 2 * DAY)
+    undone(road, other, NOW + 3 * DAY)
+    assert sums(road) == {holder: 2 * 2480}
+    assert {name for (name,) in road.ask(LIVE)} == {"A", "B"}
+    agrees(road)
+
+
 STEPS = st.lists(
     st.sampled_from(["send-0", "send-5", "send-5", "send-12", "mass", "mass", "us", "undo", "undo", "cancel"]),
     min_size=3, max_size=9,

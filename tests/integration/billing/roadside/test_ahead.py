@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import TimeoutError
 
 from accounts.chargers.oddities import keep_oddities
 from billing.passages import ingest
@@ -210,6 +211,30 @@ def test_what_is_begun_holds_what_booking_it_touches(
     ingest_file(sessions, write(tmp_path / "in.jsonl", records), "FJELL", chunk_size=2)
     assert len(touched) == 2
     assert touched[0] > {"agreements", "balances", "records", "passages", "lane_reads", "charges", "transfers"}
+
+
+def test_without_a_connection_to_begin_in_it_is_booked_all_the_same(
+    road: Road,
+    agreement: int,
+    sessions: SessionFactory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    begun: list[bool],
+) -> None:
+    """As when as many book at once as there are connections."""
+
+    def begins(session: Any, batch: Any, chunk: Any) -> Any:
+        if chunk.number == 2:
+            raise TimeoutError("all in use")
+        return ingest.begin_chunk(session, batch, chunk)
+
+    monkeypatch.setattr(ahead, "begin_chunk", begins)
+    path = write(tmp_path / "in.jsonl", [record(f"R{n}") for n in range(6)])
+    road.session.rollback()
+    assert ingest_file(sessions, path, "FJELL", chunk_size=2).tally.counts == {"accepted": 6}
+    assert begun == [True, False, True]
+    assert held(sessions) == 0
+    road.check_books()
 
 
 def test_a_table_that_is_not_ours_to_read_is_not_held(sessions: SessionFactory) -> None:
