@@ -17,6 +17,7 @@ from billing.cards.cards import make_default, remove, set_segment
 from billing.cards.gateway import BadSignature, CardGateway, GatewayUnavailable
 from billing.cards.methods import choose_method
 from billing.cards.models import Card
+from billing.cards.one_turn import OneTurn
 from billing.cards.page_ended import end_page
 from billing.cards.provider import gateway_of
 from billing.cards.schemas import (
@@ -97,7 +98,10 @@ class AgreementCard(MethodView):
     @blp.response(201, CardSetupSchema)
     @blp.problems(404, 409, 503)
     def post(self, args: dict[str, Any], number: int) -> dict[str, str]:
-        """Begin registering a card: send the customer to the answered address, then call `card/finish`."""
+        """Begin registering a card: send the customer to the answered address, then call `card/finish`.
+
+        On a closed agreement only while a charge is open or its card has something left to pay; 409 otherwise.
+        """
         agreement = seen(number)
         try:
             begun = register.begin(
@@ -287,7 +291,12 @@ class StripeWebhook(MethodView):
             raise Problem(f"This event is not taken: {error}.", slug="bad-signature") from None
         try:
             effect = webhook.receive(
-                http.current_sessions(), gateway, event, seller=seller_of(settings), now=http.request_now()
+                http.current_sessions(),
+                gateway,
+                event,
+                seller=seller_of(settings),
+                now=http.request_now(),
+                turns=OneTurn.of(http.current_sessions(), settings),
             )
         except GatewayUnavailable as error:
             raise Unavailable("The provider could not be asked about this; send it again.") from error

@@ -23,7 +23,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from accounts.customers.tell import NewMessage, tell
-from billing.cards import outcome, refund
+from billing.cards import ours, outcome, refund
 from billing.cards.failures import Failures
 from billing.cards.gateway import CardGateway, DisputeDetails, GatewayUnavailable, Outcome, Succeeded
 from billing.cards.line import Line
@@ -63,12 +63,10 @@ class Look:
 def attempt_of(session: Session, told: DisputeDetails) -> int | None:
     """Return the attempt whose payment is disputed, by the provider's reference or our metadata; None: not ours."""
     known = session.scalars(select(Attempt.id).where(Attempt.provider_ref == told.payment)).one_or_none()
-    attempt, charge = told.attempt or "", told.charge or ""
-    if known is not None or not (attempt.isdecimal() and charge.isdecimal()) or max(len(attempt), len(charge)) > 18:
+    if known is not None:
         return known
-    return session.scalars(
-        select(Attempt.id).where(Attempt.id == int(attempt), Attempt.charge_id == int(charge))
-    ).one_or_none()
+    said = {"attempt": told.attempt, "charge": told.charge, "key": told.key}
+    return ours.attempt_of(session, {name: word for name, word in said.items() if word is not None}, told.customer)
 
 
 def look(sessions: SessionFactory, gateway: CardGateway, ref: str) -> Look:

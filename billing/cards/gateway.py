@@ -71,9 +71,10 @@ class CardDetails:
 class ChargeRequest:
     """Take `amount_ore` NOK from a registered card while the customer is away.
 
-    `idempotency_key` comes from the attempt's id and so never changes between tries of one attempt; the other
-    fields must not change either, or the gateway refuses (`GatewayMisuse`). `charge` and `attempt` are our
-    ids, stored at the gateway as metadata: they are how a lost answer is found again.
+    `idempotency_key` never changes between tries of one attempt; the other fields must not change either, or the
+    gateway refuses (`GatewayMisuse`). `charge` and `attempt` are our ids, stored at the gateway as metadata together
+    with the key (`key`): they are how a lost answer is found again. Numbers may be those of another installation too,
+    or of a database that was made anew; a key is nobody else's.
     """
 
     customer_id: str
@@ -188,7 +189,8 @@ class DisputeDetails:
 
     `payment` is the gateway's payment id; `charge` and `attempt` are the ids we gave it. `withdrawn_ore` is what was
     taken of us in all, `returned_ore` what of that came back: an inquiry takes nothing, and is won when it is closed.
-    `evidence_due_at`: until when we can answer. `reason` is the network's word.
+    `evidence_due_at`: until when we can answer. `reason` is the network's word. `customer` and `key` are the payment's,
+    as in `ChargeRequest`; what is older has no key.
     """
 
     ref: str
@@ -201,6 +203,8 @@ class DisputeDetails:
     evidence_due_at: datetime | None = None
     charge: str | None = None
     attempt: str | None = None
+    customer: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +294,17 @@ class CardGateway(Protocol):
         ...
 
     def find_charge(
-        self, *, customer_id: str, charge: str, created_after: datetime, attempt: str | None = None
+        self,
+        *,
+        customer_id: str,
+        charge: str,
+        created_after: datetime,
+        attempt: str | None = None,
+        key: str | None = None,
     ) -> Outcome | None:
         """Look a payment up by the metadata we gave it; None when the gateway has none *now*.
+
+        One that says that it was made under another key than `key` is not the one.
 
         A call of ours may still be under way at the gateway: conclude "never happened" only when the attempt
         is older than any request can live. `created_after` is inclusive; leave room for clocks that differ.

@@ -72,6 +72,7 @@ def ask(gateway: CardGateway, sessions: SessionFactory, attempt_id: int, *, real
             customer_id=request.customer_id,
             charge=request.charge,
             attempt=request.attempt,
+            key=request.idempotency_key,
             created_after=attempt.called_at - dt.timedelta(hours=1),
         )
     except (GatewayUnavailable, GatewayMisuse) as error:

@@ -1,7 +1,8 @@
 """Take in the provider's events: checked, stored with their effect in one transaction, harmless in any order.
 
 An event is a hint. What it is about is read again from the provider before anything is done, so that an old event
-cannot undo a newer one; what is not ours is stored as ignored and answered 200.
+cannot undo a newer one; what is recorded already is not asked about. What is not ours is stored as ignored and answered
+200. What cannot be read just now is not stored: the provider sends the event again, for days, and the others meanwhile.
 """
 
 from __future__ import annotations
@@ -9,32 +10,58 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing.cards import confirm, dispute, outcome, refund_call, updater
-from billing.cards.gateway import CardGateway, Event, GatewayMisuse
+from billing.cards import confirm, dispute, ours, outcome, refund_call, updater
+from billing.cards.gateway import (
+    CardGateway,
+    Event,
+    GatewayMisuse,
+    GatewayUnavailable,
+    Outcome,
+    RateLimited,
+    Unknown,
+)
 from billing.cards.models import Attempt, ProviderEvent, Refund
+from billing.cards.one_turn import OneTurn
 from billing.cards.outcome import Seller
 from billing.cards.register import finish
 from config.clock import now_utc
 from config.database import SessionFactory
 from config.problems import NotFound
 
+log = structlog.get_logger()
 PROVIDER = "stripe"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Taken:
-    """An event that is ours to look at, and what is needed for that. ``now`` is business time."""
+    """An event that is ours to look at, and what is needed for that. ``now`` is business time.
+
+    ``turns``: the pace at which the provider is asked, where it is not at once.
+    """
 
     sessions: SessionFactory
     gateway: CardGateway
     event: Event
     seller: Seller
     now: dt.datetime
+    turns: OneTurn | None = None
+
+    def asked(self, call: Callable[[], T]) -> T:
+        """Ask the provider, in turn. Raises GatewayUnavailable where it cannot be asked, or asking it is refused."""
+        try:
+            return call() if self.turns is None else self.turns.ask(call)
+        except GatewayMisuse as misuse:
+            about = self.event.object_id
+            log.error("card_event_not_read", type=self.event.type, about=about, code=misuse.code, error=str(misuse))
+            raise GatewayUnavailable(f"{about} cannot be read ({misuse.code or misuse})") from misuse
 
 
 Apply = Callable[[Session], str]
@@ -46,23 +73,39 @@ def _ignored(session: Session) -> str:
     return "ignored"
 
 
+def _told(result: Outcome | None, how: str) -> str:
+    """Return how it stands now that a result is recorded, where that is all there is to be found out.
+
+    Nobody asks about what has ended: an answer that says nothing of it is none, and the event must come again. What is
+    unknown still is asked about by the sweep, but not where there was no answer at all. Raises GatewayUnavailable.
+    """
+    no_answer = isinstance(result, RateLimited) or (isinstance(result, Unknown) and not result.answered)
+    if no_answer or (isinstance(result, Unknown) and how != "unknown"):
+        reason = result.reason if isinstance(result, Unknown) else "too many"
+        raise GatewayUnavailable(f"it could not be read: {reason}")
+    return how
+
+
 def _payment(taken: Taken) -> Apply:
-    """Read the payment again and record what came of its attempt."""
+    """Read the payment again and record what came of its attempt; not one that is recorded already."""
     with taken.sessions() as session:
-        attempt_id = attempt_of(session, taken.event)
-        on_page = attempt_id is not None and session.get_one(Attempt, attempt_id).kind == "on_session"
-    if attempt_id is None:
-        return _ignored
+        attempt_id = ours.attempt_of(session, taken.event.metadata, taken.event.object.get("customer"))
+        if attempt_id is None:
+            return _ignored
+        attempt = session.get_one(Attempt, attempt_id)
+        on_page, paid_by = attempt.kind == "on_session", attempt.provider_ref if attempt.state == "succeeded" else None
+    if paid_by == taken.event.object_id:
+        return lambda _session: "succeeded"
     if on_page:
         return _confirmed(taken, attempt_id)
-    result = taken.gateway.retrieve(taken.event.object_id)
-    return lambda session: outcome.apply(session, attempt_id, result, seller=taken.seller, now=taken.now)
+    result = taken.asked(lambda: taken.gateway.retrieve(taken.event.object_id))
+    return lambda session: _told(result, outcome.apply(session, attempt_id, result, seller=taken.seller, now=taken.now))
 
 
 def _confirmed(taken: Taken, attempt_id: int) -> Apply:
     """Read the page on which a customer pays, whose payment may be declined and then tried again."""
-    found = confirm.look(taken.sessions, taken.gateway, attempt_id, real=now_utc())
-    return lambda session: confirm.record(session, found, seller=taken.seller, now=taken.now)
+    found = taken.asked(lambda: confirm.look(taken.sessions, taken.gateway, attempt_id, real=now_utc()))
+    return lambda session: _told(found.result, confirm.record(session, found, seller=taken.seller, now=taken.now))
 
 
 def _page(taken: Taken) -> Apply:
@@ -72,7 +115,7 @@ def _page(taken: Taken) -> Apply:
     if attempt_id is not None:
         return _confirmed(taken, attempt_id)
     try:
-        card = finish(taken.sessions, taken.gateway, taken.event.object_id, now=taken.now)
+        card = taken.asked(lambda: finish(taken.sessions, taken.gateway, taken.event.object_id, now=taken.now))
     except NotFound:
         return _ignored
     effect = "finished" if card is not None else "ignored"
@@ -85,7 +128,7 @@ def _card(taken: Taken) -> Apply:
         before = updater.seen(session, taken.event.object_id)
     if before is None:
         return _ignored
-    read = taken.gateway.card(taken.event.object_id)
+    read = taken.asked(lambda: taken.gateway.card(taken.event.object_id))
     return lambda session: updater.refresh(session, taken.event.object_id, read, now=taken.now, before=before)
 
 
@@ -95,17 +138,23 @@ def _refund(taken: Taken) -> Apply:
         refund_id = refund_of(session, taken.event)
     if refund_id is None:
         return _ignored
-    result = taken.gateway.retrieve(taken.event.object_id)
-    return lambda session: refund_call.apply(session, refund_id, result, now=taken.now)
+    result = taken.asked(lambda: taken.gateway.retrieve(taken.event.object_id))
+    return lambda session: _told(result, refund_call.apply(session, refund_id, result, now=taken.now))
 
 
 def _dispute(taken: Taken) -> Apply:
     """Read a dispute again and carry it through as it is now. One that the provider has not is none."""
-    try:
-        found = dispute.look(taken.sessions, taken.gateway, taken.event.object_id)
-    except GatewayMisuse as misuse:
-        if misuse.code != "resource_missing":
-            raise
+
+    def look() -> dispute.Look | None:
+        try:
+            return dispute.look(taken.sessions, taken.gateway, taken.event.object_id)
+        except GatewayMisuse as misuse:
+            if misuse.code != "resource_missing":
+                raise
+            return None
+
+    found = taken.asked(look)
+    if found is None:
         return _ignored
     return lambda session: dispute.apply(session, found, seller=taken.seller, now=taken.now)
 
@@ -132,10 +181,19 @@ EFFECTS: Mapping[str, Callable[[Taken], Apply]] = {
 """What is done about an event of a type: the provider is asked first, then the answer is applied in one transaction."""
 
 
-def receive(sessions: SessionFactory, gateway: CardGateway, event: Event, *, seller: Seller, now: dt.datetime) -> str:
+def receive(
+    sessions: SessionFactory,
+    gateway: CardGateway,
+    event: Event,
+    *,
+    seller: Seller,
+    now: dt.datetime,
+    turns: OneTurn | None = None,
+) -> str:
     """Give an event its effect once. Returns what it did in a word: the effect's own, ignored or repeated.
 
     Raises GatewayUnavailable where the provider cannot be asked, nothing being stored: it sends the event again.
+    ``turns``: the pace at which it is asked; at once without.
     """
     with sessions() as session:
         known = session.scalars(
@@ -143,7 +201,7 @@ def receive(sessions: SessionFactory, gateway: CardGateway, event: Event, *, sel
         ).one_or_none()
     if known is not None:
         return "repeated"
-    look, taken = EFFECTS.get(event.type), Taken(sessions, gateway, event, seller, now)
+    look, taken = EFFECTS.get(event.type), Taken(sessions, gateway, event, seller, now, turns)
     try:
         return _store(taken, look(taken) if look is not None else _ignored)
     except updater.ReadAgain:
@@ -172,16 +230,6 @@ def _store(taken: Taken, apply: Apply) -> str:
         ).one_or_none()
         session.commit()
     return effect if stored is not None else "repeated"
-
-
-def attempt_of(session: Session, event: Event) -> int | None:
-    """Return the attempt an event's payment belongs to, by the metadata we gave it; None where it is not ours."""
-    attempt, charge = event.metadata.get("attempt", ""), event.metadata.get("charge", "")
-    if not (attempt.isdecimal() and charge.isdecimal()) or max(len(attempt), len(charge)) > 18:
-        return None
-    return session.scalars(
-        select(Attempt.id).where(Attempt.id == int(attempt), Attempt.charge_id == int(charge))
-    ).one_or_none()
 
 
 def refund_of(session: Session, event: Event) -> int | None:

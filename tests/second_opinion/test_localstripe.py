@@ -107,6 +107,11 @@ def customer(gateway: StripeGateway) -> str:
     return gateway.create_customer(ref="10000001", email="kari@example.no", idempotency_key=uuid.uuid4().hex)
 
 
+def ours(request: ChargeRequest) -> dict[str, str]:
+    """What a payment carries of ours."""
+    return {"charge": request.charge, "attempt": request.attempt, "key": request.idempotency_key}
+
+
 def requested(customer: str, method: str, amount_ore: int = 25_000) -> ChargeRequest:
     attempt = uuid.uuid4().hex
     return ChargeRequest(customer, method, amount_ore, f"key-{attempt}", f"charge-{attempt}", attempt, "Bompenger")
@@ -148,7 +153,7 @@ class TestFlow:
         assert abs(outcome.at - datetime.now(UTC)) < timedelta(minutes=1)
         there = theirs.ask("GET", f"/v1/payment_intents/{outcome.ref}").json()
         assert (there["amount"], there["currency"], there["customer"]) == (25_000, "nok", customer)
-        assert there["metadata"] == {"charge": request.charge, "attempt": request.attempt}
+        assert there["metadata"] == ours(request)
         assert found(gateway, request) == gateway.retrieve(outcome.ref) == outcome
         by_charge = gateway.find_charge(customer_id=customer, charge=request.charge, created_after=LONG_AGO)
         assert by_charge == outcome
@@ -260,7 +265,7 @@ class TestFlow:
         assert (event.type, event.object_id, event.object_type) == about
         with pytest.raises(BadSignature):
             gateway.parse_event(body + b" ", signature, secrets=secrets, tolerance_seconds=300, now=now)
-        assert event.metadata == {"charge": request.charge, "attempt": request.attempt}
+        assert event.metadata == ours(request)
         assert '"api_version": "2017-08-15"' in body.decode()
 
 

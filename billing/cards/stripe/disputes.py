@@ -59,4 +59,6 @@ def details(dispute: Mapping[str, Any]) -> DisputeDetails:
         evidence_due_at=datetime.fromtimestamp(int(due), tz=UTC) if due else None,
         charge=metadata.get("charge"),
         attempt=metadata.get("attempt"),
+        customer=payment.get("customer") if isinstance(payment, Mapping) else None,
+        key=metadata.get("key"),
     )

@@ -140,7 +140,11 @@ class StripeGateway:
                     "off_session": True,
                     "confirm": True,
                     "description": request.description,
-                    "metadata": {"charge": request.charge, "attempt": request.attempt},
+                    "metadata": {
+                        "charge": request.charge,
+                        "attempt": request.attempt,
+                        "key": request.idempotency_key,
+                    },
                     "expand": ["latest_charge"],
                 },
                 {"idempotency_key": request.idempotency_key},
@@ -150,7 +154,13 @@ class StripeGateway:
         return outcome_of_intent(intent.to_dict())
 
     def find_charge(
-        self, *, customer_id: str, charge: str, created_after: datetime, attempt: str | None = None
+        self,
+        *,
+        customer_id: str,
+        charge: str,
+        created_after: datetime,
+        attempt: str | None = None,
+        key: str | None = None,
     ) -> Outcome | None:
         """See `CardGateway`; why by list and not by search: see the top of this file."""
         try:
@@ -167,7 +177,7 @@ class StripeGateway:
             return outcome_of_error(error)
         if len(intents) > MAX_LISTED:
             return Unknown(reason=f"more than {MAX_LISTED} payments to look through", same_key_helps=False)
-        ours = [one for one in intents if _is_ours(one, charge, attempt)]
+        ours = [one for one in intents if _is_ours(one, charge, attempt, key)]
         # Newest first, as Stripe lists them; the sort keeps that order within a rank.
         outcomes = sorted((outcome_of_intent(one) for one in ours), key=_rank)
         return outcomes[0] if outcomes else None
@@ -275,9 +285,13 @@ class StripeGateway:
         )
 
 
-def _is_ours(intent: Mapping[str, Any], charge: str, attempt: str | None) -> bool:
+def _is_ours(intent: Mapping[str, Any], charge: str, attempt: str | None, key: str | None) -> bool:
     metadata = intent.get("metadata") or {}
-    return metadata.get("charge") == charge and (attempt is None or metadata.get("attempt") == attempt)
+    return (
+        metadata.get("charge") == charge
+        and (attempt is None or metadata.get("attempt") == attempt)
+        and (key is None or metadata.get("key", key) == key)
+    )
 
 
 def _rank(outcome: Outcome) -> int:

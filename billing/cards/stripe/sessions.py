@@ -22,7 +22,7 @@ _PAYMENT = "payment_intent.latest_charge"
 
 def start(client: stripe.StripeClient, request: PageRequest) -> PaymentPage:
     """See `CardGateway.start_payment`."""
-    ours = {"charge": request.charge, "attempt": request.attempt}
+    ours = {"charge": request.charge, "attempt": request.attempt, "key": request.idempotency_key}
     try:
         made = ask(
             lambda: client.v1.checkout.sessions.create(

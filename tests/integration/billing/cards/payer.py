@@ -107,6 +107,7 @@ class CardPayer:
             ref=ref, payment=one.provider_ref or f"pi_{one.id}", amount_ore=amount or withdrawn or one.amount_ore,
             status=status, reason="fraudulent", withdrawn_ore=withdrawn, returned_ore=returned,
             evidence_due_at=now + dt.timedelta(days=14), charge=str(charge.id), attempt=str(one.id),
+            customer=f"cus_{self.agreement}",
         )  # fmt: skip
         return dispute.apply(session, dispute.Look(told), seller=SELLER, now=now)
 

@@ -232,8 +232,9 @@ def test_it_may_be_heard_of_before_the_payment_is(books: Books) -> None:
     charge = payer.charge(20_000)
     attempt = payer.attempt(charge)
     told = DisputeDetails(
-        "dp_1", "pi_1", 20_000, "open", "fraudulent", 20_000, attempt=str(attempt.id), charge=str(charge.id)
-    )
+        "dp_1", "pi_1", 20_000, "open", "fraudulent", 20_000, attempt=str(attempt.id), charge=str(charge.id),
+        customer=f"cus_{payer.agreement}",
+    )  # fmt: skip
     with pytest.raises(GatewayUnavailable):
         dispute.apply(books.session, dispute.Look(told, Unknown("?")), seller=SELLER, now=NOW)
     paid = Succeeded("pi_1", 20_000, now_utc())

@@ -262,8 +262,9 @@ def test_webhooks_of_a_forgotten_payment_make_our_books_the_gateways(
     )
     assert isinstance(found, Succeeded)
     about = {"charge": str(attempt.charge_id), "attempt": str(attempt.id)}
+    whose = {"customer": driver.provider_customer}
     for name in ("evt_1", "evt_2", "evt_1"):
-        event = Event(name, "payment_intent.succeeded", now_utc(), found.ref, "payment_intent", {}, about)
+        event = Event(name, "payment_intent.succeeded", now_utc(), found.ref, "payment_intent", whose, about)
         webhook.receive(driver.sessions, gateway, event, seller=driver.seller, now=MONDAY)
     assert sum_of(driver.sessions, "card_clearing") == stand_in.books()["sum_ore"] == 40_000
     assert sum_of(driver.sessions, "credit") == -20_000
