@@ -39,13 +39,11 @@ from billing.cards.gateway import (
 )
 from billing.cards.models import Attempt, Card, CardCustomer, CardSession, Charge
 from billing.cards.outcome import Seller
-from billing.cards.rules import fee
 from billing.passages.balances import lock
-from config.clock import business_date, now_utc
+from config.clock import now_utc
 from config.database import SessionFactory
 from config.jobs import ring
 from config.problems import Conflict, NotFound
-from config.rates import whole
 
 log = structlog.get_logger()
 
@@ -205,23 +203,16 @@ def _open(
 
 
 def _attempt(session: Session, charge: Charge, last: Attempt, *, return_url: str, now: dt.datetime) -> int:
-    """Write the attempt and its page; on the card that was to be confirmed, whose segment decides the fee."""
-    today, real = business_date(now), now_utc()
-    card = session.get_one(Card, last.card_id)
+    """Write the attempt and its page. No fee: any card may pay there, and which one it was is known only after that."""
+    real = now_utc()
     assert charge.amount_ore is not None
-    fee_ore = fee(
-        charge.amount_ore,
-        segment=card.segment,
-        fee_bp=whole("card_fee_commercial_bp", today),
-        fee_ore=whole("card_fee_commercial_ore", today),
-    )
     attempt = Attempt(
         charge_id=charge.id,
         number=last.number + 1,
         kind="on_session",
-        card_id=card.id,
-        amount_ore=charge.amount_ore + fee_ore,
-        fee_ore=fee_ore,
+        card_id=last.card_id,
+        amount_ore=charge.amount_ore,
+        fee_ore=0,
         state="unknown",
         idempotency_key=f"brikke-{charge.id}-page-{last.number + 1}-{secrets.token_hex(8)}",
         started_at=now,

@@ -196,7 +196,7 @@ def open_sentence(story: ChargeStory, cards: Sequence[Card]) -> str:
             "faktura.",
             "{sum} is not paid: the bank wants you to confirm the payment yourself. If you do not before {when}, we "
             "send an invoice.",
-            sum=sum_,
+            sum=kroner(charge.amount_ore),  # no fee on the page, whatever card pays there
             when=day(charge.next_at),
         )
     if not any(card.refused_code is None for card in cards):

@@ -14,9 +14,10 @@ from billing.cards.gateway import CardGateway, Event, GatewayUnavailable
 from billing.cards.models import CardSession, Charge
 from billing.invoices.models import Document
 from config.clock import now_utc
+from config.database import SessionFactory
 from simulator.gateway import GatewayServer
 from simulator.gateway.errors import ApiError
-from tests.integration.billing.cards.conftest import MONDAY, Driver
+from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
 from tests.integration.billing.cards.test_charging import sum_of
 
 BACK = "http://localhost/mypage/10000001/card/confirmed"
@@ -125,6 +126,21 @@ def test_the_customer_pays_on_the_page_and_the_receipt_names_that_card(customer:
     assert (receipt.paid_by["brand"], receipt.paid_by["last4"]) == ("mastercard", "0076")
     assert (page.brand, page.last4) == ("mastercard", "0076")
     assert [attempt.kind for attempt in customer.driver.attempts()] == ["off_session", "on_session"]
+
+
+@pytest.mark.parametrize("pays", ["consumer", "commercial"])
+def test_no_card_pays_a_fee_on_the_page(
+    sessions: SessionFactory, gateway: CardGateway, stand_in: GatewayServer, pays: str
+) -> None:
+    """Any card may pay there, and a private one owes none: that it was a business card is known only afterwards."""
+    customer = Customer(make_driver(sessions, stand_in, gateway, "commercial"), gateway, stand_in)
+    url = customer.press()
+    stand_in.pay_page(ref(url), pays)
+    assert customer.come_back(url) == "succeeded"
+    customer.paid_once()
+    assert [attempt.fee_ore for attempt in customer.driver.attempts()] == [450, 0]
+    with sessions() as session:
+        assert session.scalars(select(Document.fee_ore)).one() == 0
 
 
 def test_pressed_twice_it_is_the_same_page(customer: Customer) -> None:
