@@ -30,6 +30,7 @@ SCHEDULE: tuple[Job, ...] = (
     Job("card_sweep", "*/10 * * * *", "billing.cards.sweep:job", "ask the gateway about charges whose outcome is unknown"),
     Job("charge_week_over", "0 6 * * *", "billing.cards.due:job_week_over", "charges that waited for their week to be over", every=True),
     Job("card_expiring", "10 8 * * *", "billing.cards.expiring:job", "tell who pays by a card that it expires soon"),
+    Job("cards_forgotten", "20 4 * * *", "billing.cards.forgotten:job", "have the card provider forget cards that were removed"),
     Job("card_refunds", "*/5 * * * *", "billing.cards.refund_call:job", "have the gateway make the refunds that are approved"),
     Job("card_refund_sweep", "*/10 * * * *", "billing.cards.refund_call:job_sweep", "ask the gateway about refunds whose outcome is unknown"),
     Job("card_account", "50 4 * * *", "billing.cards.account:job", "read the card provider's account of us: what it costs, what it pays out"),

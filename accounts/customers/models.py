@@ -64,8 +64,8 @@ class Message(Base):
     id: Mapped[Id]
     agreement_id: Mapped[int] = mapped_column(BigInteger)
     template: Mapped[Str]
-    """invoice, receipt, card_failed, card_confirm, reminder, blocked, paid_call_us, nothing_due_call_us, reopened,
-    unblocked, welcome, closed, credit_note, reissued, receipt_reissued, credit, credit_closed, credit_even,
+    """invoice, receipt, card_failed, card_confirm, card_next, reminder, blocked, paid_call_us, nothing_due_call_us,
+    reopened, unblocked, welcome, closed, credit_note, reissued, receipt_reissued, credit, credit_closed, credit_even,
     payout_paid, payout_rejected, mass_corrected, mass_undone, backlog, tag_mismatch, tag_mismatch_refused,
     dispute_upheld, dispute_rejected, dispute_let_go, card_expiring, card_refunded, card_refund_failed,
     card_dispute_lost, card_dispute_returned."""

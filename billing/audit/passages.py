@@ -24,8 +24,8 @@ RULES = (
     ),
     Rule(
         "balances_charged",
-        "an agreement was last charged on the Oslo date of its last charge that succeeded, or of money that a card paid "
-        "after its charge had ended",
+        "an agreement was last charged on the Oslo date of its last charge that succeeded, or of money of a card that "
+        "came after its charge had ended",
         """
         SELECT format('agreement %s: last charged on %s, its last success was on %s', agreement_id,
                       coalesce(b.last_charged_on::text, 'no day'), coalesce(c.day::text, 'none'))

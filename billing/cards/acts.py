@@ -23,15 +23,14 @@ LONGEST_REASON = 300
 
 
 def retry(session: Session, charge_id: int, *, now: dt.datetime) -> Charge:
-    """Try an open charge now, on the card that is chosen for it or the default.
+    """Try an open charge now, on the card that is chosen for it or the default, else on another that works.
 
     Raises NotFound; Conflict ``charge-ended``, ``charge-unknown`` while an attempt has no answer, ``no-card``.
     """
     charge = _open(session, charge_id)
     _answered(session, charge)
-    cards = [card for card in cards_of(session, charge.agreement_id) if card.refused_code is None]
-    if not any(card.is_default or card.id == charge.card_id for card in cards):
-        raise Conflict("There is no card that may be tried. Another one must be registered or chosen.", slug="no-card")
+    if not any(card.refused_code is None for card in cards_of(session, charge.agreement_id)):
+        raise Conflict("There is no card that may be tried. Another one must be registered.", slug="no-card")
     outcome.try_now(session, charge.agreement_id, now=now)
     return charge
 
@@ -39,8 +38,8 @@ def retry(session: Session, charge_id: int, *, now: dt.datetime) -> Charge:
 def cancel(session: Session, charge_id: int, *, now: dt.datetime) -> Charge:
     """Call off a charge that has not been tried; what it was for is not billed, as before. Again changes nothing.
 
-    From tomorrow on it becomes due anew by the ordinary rules. Raises NotFound; Conflict ``charge-claimed`` where the sum is fixed (it
-    can be put on an invoice), ``charge-ended``.
+    From tomorrow on it becomes due anew by the ordinary rules. Raises NotFound; Conflict ``charge-claimed`` where the
+    sum is fixed (it can be put on an invoice), ``charge-ended``.
     """
     charge = _locked(session, charge_id)
     if charge.state == "cancelled":
@@ -88,14 +87,14 @@ def to_invoice(session: Session, charge_id: int, *, seller: Seller, now: dt.date
 def charge_now(session: Session, agreement_id: int, *, card_id: int | None, now: dt.datetime) -> Charge:
     """Have what an agreement has not been billed for charged now, without waiting for sum or week.
 
-    ``card_id``: by that card, else by the default. An untried charge is the one. Raises NotFound; Conflict ``no-card``
-    without a default that may be tried, ``card-refused``, ``charge-open`` while one is being tried, ``nothing-left``
-    where nothing is to be charged.
+    ``card_id``: by that card, else by the default, else another that works. An untried charge is the one. Raises
+    NotFound; Conflict ``no-card`` without one that may be tried, ``card-refused``, ``charge-open`` while one is being
+    tried, ``nothing-left`` where nothing is to be charged.
     """
     lock(session, [agreement_id])
     cards = cards_of(session, agreement_id)
-    if not any(card.is_default and card.refused_code is None for card in cards):
-        raise Conflict("There is no card that may be tried. Another one must be made the default.", slug="no-card")
+    if not any(card.refused_code is None for card in cards):
+        raise Conflict("There is no card that may be tried. Another one must be registered.", slug="no-card")
     if card_id is not None:
         _usable(_named(cards, card_id))
     charge = open_charge(session, agreement_id, lock=True)

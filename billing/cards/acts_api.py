@@ -70,7 +70,10 @@ class RetryCharge(MethodView):
 
     @_act(ChargeReasonSchema)
     def post(self, args: dict[str, Any], charge_id: int) -> dict[str, Any]:
-        """Try an open charge now. 409 while an attempt has no answer, and where no card may be tried."""
+        """Try an open charge now; it uses up none of the days on which it is tried by itself.
+
+        409 while an attempt has no answer, and where no card may be tried.
+        """
         charge = acts.retry(http.current_session(), charge_id, now=http.request_now())
         return _done(charge, "charge.retry", args["reason"])
 
@@ -81,7 +84,10 @@ class CancelCharge(MethodView):
 
     @_act(ChargeReasonSchema)
     def post(self, args: dict[str, Any], charge_id: int) -> dict[str, Any]:
-        """Call off a charge whose sum is not fixed yet; its passages are not billed, as before."""
+        """Call off a charge whose sum is not fixed yet; its passages are not billed, as before.
+
+        From tomorrow on they are charged by the ordinary rules.
+        """
         charge = acts.cancel(http.current_session(), charge_id, now=http.request_now())
         return _done(charge, "charge.cancel", args["reason"])
 
@@ -122,7 +128,10 @@ class ChargeNow(MethodView):
 
     @_act(ChargeNowSchema)
     def post(self, args: dict[str, Any], number: int) -> dict[str, Any]:
-        """Have what is not billed charged now, by the default card or the one that is named."""
+        """Have what is not billed charged now, by the default card or the one that is named.
+
+        Where the default must not be tried any more, by another one that works.
+        """
         agreement = seen(number)
         charge = acts.charge_now(http.current_session(), agreement.id, card_id=args["card"], now=http.request_now())
         return _done(charge, "charge.now", args["reason"], card=args["card"])

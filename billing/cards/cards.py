@@ -8,13 +8,15 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from accounts.agreements.method import set_payment_method
 from accounts.agreements.models import Agreement
 from billing.cards import due, left, outcome
 from billing.cards.card_rules import after_removal
-from billing.cards.models import Card
+from billing.cards.default import take_over
+from billing.cards.models import Attempt, Card
 from billing.cards.outcome import Seller
 from billing.cards.queries import cards_of, open_charge
 from billing.passages.balances import lock
@@ -57,10 +59,11 @@ def remove(
 ) -> Card:
     """Stop using a card (``card_id`` None: the default); another usable one is the default from then on.
 
-    Without another the agreement pays by invoice, and what is not billed yet is invoiced now. Returns the card, so that
-    the caller has the provider forget it after the commit. Raises NotFound; Conflict ``only-way-to-pay`` while a charge
-    is being tried that no other card can pay, unless ``instead`` chooses an invoice for it; ``charge-unknown`` then,
-    while nobody knows whether the card has paid.
+    Without another the agreement pays by invoice, and what is not billed yet is invoiced now. An attempt on the card
+    whose outcome nobody knows is only looked up from then on. Returns the card, so that the caller has the provider
+    forget it after the commit, or ``forgotten`` does when that attempt has ended. Raises NotFound; Conflict
+    ``only-way-to-pay`` while a charge is being tried that no other card can pay, unless ``instead`` chooses an invoice
+    for it; ``charge-unknown`` then, while nobody knows whether the card has paid.
     """
     lock(session, [agreement_id])
     cards = cards_of(session, agreement_id)
@@ -82,6 +85,7 @@ def remove(
         )
     was_default = card.is_default
     card.removed_at, card.is_default = now, False
+    _send_no_more(session, card)
     if charge is not None and charge.card_id == card.id:
         charge.card_id = None
     session.flush()
@@ -93,6 +97,15 @@ def remove(
     elif then != "nothing":
         _by_invoice(session, agreement_id, seller=seller, now=now, charge_too=then == "instead")
     return card
+
+
+def _send_no_more(session: Session, card: Card) -> None:
+    """Let an attempt on a card that nobody knows the outcome of be looked up only: sent again it would be charged."""
+    session.execute(
+        update(Attempt)
+        .where(Attempt.card_id == card.id, Attempt.state == "unknown", Attempt.kind == "off_session")
+        .values(lookup=True)
+    )
 
 
 def _by_invoice(session: Session, agreement_id: int, *, seller: Seller, now: dt.datetime, charge_too: bool) -> None:
@@ -122,16 +135,6 @@ def set_segment(session: Session, agreement_id: int, card_id: int, segment: str)
     card.segment, card.segment_source = segment, "support"
     session.flush()
     return card, already
-
-
-def take_over(session: Session, cards: Sequence[Card], card: Card) -> None:
-    """Make a card the default of an agreement's cards. The caller holds the balance's lock."""
-    for one in cards:
-        if one is not card and one.is_default:
-            one.is_default = False
-    session.flush()  # the database takes one default at a time
-    card.is_default = True
-    session.flush()
 
 
 def _named(cards: Sequence[Card], card_id: int | None) -> Card:

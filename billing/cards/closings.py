@@ -27,9 +27,7 @@ def waiting(session: Session, *, now: dt.datetime, after: int = 0) -> list[int]:
     # An open charge of another cause that is not tried yet becomes the closing's; one that is tried goes before it.
     closing = exists().where(Charge.agreement_id == Agreement.id, Charge.cause == "closing")
     tried = exists().where(Charge.agreement_id == Agreement.id, Charge.state == "claimed")
-    works = exists().where(
-        Card.agreement_id == Agreement.id, Card.is_default, Card.removed_at.is_(None), Card.refused_code.is_(None)
-    )
+    works = exists().where(Card.agreement_id == Agreement.id, Card.removed_at.is_(None), Card.refused_code.is_(None))
     return list(
         session.scalars(
             select(Agreement.id)

@@ -115,9 +115,9 @@ def open_now(session: Session, agreement_id: int, *, cause: str, now: dt.datetim
     lock(session, [agreement_id])
     balance = session.get_one(Balance, agreement_id, populate_existing=True)
     usable = select(Card.id).where(
-        Card.agreement_id == agreement_id, Card.is_default, Card.removed_at.is_(None), Card.refused_code.is_(None)
+        Card.agreement_id == agreement_id, Card.removed_at.is_(None), Card.refused_code.is_(None)
     )
-    if session.scalars(usable).one_or_none() is None:
+    if session.scalars(usable.limit(1)).one_or_none() is None:
         return False
     if balance.open_charge_id is not None:
         charge = session.get_one(Charge, balance.open_charge_id, populate_existing=True, with_for_update=True)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from accounts.agreements.method import set_payment_method
 from accounts.agreements.models import Agreement
 from billing.cards import due, left
-from billing.cards.cards import take_over
+from billing.cards.default import take_over
 from billing.cards.outcome import Seller
 from billing.cards.queries import cards_of, open_charge
 from billing.passages.balances import lock

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from accounts.customers.tell import NewMessage, tell
+from billing.cards.default import pass_on
 from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited, Succeeded, Unknown
 from billing.cards.late import keep
 from billing.cards.models import Attempt, Card, Charge
@@ -139,6 +140,8 @@ def _still_unknown(attempt: Attempt, result: Unknown | RateLimited) -> None:
     if isinstance(result, Unknown):
         attempt.message = result.reason
         attempt.lookup = attempt.lookup or not result.same_key_helps
+        if attempt.kind == "off_session":  # a page has its own
+            attempt.provider_ref = attempt.provider_ref or result.ref
     elif first or attempt.message == NOT_TRIED:
         attempt.message = NOT_TRIED
     else:
@@ -152,21 +155,28 @@ def _declined(
     attempt.code, attempt.message = result.code, result.message
     if result.retry == "never" and result.code not in SUM_IS_WHY and not result.confirm:
         session.execute(update(Card).where(Card.id == attempt.card_id).values(refused_code=result.code))
+    turn = _turn(session, charge, now=now)
     if charge.state != "claimed":
         return  # it ended while this attempt was unknown: there is nothing left to try
     charge.tries += 1
+    another = turn is not None and turn.id != attempt.card_id
+    if turn is not None and another and not _tried(session, charge, turn):
+        charge.next_at = now
+        ring(session, "due_charges")
+        return
     first = session.scalars(
         select(Attempt.started_at).where(Attempt.charge_id == charge.id).order_by(Attempt.number).limit(1)
     ).one()
     first_on, today = business_date(first), business_date(now)
     days = wholes("card_retry_bank_days", today)
-    until = confirm_by(first_on=first_on, today=today, retry_bank_days=days) if result.confirm else None
+    confirm = result.confirm and not another
+    until = confirm_by(first_on=first_on, today=today, retry_bank_days=days) if confirm else None
     if until is not None:
         _wait_for_customer(session, charge, attempt, until, now=now)
         return
     then = after_decline(
-        never=result.retry == "never",
-        needs_customer=result.needs_customer,
+        never=result.retry == "never" and not another,
+        needs_customer=result.needs_customer and not another,
         first_on=first_on,
         today=today,
         retry_bank_days=days,
@@ -175,6 +185,23 @@ def _declined(
         give_up(session, charge, seller=seller, now=now)
     else:
         charge.next_at = _morning(then.on)
+
+
+def _turn(session: Session, charge: Charge, *, now: dt.datetime) -> Card | None:
+    """Return the card that a charge is tried on next, or None: the one chosen for it while it works, else the default.
+
+    That may be another than was declined: one that takes over, or that was given while nobody knew of the decline.
+    """
+    chosen = None if charge.card_id is None else session.get_one(Card, charge.card_id, populate_existing=True)
+    if chosen is not None and chosen.removed_at is None and chosen.refused_code is None:
+        return chosen
+    return pass_on(session, charge.agreement_id, now=now)
+
+
+def _tried(session: Session, charge: Charge, card: Card) -> bool:
+    """Say whether a card has been tried for a charge: then it waits for the next day of retries, as it did."""
+    tried = select(Attempt.id).where(Attempt.charge_id == charge.id, Attempt.card_id == card.id).limit(1)
+    return session.scalars(tried).one_or_none() is not None
 
 
 def _morning(day: dt.date) -> dt.datetime:
@@ -192,7 +219,7 @@ def _wait_for_customer(session: Session, charge: Charge, attempt: Attempt, until
         charge.agreement_id,
         "card_confirm",
         f"attempt:{attempt.id}",
-        data={"amount_ore": attempt.amount_ore, "facts": {"until_on": until.isoformat()}},
+        data={"amount_ore": charge.amount_ore, "facts": {"until_on": until.isoformat()}},
     )
     tell(session, [told], now=now)
 

@@ -14,6 +14,7 @@ from sqlalchemy import func, insert, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
+from billing.cards.default import pass_on
 from billing.cards.gateway import ChargeRequest
 from billing.cards.models import Attempt, Card, CardCustomer, Charge
 from billing.cards.outcome import Seller, give_up_some
@@ -96,7 +97,7 @@ def prepare_some(
     passed("claimed")
     smallest = whole("card_smallest_ore", business_date(now))
     claimed = [charge for charge in charges if charge.state == "claimed"]
-    cards = _cards(session, claimed)
+    cards = _cards(session, claimed, now=now)
     to_try = [
         charge
         for charge in claimed
@@ -165,11 +166,20 @@ def _make(
     return {claim.agreement_id: (claim.claim_id, claim.amount_ore) for claim in claims}
 
 
-def _cards(session: Session, charges: Sequence[Charge]) -> dict[int, tuple[Card, CardCustomer]]:
+def _cards(session: Session, charges: Sequence[Charge], *, now: dt.datetime) -> dict[int, tuple[Card, CardCustomer]]:
     """Return by charge id the card to try, and its customer: the one chosen for it while it works, else the default.
 
-    A charge whose agreement has no card that may be tried is left out.
+    Where that must not be tried any more, another that works is the default from now on. A charge whose agreement has
+    no card that may be tried is left out.
     """
+    found = _usable(session, charges)
+    without = [charge for charge in charges if charge.id not in found and charge.waits_for is None]
+    moved = [charge for charge in without if pass_on(session, charge.agreement_id, now=now) is not None]
+    return found | _usable(session, moved) if moved else found
+
+
+def _usable(session: Session, charges: Sequence[Charge]) -> dict[int, tuple[Card, CardCustomer]]:
+    """Return what ``_cards`` does as the cards stand."""
     rows = session.execute(
         select(Card, CardCustomer)
         .join(CardCustomer, CardCustomer.agreement_id == Card.agreement_id)

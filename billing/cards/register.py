@@ -16,14 +16,15 @@ from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
 from accounts.customers.models import Customer
-from billing.cards import outcome
-from billing.cards.cards import take_over
+from billing.cards import closings, outcome
+from billing.cards.default import take_over
 from billing.cards.gateway import CardDetails, CardGateway, GatewayMisuse, GatewayUnavailable, SetupNotFinished
 from billing.cards.methods import pay_by_card
 from billing.cards.models import Card, CardCustomer, CardSetup
 from billing.cards.queries import cards_of, forgettable, open_charge
 from billing.cards.rules import segment_of
 from billing.passages.balances import lock
+from billing.passages.models import Balance
 from config.database import SessionFactory
 from config.problems import Conflict, NotFound
 
@@ -47,13 +48,13 @@ def begin(
 ) -> Begun:
     """Begin registering a card; ``return_url`` gets the provider's setup id appended as ``setup=…``.
 
-    Raises Conflict for a closed agreement, GatewayUnavailable where the provider does not answer (a new try
-    is harmless).
+    Raises Conflict for a closed agreement that has nothing left for a card to pay, GatewayUnavailable where the
+    provider does not answer (a new try is harmless).
     """
     with sessions() as session:
         agreement = session.get_one(Agreement, agreement_id)
-        if agreement.standing == "closed":
-            raise Conflict("This agreement is closed; a card can only be registered on an open one.")
+        if agreement.standing == "closed" and not may_pay(session, agreement):
+            raise Conflict("This agreement is closed, and there is nothing left that a card could pay.")
         customer = session.get_one(Customer, agreement.customer_id)
         known = session.get(CardCustomer, agreement_id)
         setup = CardSetup(agreement_id=agreement_id, declared_commercial=declared_commercial, started_at=now)
@@ -75,6 +76,14 @@ def begin(
         session.execute(update(CardSetup).where(CardSetup.id == setup_id).values(provider_ref=begun.id))
         session.commit()
     return Begun(setup_id, begun.url)
+
+
+def may_pay(session: Session, agreement: Agreement) -> bool:
+    """Say whether a card registered on a closed agreement would pay anything: an open charge, or what is left."""
+    if open_charge(session, agreement.id) is not None:
+        return True
+    balance = session.get(Balance, agreement.id, populate_existing=True)
+    return agreement.payment_method == "card" and balance is not None and balance.unbilled_ore > 0
 
 
 def _customer(
@@ -153,8 +162,9 @@ def adopt(session: Session, setup: CardSetup, details: CardDetails, *, now: dt.d
     """Make a card the agreement's default and its way to pay.
 
     What is open is tried on it at once; what is not billed yet is charged now where invoices were the way before, else
-    when it is due. The same card again (the browser and the webhook both bring it) is a result, not a second card; a
-    card that was given anew takes the place of what it was, and keeps what support has said of it.
+    when it is due. On a closed agreement the way to pay stays as it is, and what it has left for a card is charged now.
+    The same card again (the browser and the webhook both bring it) is a result, not a second card; a card that was
+    given anew takes the place of what it was, and keeps what support has said of it.
     """
     lock(session, [setup.agreement_id])
     there = session.scalars(select(Card).where(Card.payment_method == details.payment_method)).one_or_none()
@@ -183,7 +193,10 @@ def adopt(session: Session, setup: CardSetup, details: CardDetails, *, now: dt.d
     take_over(session, cards, card)
     _replace(session, [one for one in cards if _same(one, card)], card, now=now)
     outcome.try_now(session, setup.agreement_id, now=now)
-    pay_by_card(session, setup.agreement_id, now=now)
+    if session.get_one(Agreement, setup.agreement_id, populate_existing=True).standing == "closed":
+        closings.close_one(session, setup.agreement_id, now=now)
+    else:
+        pay_by_card(session, setup.agreement_id, now=now)
     return card
 
 

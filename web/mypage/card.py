@@ -56,6 +56,7 @@ def card(number: int) -> str | Response:
         cards=cards,
         card=next((card for card in cards if card.is_default), None),
         works=bool(usable),
+        may_register=agreement.standing != "closed" or register.may_pay(session, agreement),
         trying=opened is not None and opened.charge.state == "claimed",
         only_way=usable[0].id if len(usable) == 1 else None,
         open_sentence=explain.open_sentence(opened, cards) if opened is not None else None,
@@ -134,7 +135,7 @@ def register_card(number: int) -> Response:
     agreement = own(number)
     here = url_for("mypage.card", number=number)
     gateway, now, agreement_id = _gateway(), http.request_now(), agreement.id
-    commercial = me().kind == "business" or request.form.get("business") == "yes"
+    commercial = request.form.get("business") == "yes"
     http.current_session().rollback()  # nothing is held open while the provider is asked
     try:
         begun = register.begin(

@@ -175,7 +175,10 @@ def _said(act: str) -> str:
         "retry": words.t("Trekket prøves nå.", "The charge is tried now."),
         "card": words.t("Trekket prøves nå på kortet du valgte.", "The charge is tried now on the card you chose."),
         "invoice": words.t("Trekket er lagt på faktura.", "The charge is on an invoice."),
-        "cancel": words.t("Trekket er stoppet.", "The charge is called off."),
+        "cancel": words.t(
+            "Trekket er stoppet. Summen vurderes på nytt i morgen.",
+            "The charge is called off. The sum is looked at anew tomorrow.",
+        ),
     }[act]
 
 

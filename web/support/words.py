@@ -21,6 +21,7 @@ _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "receipt": ("Kvittering", "Receipt"),
     "card_failed": ("Kortet ble avvist", "The card was declined"),
     "card_confirm": ("Kortbetaling må bekreftes", "Card payment to be confirmed"),
+    "card_next": ("Et annet kort betaler", "Another card pays"),
     "card_expiring": ("Kortet utløper snart", "The card expires soon"),
     "reminder": ("Påminnelse før forfall", "Reminder before the due date"),
     "blocked": ("Avtalen er sperret", "The agreement is blocked"),

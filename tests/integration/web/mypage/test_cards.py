@@ -142,3 +142,70 @@ def test_receipts_can_be_switched_off_and_on(client: FlaskClient, town: Town, pe
     assert "På. Kvitteringen sendes også på e-post." in read(client.get(path))
     acts = session.scalar(text("SELECT count(*) FROM audit_trail WHERE action = 'receipts'"))
     assert acts == 2, "what changes nothing is no act"
+
+
+@pytest.mark.parametrize(
+    ("kind", "unticked", "segment"),
+    [
+        ("private", False, "commercial"),
+        ("private", True, "unknown"),
+        ("business", False, "commercial"),
+        ("business", True, "unknown"),
+    ],
+)
+def test_whose_card_it_is_is_the_holders_own_word(
+    client: FlaskClient, town: Town, person: Person, stand_in: GatewayServer, session: Session, kind: str,
+    unticked: bool, segment: str,
+) -> None:  # fmt: skip
+    path = f"/mypage/{person.number}/card"
+    if kind == "business":
+        session.execute(text("UPDATE customers SET kind = 'business', org_no = '999999980'"))
+    session.commit()
+    page = client.get(path).text
+    box = page[page.index('<input type="checkbox" id="business"') :]
+    assert ("checked" in box[: box.index(">")]) == (kind == "business")
+    fields = {} if unticked else {"business": "yes"}
+    answer = post(client, f"{path}/register", path, **fields)
+    setup = answer.headers["Location"].rsplit("/", 1)[1]
+    stand_in.give_card(setup, "unknown_product")
+    client.get(path, query_string={"setup": setup})
+    session.rollback()
+    assert session.scalars(select(Card.segment)).all() == [segment]
+
+
+def test_a_closed_agreement_lets_a_card_pay_what_is_open_and_no_more(
+    client: FlaskClient, town: Town, person: Person, stand_in: GatewayServer, session: Session
+) -> None:
+    path = f"/mypage/{person.number}/card"
+    town.card(person, "insufficient_funds", stand_in)
+    town.drive("EL50505", at(1, 10), 25_000)
+    town.charge(at(1, 10, 9))
+    session.execute(text("UPDATE agreements SET standing = 'closed', closed_at = :at"), {"at": at(1, 10, 10)})
+    session.commit()
+    said = read(client.get(path))
+    assert "Det som var igjen, trekkes på kortet" in said
+    assert "Registrer et annet kort" in said
+    setup = post(client, f"{path}/register", path).headers["Location"].rsplit("/", 1)[1]
+    stand_in.give_card(setup, "consumer")
+    client.get(path, query_string={"setup": setup})
+    town.charge(at(1, 10, 11))
+    assert stand_in.books()["sum_ore"] == 25_000
+    assert "Registrer et annet kort" not in read(client.get(path))
+    assert post(client, f"{path}/register", path).headers["Location"] == path
+    assert "Avtalen er avsluttet." in read(client.get(path))
+
+
+def test_the_card_that_takes_over_is_the_one_that_is_charged(
+    client: FlaskClient, town: Town, person: Person, stand_in: GatewayServer, session: Session
+) -> None:
+    path = f"/mypage/{person.number}/card"
+    town.card(person, "mastercard", stand_in)
+    town.card(person, "stolen_card", stand_in)
+    town.drive("EL50505", at(1, 10), 25_000)
+    town.charge(at(1, 10, 9))
+    said = read(client.get(path))
+    assert "Mastercard •••• 0076 trekkes" in said
+    assert "virker ikke" in said
+    town.charge(at(1, 10, 9))
+    assert stand_in.books()["sum_ore"] == 25_000
+    assert session.scalars(text("SELECT template FROM messages WHERE template LIKE 'card%'")).all() == ["card_next"]
