@@ -118,7 +118,8 @@ class Attempt(Base):
     ``nothing``: looked up later and certain that it never happened. Amount = claim + fee, in øre. ``started_at``
     and ``ended_at`` are business time; ``called_at`` (written before the first call), ``asked_at`` (last answer) and
     ``sent_at`` (the sweep sent the key; written before it does) are real time, since they decide what the provider
-    still remembers and what may be under way. ``lookup`` says that the key must not be repeated: it cannot tell
+    still remembers and what may be under way. ``provider_ref``: the payment, also of one that could still go either
+    way. ``lookup`` says that the key must not be repeated: it cannot tell
     any more, or would make a payment that is not wanted any more. ``credited``: it succeeded after its charge had ended
     another way, so its sum is the customer's credit. ``kind``: off_session is a call of ours while the customer is
     away; on_session is a page of the provider's where the customer confirms (``CardSession``), and is unknown until

@@ -1,10 +1,12 @@
 """Ask again about attempts whose outcome is not known.
 
 While the provider still remembers the idempotency key, the same request is sent again: it returns the payment that
-was made, or makes the one that was not. After that, or where the key only repeats the provider's own failure, the
-payment is looked up by our metadata. An attempt that is not found never happened once no request of ours can still be
-under way, which counts from when the key was last *sent* (``sent_at``, written before it is): a request of ten minutes
-ago may still take the money, however old the attempt is.
+was made, or makes the one that was not. Where its answer has named a payment that could still go either way, that is
+read instead, since the key only repeats the first answer; one that still waits when nobody can be working on it any
+more (for a customer who is not there) is cancelled, so that it never takes the money. After that, or where the key
+only repeats the provider's own failure, the payment is looked up by our metadata. An attempt that is not found never
+happened once no request of ours can still be under way, which counts from when the key was last *sent* (``sent_at``,
+written before it is): a request of ten minutes ago may still take the money, however old the attempt is.
 """
 
 from __future__ import annotations
@@ -63,6 +65,8 @@ def ask(gateway: CardGateway, sessions: SessionFactory, attempt_id: int, *, real
     with sessions() as session:
         attempt = session.get_one(Attempt, attempt_id)
         request = prepared(session, attempt_id).request
+    if attempt.provider_ref is not None:
+        return _settled(gateway, attempt.provider_ref, long=real - last_sent(attempt) >= REQUEST_LIVES)
     if not attempt.lookup and real - attempt.called_at < KEY_REMEMBERED:
         if not _sending(sessions, attempt_id, real):
             return Unknown(reason="not sent: somebody else has found out more meanwhile")
@@ -81,6 +85,15 @@ def ask(gateway: CardGateway, sessions: SessionFactory, attempt_id: int, *, real
     if found is not None or real - last_sent(attempt) >= REQUEST_LIVES:
         return found
     return Unknown(reason="not found yet", same_key_helps=False)
+
+
+def _settled(gateway: CardGateway, ref: str, *, long: bool) -> Outcome:
+    """Read a payment that could go either way; one that does so for ``long`` is cancelled, where it still can be."""
+    try:
+        result = gateway.retrieve(ref)
+        return gateway.cancel(ref) if long and isinstance(result, Unknown) and result.answered else result
+    except GatewayMisuse as misuse:
+        return Unknown(reason=f"read: {misuse}", ref=ref)
 
 
 def _sending(sessions: SessionFactory, attempt_id: int, real: dt.datetime) -> bool:

@@ -16,6 +16,7 @@
 | `POST /_control/refunds/{re}` | `{"do": "fail"}`, or `succeed`, `cancel`: what becomes of a refund |
 | `POST /_control/disputes` | `{"payment": "pi_…"}`: taken back; `amount`, `reason`, `inquiry` (true: its bank asks) |
 | `POST /_control/disputes/{dp}` | `{"do": "lose"}`, `win`, or `reverse`; `escalate`, `close` (an inquiry), `update` |
+| `POST /_control/payments/{pi}` | `{"do": "succeed"}` or `fail`: what becomes of a payment under way |
 | `POST /_control/payouts/{po}` | `{"do": "fail"}`: the bank sends it back |
 | `GET /_control/transactions` | the account's lines; `POST {"type": "stripe_fee", "amount": -50}` adds one |
 | `POST /_control/transactions/{txn}` | `{"amount": 12345}`: the line is of another sum than what it is about |
@@ -68,6 +69,7 @@ class Control:
             ("POST", "faults"): lambda _id, asked: asdict(world.faults.add(asked)),
             ("POST", "forget_keys"): lambda _id, _asked: api.keys.forget(),
             ("POST", "pages"): self._page,
+            ("POST", "payments"): lambda id_, asked: payments.end(world, id_, _text(asked, "do")),
             ("POST", "payouts"): self._payout,
             ("GET", "transactions"): lambda _id, _asked: {"lines": account.lines(world)},
             ("POST", "transactions"): self._line,
@@ -81,7 +83,8 @@ class Control:
         name, _, rest = request.path.removeprefix("/_control/").partition("/")
         call = self._calls.get((request.method, name))
         if call is None or (
-            rest and name not in {"cards", "disputes", "pages", "payouts", "refunds", "setups", "transactions"}
+            rest
+            and name not in {"cards", "disputes", "pages", "payments", "payouts", "refunds", "setups", "transactions"}
         ):
             return ApiAnswer(404, {"error": {"message": f"no {request.method} {request.path} here"}})
         try:

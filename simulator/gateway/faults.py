@@ -6,7 +6,7 @@
 | `rate_limit` | 429, before anything | `retry_after` seconds (none) |
 | `error` | 5xx | `status` (500), `when` before or after the effect, `stored` under the key (after: yes, before: no) |
 | `timeout` | the connection is held, then cut without an answer | `when` (after), `hold_seconds` (30) |
-| `pending` | a refund is under way until control ends it | |
+| `pending` | a refund or payment is under way until control ends it | `state` of a payment (processing) |
 | `webhook` | a webhook is changed | `action` drop, duplicate, delay or reorder; `seconds`, `copies`, `types` |
 
 Every fault has `times` (1; null = until cleared), `customer` (any), and `on`: which calls, `charge` (the default),
@@ -24,6 +24,7 @@ from typing import Any, Literal
 Kind = Literal["decline", "rate_limit", "error", "timeout", "pending", "webhook"]
 KINDS = ("decline", "rate_limit", "error", "timeout", "pending", "webhook")
 CALLS = ("charge", "refund", "setup", "customer", "read", "any")
+STATES = ("processing", "requires_action")
 ACTIONS = ("drop", "duplicate", "delay", "reorder")
 _COMMON = {"kind", "times", "customer", "on"}
 _FIELDS: dict[str, set[str]] = {
@@ -31,7 +32,7 @@ _FIELDS: dict[str, set[str]] = {
     "rate_limit": {"retry_after"},
     "error": {"status", "when", "stored"},
     "timeout": {"when", "hold_seconds"},
-    "pending": set(),
+    "pending": {"state"},
     "webhook": {"action", "seconds", "copies", "types"},
 }
 
@@ -50,6 +51,7 @@ class Fault:
     customer: str | None = None
     on: str = "charge"
     code: str = "insufficient_funds"
+    state: str = "processing"
     status: int = 500
     when: str = "after"
     stored: bool = True
@@ -123,6 +125,7 @@ def _read(number: int, asked: Mapping[str, Any]) -> Fault:
         customer=_text(asked, "customer", None),
         on=_one_of(asked, "on", CALLS, "refund" if kind == "pending" else "charge"),
         code=_text(asked, "code", "insufficient_funds") or "insufficient_funds",
+        state=_one_of(asked, "state", STATES, "processing"),
         status=_whole(asked, "status", 500, 500, 599),
         when=when,
         stored=_yes_or_no(asked, "stored", when == "after"),

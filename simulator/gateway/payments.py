@@ -6,7 +6,8 @@ from typing import Any
 
 from simulator.gateway import disputes
 from simulator.gateway.cards import CARDS, decline_fields
-from simulator.gateway.errors import invalid
+from simulator.gateway.errors import invalid, missing
+from simulator.gateway.faults import STATES
 from simulator.gateway.objects import Call, public
 from simulator.gateway.store import new_id
 from simulator.gateway.world import World
@@ -73,6 +74,11 @@ def create(call: Call) -> Answer:
     if not confirm:
         call.world.store.put("payment_intent", intent)
         return 200, call.show(intent)
+    pending = call.world.faults.take("pending", on="charge", customer=customer["id"])
+    if pending is not None:
+        intent["status"] = pending.state
+        call.world.store.put("payment_intent", intent)
+        return 200, call.show(intent)
     fault = call.world.faults.take("decline", on="charge", customer=customer["id"])
     code = fault.code if fault is not None else CARDS[method["_card"]].charge_code
     return succeeded(call, intent, method) if code is None else declined(call, intent, method, code)
@@ -100,6 +106,25 @@ def cancel(call: Call) -> Answer:
     call.world.store.put("payment_intent", intent)
     call.world.emit("payment_intent.canceled", public(intent), call.request_id)
     return 200, call.show(intent)
+
+
+def end(world: World, payment: str, how: str) -> None:
+    """Let a payment that is under way ``succeed`` or ``fail``; each sends its event."""
+    if how not in ("succeed", "fail"):
+        raise invalid(f"A payment can succeed or fail, not {how!r}", param="do")
+    with world.store.transaction():
+        intent = world.store.get("payment_intent", payment)
+        if intent is None:
+            raise missing("payment_intent", payment, "payment")
+        if intent["status"] not in STATES:
+            raise invalid(f"The payment is {intent['status']}.", code="payment_intent_unexpected_state")
+        method = world.store.get("payment_method", intent["payment_method"])
+        assert method is not None
+        call = Call(world, {}, payment, "")
+        if how == "succeed":
+            succeeded(call, intent, method)
+        else:
+            declined(call, intent, method, "insufficient_funds")
 
 
 def books(world: World) -> dict[str, Any]:

@@ -119,6 +119,10 @@ class GatewayServer:
         """Let a bank renew a card, let it expire, or take it away (``detached``)."""
         setups.renew_card(self.world, payment_method, how)
 
+    def end_charge(self, payment: str, how: str = "succeed") -> None:
+        """Let a payment that is under way ``succeed`` or ``fail``."""
+        payments.end(self.world, payment, how)
+
     def end_refund(self, refund_id: str, how: str = "succeed") -> None:
         """Let a refund ``succeed``, ``fail`` or be ``cancel``led."""
         refunds.end(self.world, refund_id, how)

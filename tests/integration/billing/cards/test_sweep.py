@@ -10,10 +10,11 @@ from sqlalchemy import text
 
 from billing.cards import refund_call, sweep
 from billing.cards.charge import PUT_OFF
-from billing.cards.gateway import CardGateway, ChargeRequest, Outcome, Unknown
+from billing.cards.gateway import CardGateway, ChargeRequest, GatewayMisuse, Outcome, Unknown
 from billing.cards.models import Attempt, Refund
 from config.clock import now_utc
 from simulator.gateway import GatewayServer
+from simulator.gateway.errors import ApiError
 from tests.integration.billing.cards.conftest import MONDAY, Driver
 from tests.integration.billing.cards.test_refund_calls import ask, call, state
 from tests.integration.billing.cards.test_refund_calls import sweep as sweep_refund
@@ -202,3 +203,90 @@ def test_a_refund_that_is_called_for_anew_meanwhile_is_not_sent_under_its_old_ke
     assert (slow.refunds, state(driver, number)) == ([], "approved")
     with driver.sessions() as session:
         assert session.get_one(Refund, number).sent_at is None
+
+
+def waits(driver: Driver, gateway: CardGateway, stand_in: GatewayServer, state: str) -> str:
+    """Charge a card, whose payment could still go either way; return the provider's id of it."""
+    driver.drive(20_000, MONDAY)
+    stand_in.fault("pending", on="charge", state=state)
+    assert driver.charge(gateway, MONDAY) == ["unknown"]
+    [payment] = stand_in.world.store.everything("payment_intent")
+    assert driver.attempts()[0].provider_ref == payment["id"]
+    return str(payment["id"])
+
+
+@pytest.mark.parametrize(("end", "word"), [("succeed", "succeeded"), ("fail", "declined")])
+def test_a_payment_that_could_go_either_way_is_read_since_the_key_repeats_the_first_answer(
+    driver: Driver, gateway: CardGateway, slow: Slow, stand_in: GatewayServer, end: str, word: str
+) -> None:
+    payment = waits(driver, gateway, stand_in, "processing")
+    slow.slow = False
+    assert swept(driver, slow) == "unknown"
+    stand_in.forget_keys()
+    assert swept(driver, slow) == "unknown", "it is not sent again"
+    older(driver, LATE + MINUTES)
+    assert swept(driver, slow) == "unknown", "what the bank is working on cannot be cancelled"
+    stand_in.end_charge(payment, end)
+    assert swept(driver, slow) == word
+    assert len(stand_in.world.store.everything("payment_intent")) == 1
+    assert stand_in.books()["sum_ore"] == (20_000 if end == "succeed" else 0)
+
+
+def test_one_that_waits_for_a_customer_who_is_not_there_is_ended(
+    driver: Driver, gateway: CardGateway, slow: Slow, stand_in: GatewayServer
+) -> None:
+    payment = waits(driver, gateway, stand_in, "requires_action")
+    slow.slow = False
+    assert swept(driver, slow) == "unknown"
+    older(driver, sweep.REQUEST_LIVES + PUT_OFF)
+    assert swept(driver, slow) == "declined"
+    assert (driver.attempts()[0].code, driver.charges()[0].state) == ("canceled", "claimed")
+    with pytest.raises(ApiError):
+        stand_in.end_charge(payment)
+    assert driver.charge(gateway, driver.charges()[0].next_at) == ["succeeded"]
+    assert stand_in.books()["count"] == 1
+
+
+def test_one_that_is_paid_at_the_last_moment_is_paid(
+    driver: Driver, gateway: CardGateway, slow: Slow, stand_in: GatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between our reading and our cancelling."""
+    payment = waits(driver, gateway, stand_in, "requires_action")
+    older(driver, sweep.REQUEST_LIVES + PUT_OFF)
+
+    def read(ref: str) -> Outcome:
+        told = gateway.retrieve(ref)
+        stand_in.end_charge(payment)
+        return told
+
+    monkeypatch.setattr(slow, "retrieve", read, raising=False)
+    assert swept(driver, slow) == "succeeded"
+    assert stand_in.books()["count"] == 1
+
+
+def test_one_that_is_found_by_its_metadata_is_ended_too(driver: Driver, slow: Slow, stand_in: GatewayServer) -> None:
+    driver.drive(20_000, MONDAY)
+    assert charge(driver, slow) == ["unknown"]
+    older(driver, LATE + MINUTES)
+    stand_in.fault("pending", on="charge", state="requires_action")
+    slow.arrive()
+    assert [swept(driver, slow) for _ in range(2)] == ["unknown", "declined"]
+
+
+def test_while_it_cannot_be_read_nothing_is_cancelled(
+    driver: Driver, gateway: CardGateway, slow: Slow, stand_in: GatewayServer
+) -> None:
+    waits(driver, gateway, stand_in, "requires_action")
+    older(driver, sweep.REQUEST_LIVES + PUT_OFF)
+    for fault in ({"kind": "error", "when": "before"}, {"kind": "rate_limit"}):
+        stand_in.fault(**fault, on="read")
+        assert swept(driver, slow) == "unknown"
+    for misuse in (GatewayMisuse("No such key.", "not_allowed"), GatewayMisuse("No such payment.", "resource_missing")):
+
+        def refused(ref: str, misuse: GatewayMisuse = misuse) -> Outcome:
+            del ref
+            raise misuse
+
+        slow.retrieve = refused  # type: ignore[attr-defined]
+        assert swept(driver, slow) == "unknown"
+    assert driver.attempts()[0].state == "unknown"
