@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 
+from billing.passages.partitions import ensure
+from config.database import session_factory
 from tests.databases import TEMPLATE, Connection, Database, Databases, Fresh
 
 INSERT = (
@@ -64,6 +67,19 @@ def test_what_was_written_is_gone_and_numbers_begin_anew(databases: Databases) -
         assert rows(connection) == []
         connection.execute(INSERT.encode())
         assert rows(connection) == first  # the same number as in a copy just made
+
+
+def test_partitions_of_months_go_again(databases: Databases) -> None:
+    one = databases.take()
+    before = look(one)
+    with session_factory(one.engine()).begin() as session:
+        assert ensure(session, dt.datetime(2026, 3, 1, tzinfo=dt.UTC)) == 2
+    databases.give(one)
+    assert databases.why == {"handed on": 1}
+    again = databases.take()
+    assert look(again) == before
+    with session_factory(again.engine()).begin() as session:
+        assert ensure(session, dt.datetime(2026, 3, 1, tzinfo=dt.UTC)) == 2
 
 
 @pytest.mark.parametrize(
