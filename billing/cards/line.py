@@ -63,6 +63,15 @@ class Line:
         with self._sessions() as session:
             return pace.state(session, self._name)
 
+    def wait(self) -> None:
+        """Wait for a turn, for a call that tells nothing of how the provider does. Raises Resting.
+
+        Not while it may be down: the turn that tries whether it is back must tell.
+        """
+        if (how := self.state()).probe:
+            raise Resting(max(how.resting, 1.0))
+        self._turn()
+
     def ask(self, call: Callable[[], R]) -> R:
         """Wait for a turn, call, and tell what kind of answer came. Raises Resting, nothing having been called."""
         probe = self._turn()

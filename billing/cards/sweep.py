@@ -220,7 +220,7 @@ class Run:
         self._ctx.progress(self.counts.total(), max(self.looked_at, self.counts.total()))
 
     def pages(self) -> None:
-        """Ask about the provider's pages where customers confirm; there are few of them."""
+        """Ask about the provider's pages where customers confirm, in turn; there are few of them."""
         after = 0
         while True:
             with self._sessions() as session:
@@ -230,7 +230,10 @@ class Run:
                 return
             for attempt_id in ids:
                 try:
+                    self._line.wait()
                     word = confirm.sweep_one(self._sessions, self._gateway, attempt_id, seller=self._seller, now=now)
+                except Resting:
+                    return
                 except Exception as error:
                     self.failures.add(attempt_id, error)
                 else:

@@ -21,6 +21,9 @@ import stripe
 from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited, Succeeded, Unknown
 from billing.cards.stripe.declines import AUTHENTICATE, OUR_SUM, judge
 
+LONGEST_WAIT = timedelta(minutes=5)
+"""No answer makes us wait longer: it is told to everybody, and might be of something between us and the gateway."""
+
 # A payment in one of these can still go either way.
 _UNDER_WAY = {"processing", "requires_action", "requires_capture", "requires_confirmation"}
 
@@ -77,9 +80,11 @@ def outcome_of_error(error: stripe.StripeError) -> Outcome:
 
 
 def retry_after(error: stripe.StripeError) -> timedelta | None:
-    """Return how long the gateway asks us to wait, where its answer says so."""
+    """Return how long the gateway asks us to wait, at most ``LONGEST_WAIT``, where its answer says so in seconds."""
     value = _header(error, "retry-after")
-    return timedelta(seconds=min(int(value), 86_400)) if value.isascii() and value.isdigit() else None
+    if not (value.isascii() and value.isdigit()):
+        return None
+    return min(timedelta(seconds=min(int(value[:9]), 86_400)), LONGEST_WAIT)
 
 
 def _outcome_of_card_error(error: stripe.CardError) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from typing import Any, cast
 
 import pytest
@@ -13,9 +14,11 @@ from billing.cards.charge import PUT_OFF
 from billing.cards.gateway import CardGateway, ChargeRequest, GatewayMisuse, Outcome, Unknown
 from billing.cards.models import Attempt, Refund
 from config.clock import now_utc
+from config.jobs import JobContext
 from simulator.gateway import GatewayServer
 from simulator.gateway.errors import ApiError
-from tests.integration.billing.cards.conftest import MONDAY, Driver
+from tests.integration.billing.cards.conftest import MONDAY, Driver, card_settings
+from tests.integration.billing.cards.test_confirm import Customer, ref
 from tests.integration.billing.cards.test_refund_calls import ask, call, state
 from tests.integration.billing.cards.test_refund_calls import sweep as sweep_refund
 
@@ -290,3 +293,15 @@ def test_while_it_cannot_be_read_nothing_is_cancelled(
         slow.retrieve = refused  # type: ignore[attr-defined]
         assert swept(driver, slow) == "unknown"
     assert driver.attempts()[0].state == "unknown"
+
+
+def test_a_page_is_asked_about_in_turn(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, tmp_path: object
+) -> None:
+    customer = Customer(driver, gateway, stand_in)
+    stand_in.pay_page(ref(customer.press()))
+    customer.sql("INSERT INTO card_pace (provider, next_at) VALUES ('stripe', clock_timestamp() + interval '1 second')")
+    began = time.monotonic()
+    context = JobContext(driver.sessions, card_settings(tmp_path, stand_in))
+    assert sweep.sweep(context, asked_before=now_utc())["succeeded"] == 1
+    assert time.monotonic() - began > 0.7

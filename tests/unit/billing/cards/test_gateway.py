@@ -24,6 +24,7 @@ from billing.cards.gateway import (
     Unknown,
 )
 from billing.cards.stripe.gateway import StripeGateway
+from billing.cards.stripe.outcomes import LONGEST_WAIT
 from simulator.gateway import GatewayServer
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -237,6 +238,8 @@ class TestCharge:
         desk.server.fault("rate_limit")
         assert desk.gateway.charge(request) == RateLimited(retry_after=timedelta(seconds=3))
         assert desk.gateway.charge(request) == RateLimited(retry_after=None)
+        desk.server.fault("rate_limit", retry_after=86_400)
+        assert desk.gateway.charge(request) == RateLimited(retry_after=LONGEST_WAIT), "not for a day"
         assert desk.taken() == []
         assert isinstance(desk.gateway.charge(request), Succeeded)
 
