@@ -7,12 +7,14 @@ world outside its transaction: commits that wrote something, and the call.
 from __future__ import annotations
 
 import ast
+import datetime as dt
 import itertools
+import json
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from billing.cards import charge, steps, sweep
 from billing.cards.due import decide
 from billing.cards.gateway import CardGateway, ChargeRequest, Outcome
 from billing.cards.steps import POINTS
+from billing.cards.stripe.gateway import StripeGateway
 from config.clock import move_clock, now_utc
 from config.database import SessionFactory
 from config.jobs import JobContext
@@ -68,31 +71,53 @@ def settings(tmp_path: Path, stand_in: GatewayServer) -> Settings:
     )
 
 
-def kill_at(point: str, database_url: str, stand_in: GatewayServer, settings: Settings) -> None:
-    """Run a worker that charges what is due until it is killed at the point."""
-    worker = subprocess.run(
-        [
-            sys.executable, "-m", "tests.faults.card_worker",
-            point, database_url, stand_in.url, str(settings.var), MONDAY.isoformat(),
-        ],
+Kill = Callable[[str], None]
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[subprocess.Popen[str]]:
+    """The process whose forks charge and are killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.faults.card_worker"],
         cwd=ROOT,
-        timeout=60,
-        check=False,
-        capture_output=True,
-    )  # fmt: skip
-    assert worker.returncode == -signal.SIGKILL, worker.stderr.decode()
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+@pytest.fixture
+def kill_at(workers: subprocess.Popen[str], database_url: str, stand_in: GatewayServer, settings: Settings) -> Kill:
+    """Run a worker that charges what is due until it is killed at a point."""
+
+    def run(point: str) -> None:
+        order = {
+            "point": point, "database": database_url, "gateway": stand_in.url, "folder": str(settings.var),
+            "now": MONDAY.isoformat(),
+        }  # fmt: skip
+        assert workers.stdin is not None
+        assert workers.stdout is not None
+        print(json.dumps(order), file=workers.stdin, flush=True)
+        assert workers.stdout.readline() == f"{signal.SIGKILL:d}\n", point
+
+    return run
 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_one_charge_whenever_it_is_killed(
     point: str,
-    database_url: str,
+    kill_at: Kill,
     driver: Driver,
     settings: Settings,
     stand_in: GatewayServer,
     sessions: SessionFactory,
 ) -> None:
-    kill_at(point, database_url, stand_in, settings)
+    kill_at(point)
     called = stand_in.books()["count"]
     assert called == int(POINTS.index(point) >= POINTS.index("called"))
     context = JobContext(sessions, settings, "due_charges")
@@ -112,11 +137,84 @@ def test_one_charge_whenever_it_is_killed(
         assert audit(session, every).first_difference is None
 
 
+ALSO = tuple(point for point in POINTS if point not in ("marked", "fee", "settled", "receipt", "released"))
+"""What a charge passes that does not succeed: such an answer is recorded between "applying" and the end."""
+
+
+def heal(context: JobContext) -> None:
+    """What comes next by itself: the others' work, the sweep, and their work again."""
+    charge.job(context, MONDAY)
+    sweep.sweep(context, asked_before=now_utc())
+    charge.job(context, MONDAY)
+
+
+def whole(sessions: SessionFactory) -> None:
+    """Assert that the books hold. The agreement was not opened the way agreements are; everything else must."""
+    with sessions() as session:
+        every = [rule.name for rule in RULES if rule.name not in UNOPENED]
+        assert audit(session, every).first_difference is None
+
+
+@pytest.mark.parametrize("point", ALSO)
+def test_a_decline_is_one_decline_whenever_it_is_killed(
+    point: str, kill_at: Kill, driver: Driver, settings: Settings, stand_in: GatewayServer, sessions: SessionFactory
+) -> None:
+    stand_in.fault("decline", code="insufficient_funds", times=None)
+    kill_at(point)
+    context = JobContext(sessions, settings, "due_charges")
+    heal(context)
+    assert [(one.state, one.code) for one in driver.attempts()] == [("declined", "insufficient_funds")]
+    [waits] = driver.charges()
+    assert (waits.state, waits.tries, waits.waits_for) == ("claimed", 1, None)
+    assert MONDAY < waits.next_at < MONDAY + dt.timedelta(days=2), "the next bank day"
+    assert stand_in.books()["count"] == 0
+    whole(sessions)
+    stand_in.world.faults.clear()
+    assert driver.charge(StripeGateway(api_key="sk_test_x", api_base=stand_in.url), waits.next_at) == ["succeeded"]
+    assert (stand_in.books()["count"], stand_in.books()["sum_ore"]) == (1, SUM + FEE)
+
+
+@pytest.mark.parametrize("point", ALSO)
+def test_a_bank_that_wants_to_know_asks_once_whenever_it_is_killed(
+    point: str, kill_at: Kill, driver: Driver, settings: Settings, stand_in: GatewayServer, sessions: SessionFactory
+) -> None:
+    stand_in.fault("decline", code="authentication_required", times=None)
+    kill_at(point)
+    heal(JobContext(sessions, settings, "due_charges"))
+    assert [(one.state, one.code) for one in driver.attempts()] == [("declined", "authentication_required")]
+    [waits] = driver.charges()
+    assert (waits.state, waits.tries, waits.waits_for) == ("claimed", 1, "customer")
+    assert stand_in.books()["count"] == 0
+    with sessions() as session:
+        told = "SELECT template FROM messages"
+        assert session.scalars(text(told)).all() == ["card_confirm"], "the customer is told once"
+        assert session.execute(text("SELECT count(*) FROM cards WHERE refused_code IS NOT NULL")).scalar_one() == 0
+    whole(sessions)
+
+
+@pytest.mark.parametrize("point", ALSO)
+def test_a_lost_answer_is_one_payment_whenever_it_is_killed(
+    point: str, kill_at: Kill, driver: Driver, settings: Settings, stand_in: GatewayServer, sessions: SessionFactory
+) -> None:
+    """The provider takes the money, and its answer is cut off."""
+    stand_in.fault("timeout", when="after", hold_seconds=0.1)
+    kill_at(point)
+    called = POINTS.index(point) >= POINTS.index("called")
+    assert stand_in.books()["count"] == int(called)
+    context = JobContext(sessions, settings, "due_charges")
+    heal(context)
+    sweep.sweep(context, asked_before=now_utc())
+    assert [one.state for one in driver.attempts()] == ["succeeded"]
+    assert [one.state for one in driver.charges()] == ["succeeded"]
+    assert (stand_in.books()["count"], stand_in.books()["sum_ore"]) == (1, SUM + FEE)
+    whole(sessions)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", ["prepared", "called", "collected", "recorded"])
 def test_a_run_of_many_goes_on_where_it_was_killed(
     point: str,
-    database_url: str,
+    kill_at: Kill,
     settings: Settings,
     stand_in: GatewayServer,
     gateway: CardGateway,
@@ -128,7 +226,7 @@ def test_a_run_of_many_goes_on_where_it_was_killed(
         driver.drive(20_000, MONDAY)
     with sessions.begin() as session:
         move_clock(session, MONDAY, running=False)
-    kill_at(point, database_url, stand_in, settings)
+    kill_at(point)
     context = JobContext(sessions, settings, "due_charges")
     for _ in range(2):
         charge.job(context, MONDAY)
