@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from billing.cards.models import Attempt, Card
+from billing.cards.models import Attempt, Card, Charge
 from billing.cards.queries import ChargeStory
 from billing.invoices import words as document_words
 from billing.passages.queries import Listed
@@ -207,15 +207,21 @@ def open_sentence(story: ChargeStory, cards: Sequence[Card]) -> str:
         )
     if last is not None and last.state == "declined":
         return t(
-            "{sum} er ikke betalt: {why}. Vi prøver igjen {when}. Velger eller registrerer du et annet kort, prøver vi "
-            "det med en gang.",
-            "{sum} is not paid: {why}. We try again on {when}. If you choose or register another card, we try that at "
-            "once.",
+            "{sum} er ikke betalt: {why}. {again} Velger eller registrerer du et annet kort, prøver vi det med en "
+            "gang.",
+            "{sum} is not paid: {why}. {again} If you choose or register another card, we try that at once.",
             sum=sum_,
             why=decline_word(last.code),
-            when=day(charge.next_at),
+            again=_again(charge, last),
         )
     return t("{sum} trekkes på kortet nå.", "{sum} is being charged to the card.", sum=sum_)
+
+
+def _again(charge: Charge, last: Attempt) -> str:
+    """Say when a declined charge is tried again: at once where another card has taken over."""
+    if last.ended_at is not None and charge.next_at <= last.ended_at:
+        return t("Vi prøver et annet kort nå.", "We are trying another card now.")
+    return t("Vi prøver igjen {when}.", "We try again on {when}.", when=day(charge.next_at))
 
 
 def decline_word(code: str | None) -> str:
@@ -249,8 +255,7 @@ def charge_story(story: ChargeStory, invoice: int | None) -> Sequence[Step]:
             )
         )
     elif charge.state == "claimed" and story.attempts and story.attempts[-1].state == "declined":
-        again = t("Vi prøver igjen {when}.", "We try again on {when}.", when=day(charge.next_at))
-        steps.append(Step(charge.next_at, again))
+        steps.append(Step(charge.next_at, _again(charge, story.attempts[-1])))
     elif charge.state == "due":
         steps.append(Step(charge.next_at, t("Blir trukket snart.", "Will be charged soon.")))
     return sorted(steps, key=lambda step: step.at)  # a payment may turn out to have been made after its charge ended

@@ -206,6 +206,7 @@ def test_the_card_that_takes_over_is_the_one_that_is_charged(
     said = read(client.get(path))
     assert "Mastercard •••• 0076 trekkes" in said
     assert "virker ikke" in said
+    assert said.count("Vi prøver et annet kort nå.") == 2, "what is open, and the story of the charge"
     town.charge(at(1, 10, 9))
     assert stand_in.books()["sum_ore"] == 25_000
     assert session.scalars(text("SELECT template FROM messages WHERE template LIKE 'card%'")).all() == ["card_next"]
