@@ -9,8 +9,7 @@ import click
 from billing.cards import account
 from billing.cards.gateway import GatewayMisuse, GatewayUnavailable
 from billing.cards.provider import gateway_of
-from billing.cards.reconcile import Report, balance_of
-from billing.cards.reconcile import reconcile as compare
+from billing.cards.reconcile import Report, compare
 from commands import base
 from commands.intake import kroner
 from config.clock import business_now, now_utc
@@ -24,21 +23,22 @@ def cards() -> None:
 
 
 @cards.command()
-@click.option("--read/--no-read", "read", default=True, help="Read the provider's account first, and ask its balance.")
+@click.option("--read/--no-read", "read", default=True, help="Read the provider's account first.")
 @base.as_json
 @base.guarded
 def reconcile(read: bool, as_json: bool) -> None:
-    """Compare card clearing with the provider's account; exit code 1 names the first difference."""
+    """Compare card clearing with the provider's account; exit code 1 where something differs, and says what.
+
+    Without a read: with the account as it was read last, and the balance that the provider told then.
+    """
     with base.runtime() as runtime:
-        balance_ore = _read(runtime) if read else None
-        with runtime.sessions() as session:
-            report = compare(session, real=now_utc(), balance_ore=balance_ore)
+        report = (_read(runtime) if read else None) or compare(runtime.sessions, real=now_utc())
     base.show(report.as_dict(), as_json=as_json, line=_lines(report))
     if not report.ok:
         sys.exit(1)
 
 
-def _read(runtime: Runtime) -> int | None:
+def _read(runtime: Runtime) -> Report | None:
     gateway = gateway_of(runtime.settings)
     if gateway is None:
         return None
@@ -46,10 +46,10 @@ def _read(runtime: Runtime) -> int | None:
         now = business_now(session)
     try:
         with alone(runtime.engine, account.JOB):  # the day's own read may be under way
-            account.read(runtime.sessions, gateway, now=now, real=now_utc())
+            _, report = account.check(runtime.sessions, gateway, now=now, real=now_utc())
     except (GatewayUnavailable, GatewayMisuse) as error:
         base.fail(f"the card provider's account cannot be read: {error}", 1)
-    return balance_of(gateway)
+    return report
 
 
 def _lines(report: Report) -> str:
@@ -62,8 +62,9 @@ def _lines(report: Report) -> str:
         ("explained by nothing", report.rest_ore),
     ]
     lines = [f"{name:<38} {kroner(ore):>16}" for name, ore in sums]
-    if report.balance_ore is not None and report.balance_ore != report.read_ore:
-        lines.append(f"{'the provider says its balance is':<38} {kroner(report.balance_ore):>16}")
+    if report.balance_ore is not None and report.balance_lines_ore is not None and report.balance_differs:
+        lines.append(f"{'the provider said its balance was':<38} {kroner(report.balance_ore):>16}")
+        lines.append(f"{'its lines of that moment add up to':<38} {kroner(report.balance_lines_ore):>16}")
     lines += [
         f"{one.word:<13} {one.kind:<8} {one.ref or 'without id'}: ours {kroner(one.ours_ore)}, theirs "
         f"{kroner(one.theirs_ore)}, {one.at:%Y-%m-%d}" + (f", agreement {one.agreement}" if one.agreement else "")
@@ -71,4 +72,9 @@ def _lines(report: Report) -> str:
     ]
     if report.count > len(report.differences):
         lines.append(f"… and {report.count - len(report.differences)} more")
-    return "\n".join([*lines, "Everything agrees." if report.ok else f"{report.count} differences."])
+    wrong = [
+        f"{report.count} differences" if report.count else "",
+        "the ledger is wrong" if report.rest_ore else "",
+        "the balance is another" if report.balance_differs else "",
+    ]
+    return "\n".join([*lines, "Everything agrees." if report.ok else f"Wrong: {', '.join(filter(None, wrong))}."])

@@ -32,7 +32,25 @@ RULES = (
             FROM transfers WHERE code IN ('card_cost', 'card_cost_back') GROUP BY 1
         ) AS t ON t.ref = l.id
         WHERE l.id IS NULL OR coalesce(t.ore, 0) <> CASE
-              WHEN l.type IN ('payment', 'refund', 'dispute', 'payout') THEN l.fee_ore ELSE -l.net_ore END
+              WHEN l.type IN ('payment', 'refund', 'dispute', 'payout', 'topup', 'reserve') THEN l.fee_ore
+              ELSE -l.net_ore END
+        ORDER BY coalesce(l.id, t.ref)
+        """,
+    ),
+    Rule(
+        "card_moved_booked",
+        "a line by which money of ours went to the card provider, or is kept there, is in the books with its sum",
+        """
+        SELECT format('line %s (%s of %s øre): %s øre in the books', coalesce(l.id, t.ref), coalesce(l.type, 'none'),
+                      coalesce(l.amount_ore, 0), coalesce(t.ore, 0))
+        FROM (SELECT id, type, amount_ore FROM card_transactions WHERE type IN ('topup', 'reserve')) AS l
+        FULL JOIN (
+            SELECT ref, CASE WHEN code LIKE 'card_topup%' THEN 'topup' ELSE 'reserve' END AS type, sum(amount_ore *
+                   CASE WHEN code IN ('card_topup', 'card_reserve_back') THEN 1 ELSE -1 END) AS ore
+            FROM transfers WHERE code IN ('card_topup', 'card_topup_back', 'card_reserve', 'card_reserve_back')
+            GROUP BY 1, 2
+        ) AS t ON t.ref = l.id AND t.type = l.type
+        WHERE coalesce(l.amount_ore, 0) <> coalesce(t.ore, 0)
         ORDER BY coalesce(l.id, t.ref)
         """,
     ),

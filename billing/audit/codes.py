@@ -25,6 +25,8 @@ _CODES = """
            ('card_dispute_written_back', 'disputes', 'write_off'),
            ('card_payout', 'bank', 'card_clearing'), ('card_payout_back', 'card_clearing', 'bank'),
            ('card_cost', 'card_costs', 'card_clearing'), ('card_cost_back', 'card_clearing', 'card_costs'),
+           ('card_topup', 'card_clearing', 'bank'), ('card_topup_back', 'bank', 'card_clearing'),
+           ('card_reserve', 'card_reserves', 'card_clearing'), ('card_reserve_back', 'card_clearing', 'card_reserves'),
            ('payment', 'bank', 'suspense'), ('allocation', 'suspense', 'receivable'),
            ('overpaid', 'suspense', 'credit'), ('card_extra', 'card_clearing', 'credit'),
            ('taken_back', 'suspense', 'bank'), ('unallocated', 'receivable', 'suspense'),

@@ -68,7 +68,8 @@ _ALLOCATIONS = """
 """
 
 COSTS = """
-    SELECT CASE WHEN type IN ('payment', 'refund', 'dispute', 'payout') THEN fee_ore ELSE -net_ore END AS amount_ore
+    SELECT CASE WHEN type IN ('payment', 'refund', 'dispute', 'payout', 'topup', 'reserve') THEN fee_ore ELSE -net_ore
+           END AS amount_ore
     FROM card_transactions
 """
 
@@ -125,12 +126,14 @@ RULES = (
     ),
     total(
         "ledger_bank",
-        "the bank account is the sum of the payments and of what the card provider paid out, less what was paid out",
+        "the bank account is the sum of the payments and of what the card provider paid out, less what was paid out "
+        "and what topped up our balance there",
         "bank",
         debit=True,
         detail="SELECT amount_ore FROM payments UNION ALL SELECT -amount_ore FROM payouts WHERE state = 'paid' "
         "UNION ALL SELECT -amount_ore FROM charger_orders WHERE state = 'paid' "
-        "UNION ALL SELECT amount_ore FROM card_payouts WHERE state = 'paid'",
+        "UNION ALL SELECT amount_ore FROM card_payouts WHERE state = 'paid' "
+        "UNION ALL SELECT -amount_ore FROM card_transactions WHERE type = 'topup'",
     ),
     total(
         "ledger_suspense",
@@ -156,7 +159,8 @@ RULES = (
     ),
     total(
         "ledger_card_clearing",
-        "card clearing is the sum of the attempts that succeeded, less refunds, what disputes took, costs and payouts",
+        "card clearing is the sum of the attempts that succeeded and of top-ups, less refunds, what disputes took, "
+        "costs, reserves and payouts",
         "card_clearing",
         debit=True,
         detail=f"""
@@ -164,6 +168,7 @@ RULES = (
             SELECT -amount_ore FROM card_refunds WHERE state = 'succeeded' UNION ALL
             SELECT -withdrawn_ore FROM card_disputes WHERE state <> 'won' UNION ALL
             SELECT -amount_ore FROM ({COSTS}) AS c UNION ALL
+            SELECT amount_ore FROM card_transactions WHERE type IN ('topup', 'reserve') UNION ALL
             SELECT -amount_ore FROM card_payouts WHERE state = 'paid'
         """,  # noqa: S608 - ours
     ),
@@ -173,6 +178,13 @@ RULES = (
         "card_costs",
         debit=True,
         detail=COSTS,
+    ),
+    total(
+        "ledger_card_reserves",
+        "card reserves are what the card provider keeps of ours for a time",
+        "card_reserves",
+        debit=True,
+        detail="SELECT -amount_ore FROM card_transactions WHERE type = 'reserve'",
     ),
     total(
         "ledger_disputes",

@@ -9,6 +9,7 @@ from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, 
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from config.clock import now_utc
 from config.database import Base, Id, Instant, Ore, Str
 
 
@@ -156,6 +157,8 @@ class Attempt(Base):
     asked_at: Mapped[Instant]
     sent_at: Mapped[Instant | None]
     ended_at: Mapped[Instant | None]
+    changed_at: Mapped[Instant | None] = mapped_column(default=now_utc, onupdate=now_utc)
+    """When the row was written last, in real time: the provider's account as it was read before knows nothing of it."""
 
 
 class CardSession(Base):
@@ -235,6 +238,7 @@ class Refund(Base):
     sent_at: Mapped[Instant | None]
     ended_by: Mapped[Str | None]
     ended_at: Mapped[Instant | None]
+    changed_at: Mapped[Instant | None] = mapped_column(default=now_utc, onupdate=now_utc)
 
 
 class Dispute(Base):
@@ -275,12 +279,14 @@ class Dispute(Base):
     evidence_due_at: Mapped[Instant | None]
     opened_at: Mapped[Instant]
     ended_at: Mapped[Instant | None]
+    changed_at: Mapped[Instant | None] = mapped_column(default=now_utc, onupdate=now_utc)
 
 
 class CardPayout(Base):
     """What the provider pays to our bank account; negative where it takes. ``whole``: all its transactions are read.
 
-    It is in the books while it is ``paid``: one that failed after that is taken out again.
+    It is in the books while it is ``paid``: one that failed after that is taken out again. Only of ``automatic`` ones
+    the provider can say which transactions are in it. ``refused``: what it said when it did not tell them.
     """
 
     __tablename__ = "card_payouts"
@@ -296,6 +302,8 @@ class CardPayout(Base):
     arrives_on: Mapped[dt.date]
     made_at: Mapped[Instant]
     whole: Mapped[bool] = mapped_column(server_default="false")
+    automatic: Mapped[bool] = mapped_column(server_default="true")
+    refused: Mapped[Str | None]
     read_at: Mapped[Instant]
 
 
@@ -323,6 +331,24 @@ class CardTransaction(Base):
     payout_id: Mapped[int | None] = mapped_column(ForeignKey("card_payouts.id"))
     made_at: Mapped[Instant]
     read_at: Mapped[Instant]
+
+
+class AccountRead(Base):
+    """A read of the provider's account that came to its end, in real time.
+
+    ``balance_ore`` is what the provider said its balance was when the lines that had been read by then came to
+    ``lines_ore``; null where it did not say, or lines kept coming. ``wrong``: how many things differed afterwards; null
+    until that is known.
+    """
+
+    __tablename__ = "card_account_reads"
+
+    id: Mapped[Id]
+    began_at: Mapped[Instant]
+    ended_at: Mapped[Instant]
+    lines_ore: Mapped[Ore]
+    balance_ore: Mapped[Ore | None]
+    wrong: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class ProviderEvent(Base):

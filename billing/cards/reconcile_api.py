@@ -7,9 +7,8 @@ from typing import Any
 from flask.views import MethodView
 
 from accounts.access.guard import require
-from billing.cards.provider import gateway_of
-from billing.cards.reconcile import balance_of, reconcile
-from config import http
+from billing.cards.reconcile import compare, figures
+from config import http, metrics
 from config.clock import now_utc
 
 blp = http.Blueprint(
@@ -19,14 +18,17 @@ blp = http.Blueprint(
     description="Whether our card clearing and the card provider's account of us agree.",
 )
 
+if figures not in metrics.ALSO:
+    metrics.ALSO.append(figures)
+
 
 class CardDifferenceSchema(http.Schema):
     """One thing that differs."""
 
     word = http.choice(
         "missing_there: we have it, they do not; missing_here: the other way round; amount: of other sums; "
-        "payout_lines: a payout's lines do not add up to it.",
-        ("missing_there", "missing_here", "amount", "payout_lines"),
+        "payout_lines: a payout's lines do not add up to it; payout_refused: they do not say what is in it.",
+        ("missing_there", "missing_here", "amount", "payout_lines", "payout_refused"),
     )
     kind = http.choice("What it is.", ("payment", "refund", "dispute", "payout"))
     ref = http.text("The provider's id of it.", "pi_3Qx", allow_none=True)
@@ -43,13 +45,23 @@ class CardReconciliationSchema(http.Schema):
     ok = http.flag("Nothing differs.", True)
     clearing_ore = http.ore("Card clearing in our ledger.", 81300)
     read_ore = http.ore("Our balance at the provider by the lines of its account that we have read.", 61300)
-    balance_ore = http.ore("The balance as the provider itself tells it; null: no answer.", 61300, allow_none=True)
+    balance_ore = http.ore(
+        "The balance as the provider told it at the end of the last read; null: it did not, or lines kept coming.",
+        61300,
+        allow_none=True,
+    )
+    balance_lines_ore = http.ore(
+        "What the lines that had been read at that moment add up to; null: the account was never read.",
+        61300,
+        allow_none=True,
+    )
+    balance_differs = http.flag("Those two differ.", False)
     to_bank_ore = http.ore("Paid out and not arrived.", 20000)
     differing_ore = http.ore("The sum of the differences of payments, refunds, disputes and payouts.", 0)
-    young_ore = http.ore("What is too young to be on both sides.", 0)
+    young_ore = http.ore("What is too young to be on both sides: it happened after the last read, or just before.", 0)
     rest_ore = http.ore("What nothing explains: the ledger itself is wrong.", 0)
     count = http.whole("How many differences there are.", 0)
-    read_at = http.instant("When the provider's account was read last, in real time.", allow_none=True)
+    read_at = http.instant("When the last read of the account began, in real time; null: never.", allow_none=True)
     differences = http.many(CardDifferenceSchema, "The differences, oldest first; at most 200 of a sort.")
 
 
@@ -60,11 +72,9 @@ class CardReconciliation(MethodView):
     @require("accountant")
     @blp.response(200, CardReconciliationSchema)
     def get(self) -> dict[str, Any]:
-        """Compare card clearing with the provider's account as it was read last, and with its balance now.
+        """Compare card clearing with the provider's account as it was read last, and with the balance it told then.
 
-        200 also when something differs: see `ok`. Lines that were made after the last read (daily, job `card_account`)
-        are in `balance_ore` and not in `read_ore`.
+        200 also when something differs: see `ok`. The account is read daily (job `card_account`), and by `brikke cards
+        reconcile`; the provider is not asked now. What changed here after that read is `young_ore` until the next.
         """
-        balance_ore = balance_of(gateway_of(http.current_settings()))
-        with http.current_sessions()() as session:  # its own: what was asked is no part of any transaction
-            return reconcile(session, real=now_utc(), balance_ore=balance_ore).as_dict()
+        return compare(http.current_sessions(), real=now_utc()).as_dict()

@@ -29,6 +29,7 @@ KINDS = frozenset(
         "interest",
         "card_fees",
         "card_costs",
+        "card_reserves",
         "disputes",
         "remuneration",
         "write_off",

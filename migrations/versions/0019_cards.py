@@ -207,13 +207,20 @@ def _payouts() -> None:
 def downgrade() -> None:
     """What only these tables know is gone with them; charges that were due by a word that is new were due all the same.
 
-    Refuses where money went that the books before could not have: a refund, a dispute or a payout.
+    Refuses where money went that the books before could not have: a refund, a dispute, a payout, or a line of the
+    provider's account, whose cost is booked; and while a page is open on which a customer may be paying: the code
+    before would take its attempt for a call of its own, and repeat it.
     """
-    for table in ("card_refunds", "card_disputes", "card_payouts"):
+    for table in ("card_refunds", "card_disputes", "card_payouts", "card_transactions"):
         op.execute(
             f"DO $$ BEGIN IF EXISTS (SELECT FROM {table}) THEN "
             f"RAISE EXCEPTION 'there are rows in {table}, which the books before this cannot hold'; END IF; END $$"
         )
+    op.execute(
+        "DO $$ BEGIN IF EXISTS (SELECT FROM attempts WHERE kind = 'on_session' AND state = 'unknown') THEN "
+        "RAISE EXCEPTION 'there are attempts whose customer may be paying on a page, which the code before this "
+        "would repeat'; END IF; END $$"
+    )
     op.execute("UPDATE charges SET cause = 'threshold' WHERE cause IN ('closing', 'method', 'agent')")
     for table in ("card_transactions", "card_payouts", "card_disputes", "card_refunds", "card_pace", "card_sessions"):
         op.drop_table(table)

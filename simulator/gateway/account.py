@@ -2,7 +2,8 @@
 
 Lines are made of what there is (payments, refunds, disputes) when somebody looks, so that no other part has to think
 of them; one line once, since its id comes from what it is about. Each midnight (UTC) that has passed, what came before
-it is paid out; the money arrives on the next weekday, unless control lets the payout fail: then it comes back.
+it is paid out; the money arrives on the next weekday, unless control lets the payout fail: then it comes back. Control
+can also have a manual payout made; which lines are in one of those can, as at Stripe, not be asked.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ def list_(call: Call) -> Answer:
     plain = replace(call, params={**call.params, "expand": [one for one in expand if one != "data.source"]})
     match = {"_payout": call.params.get("payout"), "source": call.params.get("source"), "type": call.params.get("type")}
     if match["_payout"]:
-        call.find("payout", "payout", match["_payout"])
+        asked = call.find("payout", "payout", match["_payout"])
+        if not asked["automatic"]:
+            raise invalid("Balance transaction history can only be filtered on automatic payouts.", param="payout")
     page = plain.show_list("balance_transaction", "/v1/balance_transactions", match)
     if "data.source" in expand:
         page["data"] = [line | {"source": _source(call.world, line["source"])} for line in page["data"]]
@@ -70,6 +73,19 @@ def retrieve_payout(call: Call) -> Answer:
     """GET /v1/payouts/{id}."""
     _bring(call.world)
     return 200, call.show(call.find("payout", "id", call.id))
+
+
+def manual_payout(world: World, amount: int) -> dict[str, Any]:
+    """Pay out so much now, as somebody in the dashboard does. Raises ApiError: more than there is, or nothing."""
+    with world.store.transaction():
+        _bring(world)
+        held = sum(line["net"] for line in world.store.everything("balance_transaction"))
+        if not 0 < amount <= held:
+            raise invalid("You have insufficient funds in your Stripe account for this payout.", param="amount")
+        payout = _payout(world, amount, world.seconds(), automatic=False)
+        _line(world, payout, "payout", -amount, 0, world.seconds(), "")
+        shown: dict[str, Any] = public(payout)
+        return shown
 
 
 def fail_payout(world: World, payout_id: str) -> None:
@@ -156,6 +172,7 @@ def _line(
         "_payout": None,
         "amount": amount,
         "available_on": _midnight(at) + DAY,
+        "balance_type": "payments",
         "created": at,
         "currency": "nok",
         "description": None,
@@ -190,8 +207,8 @@ def _pay_out(world: World) -> None:
         night += DAY
 
 
-def _payout(world: World, amount: int, at: int) -> dict[str, Any]:
-    arrives = datetime.fromtimestamp(at, tz=UTC) + timedelta(days=1)
+def _payout(world: World, amount: int, at: int, *, automatic: bool = True) -> dict[str, Any]:
+    arrives = datetime.fromtimestamp(_midnight(at), tz=UTC) + timedelta(days=1)
     while arrives.weekday() > 4:
         arrives += timedelta(days=1)
     number = new_id("po")
@@ -200,7 +217,7 @@ def _payout(world: World, amount: int, at: int) -> dict[str, Any]:
         "object": "payout",
         "amount": amount,
         "arrival_date": int(arrives.timestamp()),
-        "automatic": True,
+        "automatic": automatic,
         "balance_transaction": f"txn_{number.partition('_')[2]}",
         "created": at,
         "currency": "nok",

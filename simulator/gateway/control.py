@@ -16,6 +16,7 @@
 | `POST /_control/refunds/{re}` | `{"do": "fail"}`, or `succeed`, `cancel`: what becomes of a refund |
 | `POST /_control/disputes` | `{"payment": "pi_…"}`: taken back; `amount`, `reason`, `inquiry` (true: its bank asks) |
 | `POST /_control/disputes/{dp}` | `{"do": "lose"}`, `win`, or `reverse`; `escalate`, `close` (an inquiry), `update` |
+| `POST /_control/payouts` | `{"amount": 12345}`: somebody pays that out by hand |
 | `POST /_control/payments/{pi}` | `{"do": "succeed"}` or `fail`: what becomes of a payment under way |
 | `POST /_control/payouts/{po}` | `{"do": "fail"}`: the bank sends it back |
 | `GET /_control/transactions` | the account's lines; `POST {"type": "stripe_fee", "amount": -50}` adds one |
@@ -141,15 +142,16 @@ class Control:
             raise BadControl("do must be pay, fail or expire")
         return checkout.pay(self._world, page_id, _text(asked, "card"), fails=do == "fail")
 
-    def _payout(self, payout_id: str, asked: Asked) -> None:
+    def _payout(self, payout_id: str, asked: Asked) -> dict[str, Any] | None:
+        if not payout_id:
+            return account.manual_payout(self._world, _whole(asked, "amount"))
         if asked.get("do") != "fail":
             raise BadControl("a payout can fail")
         account.fail_payout(self._world, payout_id)
+        return None
 
     def _line(self, line_id: str, asked: Asked) -> dict[str, Any] | None:
-        amount = asked.get("amount")
-        if not isinstance(amount, int) or isinstance(amount, bool):
-            raise BadControl("amount must be a whole number of øre")
+        amount = _whole(asked, "amount")
         if not line_id:
             return account.add_line(self._world, _text(asked, "type"), amount)
         account.change_line(self._world, line_id, amount)
@@ -192,6 +194,13 @@ def _asked(request: Request) -> Asked:
     if not isinstance(asked, dict):
         raise BadControl("the body must be a JSON object")
     return asked
+
+
+def _whole(asked: Asked, name: str) -> int:
+    value = asked.get(name)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise BadControl(f"{name} must be a whole number of øre")
+    return value
 
 
 def _text(asked: Asked, name: str) -> str:

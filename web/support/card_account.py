@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flask import render_template, request
+from flask import redirect, render_template, request, url_for
 from sqlalchemy import select
 
+from accounts.access import trail
+from accounts.access.principal import principal
+from billing.cards.account import JOB
 from billing.cards.models import CardPayout
-from billing.cards.provider import gateway_of
-from billing.cards.reconcile import balance_of, reconcile
+from billing.cards.reconcile import compare
 from config import http
 from config.clock import now_utc
+from config.jobs import ring
 from web.support.blueprint import Page, blp, only
 from web.words import pick
 
@@ -23,6 +26,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
     "missing_here": ("finnes ikke hos oss", "we do not have it"),
     "amount": ("annet beløp", "another sum"),
     "payout_lines": ("linjene stemmer ikke med utbetalingen", "its lines do not add up to it"),
+    "payout_refused": ("leverandøren sier ikke hva som er i den", "the provider does not say what is in it"),
 }
 _KINDS: Mapping[str, tuple[str, str]] = {
     "payment": ("Betaling", "Payment"),
@@ -59,13 +63,13 @@ def state_word(name: str) -> tuple[str, str]:
 @only(*SEERS)
 def card_account() -> Page:
     """Show card clearing against the provider's account, the differences, and the payouts."""
-    balance_ore = balance_of(gateway_of(http.current_settings())) if "ask" in request.args else None
     session = http.current_session()
     after = request.args.get("after") or None
     page = http.paged(session, select(CardPayout), [CardPayout.id], after=after, limit=PAGE, descending=True)
     return render_template(
         "support/card_account.html",
-        report=reconcile(session, real=now_utc(), balance_ore=balance_ore),
+        report=compare(http.current_sessions(), real=now_utc()),
+        asked="read" in request.args,
         payouts=page.items,
         next=page.next,
         after=after,
@@ -73,3 +77,13 @@ def card_account() -> Page:
         kind_word=kind_word,
         state_word=state_word,
     )
+
+
+@blp.post("/card-account/read")
+@only(*SEERS)
+def read_card_account() -> Page:
+    """Have the provider's account read now, by a worker, as the day's own job does."""
+    session = http.current_session()
+    ring(session, JOB)
+    trail.record(session, principal(), "read", "card_account", http.request_now())
+    return redirect(url_for("support.card_account", read="now"), 303)

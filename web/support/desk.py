@@ -13,7 +13,7 @@ from accounts.customers import desk as customers
 from accounts.customers.desk import WAITING, Held
 from accounts.customers.queries import LONGEST_QUERY
 from billing.cards import desk as cards
-from billing.cards import refund_queries
+from billing.cards import reconcile, refund_queries
 from billing.claims.queries import locate, open_claims
 from billing.claims.rules import is_overdue
 from billing.delivery import desk as delivery
@@ -95,6 +95,7 @@ def heap() -> Mapping[str, int]:
         "attempts": cards.count_unanswered(session),
         "refunds": refunds,
         "disputes": disputes,
+        "card_account": reconcile.waiting(session),
     }
 
 

@@ -29,8 +29,20 @@ _KINDS: Mapping[str, LineKind] = {
     "payout": "payout",
     "payout_cancel": "payout",
     "payout_failure": "payout",
+    "topup": "topup",
+    "topup_reversal": "topup",
+    "reserve_hold": "reserve",
+    "reserve_release": "reserve",
+    "reserve_transaction": "reserve",
+    "reserved_funds": "reserve",
+    "payment_network_reserve_hold": "reserve",
+    "payment_network_reserve_release": "reserve",
+    "payout_minimum_balance_hold": "reserve",
+    "payout_minimum_balance_release": "reserve",
 }
 """https://docs.stripe.com/reports/balance-transaction-types; a dispute's lines are of type adjustment."""
+_KEPT = "risk_reserved"
+"""The balance of what Stripe keeps back. Its lines are the other side of those in our own, which `balance` is about."""
 _STATES: Mapping[str, PayoutState] = {
     "pending": "pending",
     "in_transit": "in_transit",
@@ -69,7 +81,7 @@ def balance(client: stripe.StripeClient) -> int:
 
 def _lines(client: stripe.StripeClient, params: BalanceTransactionListParams) -> list[ProviderLine]:
     page = ask(lambda: [one.to_dict() for one in client.v1.balance_transactions.list(params).auto_paging_iter()])
-    return [_line(one) for one in page if one.get("currency") == "nok"]
+    return [_line(one) for one in page if one.get("currency") == "nok" and one.get("balance_type") != _KEPT]
 
 
 def _line(line: Mapping[str, Any]) -> ProviderLine:
@@ -109,4 +121,5 @@ def _payout(payout: Mapping[str, Any]) -> ProviderPayout:
         state=_STATES[str(payout["status"])],
         arrives_on=datetime.fromtimestamp(int(payout["arrival_date"]), tz=UTC).date(),
         made_at=datetime.fromtimestamp(int(payout["created"]), tz=UTC),
+        automatic=payout.get("automatic") is not False,
     )

@@ -1,4 +1,5 @@
-"""The card provider's account of us in the audit's books: a fee, lines of its own, payouts paid, failed, under way."""
+"""The card provider's account of us in the audit's books: a fee, lines of its own, what we moved there and what it
+keeps, payouts paid, failed, under way."""
 
 from __future__ import annotations
 
@@ -16,6 +17,8 @@ def accounted(books: Books, now: dt.datetime) -> None:
     session = books.session
     inside = [_line("txn_1", "payment", 20_450, 466, "pi_1", now), _line("txn_2", "stripe_fee", -5_000, 0, None, now)]
     lines = [*inside, _line("txn_3", "adjustment", 700, 0, None, now), _line("po_1", "payout", -14_984, 0, "po_1", now)]
+    lines += [_line("txn_4", "topup", 2_000, 10, None, now), _line("txn_5", "topup", -300, 0, None, now)]
+    lines += [_line("txn_6", "reserve", -900, 0, None, now), _line("txn_7", "reserve", 400, 0, None, now)]
     for _ in range(2):
         keep(session, lines, now=now, real=now)
     _payout(books, "po_1", 14_984, "paid", now)
@@ -46,7 +49,9 @@ def _page(books: Books, now: dt.datetime) -> None:
 
 
 def _line(ref: str, word: str, amount: int, fee: int, source: str | None, at: dt.datetime) -> ProviderLine:
-    kinds: dict[str, LineKind] = {"payment": "payment", "payout": "payout"}
+    kinds: dict[str, LineKind] = {
+        "payment": "payment", "payout": "payout", "topup": "topup", "reserve": "reserve",
+    }  # fmt: skip
     return ProviderLine(ref, kinds.get(word, "other"), word, amount, fee, source, at)
 
 

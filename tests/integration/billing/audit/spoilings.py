@@ -132,6 +132,8 @@ TAMPERED = {
     "attempts_pages": "UPDATE attempts SET kind = 'off_session' WHERE kind = 'on_session'",
     "card_payouts_booked": "UPDATE card_payouts SET state = 'failed' WHERE state = 'paid'",
     "card_costs_booked": "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_cost_back'",
+    "ledger_card_reserves": "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_reserve'",
+    "card_moved_booked": "DELETE FROM transfers WHERE code = 'card_topup_back'",
     "card_payouts_whole": "UPDATE card_transactions SET payout_id = NULL WHERE payout_id IS NOT NULL AND fee_ore > 0",
     "card_extra": "UPDATE attempts SET amount_ore = amount_ore + 1 WHERE credited",
     "bank_files": "UPDATE bank_files SET transactions = 0 WHERE id = (SELECT min(id) FROM bank_files)",

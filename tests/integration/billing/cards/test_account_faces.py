@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
+import structlog
 from click.testing import CliRunner
 from flask import Flask
 from flask.testing import FlaskClient
@@ -45,7 +47,7 @@ def office(driver: Driver, gateway: CardGateway, stand_in: GatewayServer) -> Off
 
 def wrong(office: Office) -> None:
     """Let a payment be the provider's only."""
-    office.sql("UPDATE attempts SET provider_ref = 'pi_elsewhere', called_at = called_at - interval '3 days'")
+    office.sql("UPDATE attempts SET provider_ref = 'pi_elsewhere', changed_at = changed_at - interval '3 days'")
     office.sql("UPDATE card_transactions SET made_at = made_at - interval '3 days'")
 
 
@@ -55,13 +57,14 @@ def test_the_accountant_sees_it_over_http(client: FlaskClient, bearer: Bearer, o
     assert answer.status_code == 200, answer.json
     assert answer.get_json() | {"read_at": None} == {
         "ok": True, "clearing_ore": 20_000 - FEE, "read_ore": 20_000 - FEE, "balance_ore": 20_000 - FEE,
+        "balance_lines_ore": 20_000 - FEE, "balance_differs": False,
         "to_bank_ore": 0, "differing_ore": 0, "young_ore": 0, "rest_ore": 0, "count": 0, "read_at": None,
         "differences": [],
     }  # fmt: skip
     wrong(office)
-    office.stand_in.fault("error", on="read", when="before")
+    theirs.add_line(office.stand_in.world, "stripe_fee", -500)
     differing = client.get(path, headers=bearer("accountant")).get_json()
-    assert (differing["ok"], differing["balance_ore"], differing["count"]) == (False, None, 2)
+    assert (differing["ok"], differing["balance_ore"], differing["count"]) == (False, 20_000 - FEE, 2)
     assert sorted(one["word"] for one in differing["differences"]) == ["missing_here", "missing_there"]
     for role in ("agent", "lead", "operator"):
         assert client.get(path, headers=bearer(role)).status_code == 403
@@ -73,10 +76,10 @@ def test_the_desk_shows_it_to_those_who_keep_the_books(app: Flask, office: Offic
     office.days_later(1)
     office.read()
     accountant = signed_in(app, "accountant", "en")
-    page = accountant.text("/card-account?ask=now")
+    page = accountant.text("/card-account")
     assert "Everything agrees" in page
     assert "under way" in page
-    assert "The balance as the provider tells it now" in page
+    assert "The balance as the provider told it then" in page
     assert "card-account" in accountant.get("/books").text
     wrong(office)
     assert "the provider does not have it" in accountant.text("/card-account")
@@ -115,11 +118,16 @@ def test_the_command_reads_first_and_names_what_differs(
     assert code == 0, said
     assert free == [False], "the day's own read waits meanwhile"
     assert json.loads(said.splitlines()[-1])["balance_ore"] == 19_500 - FEE
+    office.sql("UPDATE card_account_reads SET balance_ore = balance_ore + 1")
+    code, said = run("--no-read")
+    assert (code, said.splitlines()[-1]) == (1, "Wrong: the balance is another.")
+    office.sql("UPDATE card_account_reads SET balance_ore = balance_ore - 1")
+    assert run("--no-read")[0] == 0
     wrong(office)
     code, said = run("--no-read")
     assert code == 1
     assert "missing_there payment  pi_elsewhere: ours NOK 200.00, theirs NOK 0.00" in said
-    assert "2 differences." in said
+    assert said.splitlines()[-1] == "Wrong: 2 differences."
     office.stand_in.fault("error", on="read", when="before")
     code, said = run()
     assert code == 1
@@ -139,3 +147,55 @@ def test_the_job_reads_it_daily(
         assert account.job(context, now_utc() - DAY)["lines"] == lines
     with driver.sessions() as session:
         assert session.scalar(text("SELECT count(*) FROM transfers WHERE code = 'card_cost'")) == 1
+
+
+def test_the_job_says_where_something_differs(
+    settings: Settings, office: Office, app: Flask, client: FlaskClient
+) -> None:
+    context = JobContext(sessions=office.driver.sessions, settings=settings)
+    with structlog.testing.capture_logs() as said:
+        assert account.job(context, now_utc())["wrong"] == 0
+    assert said == []
+    assert _gauge(client) == 0
+    accountant, pile = signed_in(app, "accountant", "en"), "differences in the card account"
+    assert f"0 {pile}" in accountant.text("/")
+    wrong(office)
+    with structlog.testing.capture_logs() as said:
+        assert account.job(context, now_utc())["wrong"] == 2
+    [warned] = said
+    assert (warned["event"], warned["log_level"], warned["differences"]) == ("card_account.differs", "warning", 2)
+    assert warned["first"].startswith("missing_")
+    assert _gauge(client) == 2
+    for who in ("accountant", "lead"):
+        assert f"2 {pile}" in signed_in(app, who, "en").text("/")
+    assert pile not in signed_in(app, "agent", "en").text("/")
+
+
+def test_a_ledger_that_is_wrong_and_a_balance_that_differs_count_too(settings: Settings, office: Office) -> None:
+    office.sql("UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_cost'")
+    context = JobContext(sessions=office.driver.sessions, settings=settings)
+    with structlog.testing.capture_logs() as said:
+        assert account.job(context, now_utc())["wrong"] == 1
+    assert [(one["differences"], one["rest_ore"], one["first"]) for one in said] == [(0, -1, None)]
+
+
+def test_the_accountant_has_it_read_now(app: Flask, office: Office) -> None:
+    accountant = signed_in(app, "accountant", "en")
+    assert "Read the account now" in accountant.text("/card-account")
+    answer = accountant.post("/card-account/read")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/support/card-account?read=now")
+    assert "The account is being read" in accountant.text("/card-account?read=now")
+    with office.driver.sessions() as session:
+        assert session.scalar(text("SELECT count(*) FROM procrastinate_jobs WHERE task_name = 'card_account'")) == 1
+        assert session.scalar(text("SELECT count(*) FROM audit_trail WHERE subject = 'card_account'")) == 1
+    assert signed_in(app, "agent").post("/card-account/read").status_code == 403
+
+
+def _gauge(client: FlaskClient) -> int:
+    said = client.get("/metrics").get_data(as_text=True)
+    found = re.search(r"^brikke_card_account_differences (\d+)$", said, re.MULTILINE)
+    assert found is not None, said
+    last = re.search(r"^brikke_card_account_last_seconds (\d+)$", said, re.MULTILINE)
+    assert last is not None
+    assert int(last[1]) > 1_700_000_000
+    return int(found[1])
