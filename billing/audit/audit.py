@@ -127,6 +127,7 @@ def audit(session: Session, only: Sequence[str] | None = None) -> AuditReport:
         "remainder": max(whole("overdue_remainder_ore", today), 1),
         "week": whole("card_week_days", today),
         "threshold": whole("card_threshold_ore", today),
+        "window": whole("payout_window_days", today),
     }
     checks = [_check(session, rule, params) for rule in RULES if only is None or rule.name in only]
     first = next((f"{check.name}: {check.detail}" for check in checks if not check.ok), None)

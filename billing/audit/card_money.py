@@ -3,14 +3,67 @@
 from __future__ import annotations
 
 from billing.audit.ledger import each_transfer
-from billing.audit.rules import FEES_BACK, Rule, took_credit
+from billing.audit.rules import FEES_BACK, Rule, same_person, took_credit
+from config.rates import figures
 
-_REFUNDS = """
-    SELECT 'card_refund', id, amount_ore, agreement_id, 0::bigint, requested_at FROM card_refunds
+# What we bear of money that went although its refund had ended: what it did not take of the credit. Of those alone.
+_BORNE = """(
+    CASE requested_by WHEN 'card gateway' THEN coalesce((SELECT sum(x.amount_ore) FROM transfers AS x
+        WHERE x.code = 'card_refund_written_off' AND x.ref = card_refunds.id), 0)::bigint ELSE 0 END
+)"""
+_TOOK = """(
+    CASE requested_by WHEN 'card gateway' THEN coalesce((SELECT -sum(x.amount_ore) FROM credit_entries AS x
+        WHERE x.code = 'card_refund' AND x.ref = r.id), 0)::bigint ELSE amount_ore END
+)"""
+
+_REFUNDS = f"""
+    SELECT k.code, r.id, k.ore, k.debit_owner, k.credit_owner, k.at FROM card_refunds AS r CROSS JOIN LATERAL (
+        VALUES ('card_refund', {_TOOK}, agreement_id, 0::bigint, requested_at),
+               ('card_refund_written_off', amount_ore - {_TOOK}, 0, 0, requested_at)) AS k (code, ore, debit_owner,
+        credit_owner, at) WHERE ore <> 0
     UNION ALL
-    SELECT 'card_refund_back', id, amount_ore, 0, agreement_id, ended_at FROM card_refunds
-    WHERE state IN ('failed', 'cancelled')
-"""
+    SELECT k.code, r.id, k.ore, k.debit_owner, k.credit_owner, k.at FROM card_refunds AS r CROSS JOIN LATERAL (
+        VALUES ('card_refund_back', {_TOOK}, 0, agreement_id, ended_at),
+               ('card_refund_written_back', amount_ore - {_TOOK}, 0, 0, ended_at)) AS k (code, ore, debit_owner,
+        credit_owner, at) WHERE ore <> 0 AND state IN ('failed', 'cancelled')
+"""  # noqa: S608 - ours
+
+
+def _limit(figure: str, at: str) -> str:
+    """Return what a dated figure was at a time, as SQL."""
+    steps = " ".join(
+        f"WHEN {at} >= TIMESTAMP '{one.since}' AT TIME ZONE 'Europe/Oslo' THEN {int(one.value)}"
+        for one in sorted(figures()[figure], key=lambda one: one.since, reverse=True)
+    )
+    return f"(CASE {steps} END)"
+
+
+# What left of a holder's credit because one person said so, both ways, and with it what had left before within the
+# window. What went although it had ended nobody asked for. Of one instant only those of the same way have an order.
+_BEFORE = "RANGE BETWEEN make_interval(days => :window) PRECEDING AND CURRENT ROW EXCLUDE GROUP"
+_AT_ONCE = "requested_at ORDER BY id ROWS UNBOUNDED PRECEDING"
+_ALONE = f"""
+    SELECT x.*, coalesce(sum(amount_ore) OVER (PARTITION BY customer_id ORDER BY requested_at {_BEFORE}), 0)
+                + sum(amount_ore) OVER (PARTITION BY customer_id, way, {_AT_ONCE}) AS holder_ore,
+           coalesce(sum(amount_ore) FILTER (WHERE way = 'refund')
+               OVER (PARTITION BY customer_id ORDER BY requested_at {_BEFORE}), 0)
+               + coalesce(sum(amount_ore) FILTER (WHERE way = 'payout')
+                   OVER (PARTITION BY agreement_id ORDER BY requested_at {_BEFORE}), 0)
+               + sum(amount_ore) OVER (PARTITION BY agreement_id, way, {_AT_ONCE}) AS agreement_ore,
+           coalesce(sum(amount_ore) OVER (PARTITION BY account ORDER BY requested_at {_BEFORE}), 0)
+               + sum(amount_ore) OVER (PARTITION BY account, {_AT_ONCE}) AS account_ore
+    FROM (
+        SELECT 'refund' AS way, r.id, a.customer_id, r.agreement_id, NULL AS account, r.amount_ore, r.requested_at,
+               r.requested_by
+        FROM card_refunds AS r JOIN agreements AS a ON a.id = r.agreement_id
+        WHERE r.approved_by IS NULL AND r.state IN ('approved', 'unknown', 'succeeded')
+          AND r.requested_by <> 'card gateway'
+        UNION ALL
+        SELECT 'payout', p.id, a.customer_id, p.agreement_id, p.account, p.amount_ore, p.requested_at, p.requested_by
+        FROM payouts AS p JOIN agreements AS a ON a.id = p.agreement_id
+        WHERE p.approved_by IS NULL AND p.state IN ('approved', 'ordered', 'paid')
+    ) AS x
+"""  # noqa: S608 - ours
 
 # The first releases kept the whole fee when a receipt was issued anew. What they wrote stays as it is; the next version
 # that is made of such a claim gives back all that is due. When a release that does so began here is told by the first
@@ -74,7 +127,7 @@ RULES = (
             SELECT sum(x.withdrawn_ore) FILTER (WHERE x.state = 'lost' AND x.ended_at < r.requested_at) AS lost,
                    bool_or(x.opened_at < r.requested_at AND (x.ended_at IS NULL OR x.ended_at > r.requested_at))
                        AS open
-            FROM card_disputes AS x WHERE x.attempt_id = r.attempt_id
+            FROM card_disputes AS x WHERE x.attempt_id = r.attempt_id AND r.requested_by <> 'card gateway'
         ) AS d ON true
         WHERE t.id IS NULL OR t.state <> 'succeeded' OR (t.charge_id, h.agreement_id) <> (r.charge_id, r.agreement_id)
            OR (r.state NOT IN ('failed', 'cancelled') AND r.upto + coalesce(d.lost, 0) > t.amount_ore) OR d.open
@@ -85,19 +138,19 @@ RULES = (
         "refunds_states",
         "a refund was approved before it was called for, by somebody else than who asked for it where a person did; it "
         "has a key from then on, the provider's word when it succeeded, and says who ended it",
-        """
+        f"""
         SELECT format('refund %s (%s): asked for by %s, approved by %s at %s, key %s, reference %s, ended by %s', id,
                       state, requested_by, coalesce(approved_by, 'rule'), coalesce(approved_at::text, 'no time'),
                       coalesce(idempotency_key, 'none'), coalesce(provider_ref, 'none'), coalesce(ended_by, 'nobody'))
         FROM card_refunds
         WHERE (approved_at IS NULL AND state NOT IN ('requested', 'cancelled'))
            OR (approved_at IS NOT NULL AND state = 'requested')
-           OR split_part(approved_by, ':', 2) = split_part(requested_by, ':', 2)
+           OR {same_person("approved_by", "requested_by")}
            OR (state = 'unknown' AND idempotency_key IS NULL) OR (state = 'requested' AND idempotency_key IS NOT NULL)
            OR (state = 'succeeded' AND provider_ref IS NULL) OR (ended_at IS NULL) <> (ended_by IS NULL)
            OR reason = ''
         ORDER BY id
-        """,
+        """,  # noqa: S608 - ours
     ),
     took_credit(
         "refunds_credit",
@@ -105,11 +158,29 @@ RULES = (
         "card_refunds",
         "card_refund",
         "'failed', 'cancelled'",
+        borne=_BORNE,
+    ),
+    Rule(
+        "refunds_alone",
+        "what left a holder's credit over cards and to bank accounts, and no second person approved, never passes the "
+        "figure within a window",
+        f"""
+        SELECT format('%s %s of %s øre, asked for by %s at %s: with what one person had let leave before are %s øre',
+                      l.way, l.id, l.amount_ore, l.requested_by, l.requested_at, l.ore)
+        FROM (
+            SELECT *, CASE way WHEN 'refund' THEN holder_ore ELSE greatest(agreement_ore, account_ore) END AS ore
+            FROM ({_ALONE}) AS x
+        ) AS l
+        WHERE l.ore > CASE l.way WHEN 'refund' THEN {_limit("card_refund_second_approver_ore", "l.requested_at")}
+                                 ELSE {_limit("payout_second_approver_ore", "l.requested_at")} END
+        ORDER BY l.way, l.id
+        """,  # noqa: S608 - ours
     ),
     each_transfer(
         "transfers_refunds",
-        "a refund is booked when it was asked for, and when it did not come about",
-        "'card_refund', 'card_refund_back'",
+        "a refund is booked when it was asked for, and when it did not come about; and what we bear of one that went "
+        "although it had ended",
+        "'card_refund', 'card_refund_back', 'card_refund_written_off', 'card_refund_written_back'",
         _REFUNDS,
     ),
     Rule(
@@ -155,12 +226,16 @@ RULES = (
     ),
     Rule(
         "disputes_cards",
-        "a card is marked as disputed by a dispute that was not won",
+        "a card is marked as disputed by a dispute that was not won; one whose payment is disputed now is not charged",
         """
-        SELECT format('card %s is marked as disputed, and no dispute of it is open or lost', k.id) FROM cards AS k
-        WHERE k.refused_code = 'disputed' AND NOT EXISTS (
-            SELECT FROM card_disputes AS d JOIN attempts AS t ON t.id = d.attempt_id
-            WHERE t.card_id = k.id AND d.state <> 'won')
+        SELECT format('card %s is %s; disputes of it that were not won: %s, open: %s', k.id,
+                      coalesce(k.refused_code, 'charged'), d.n, d.open)
+        FROM cards AS k CROSS JOIN LATERAL (
+            SELECT count(*) AS n, count(*) FILTER (WHERE d.state = 'opened') AS open
+            FROM card_disputes AS d JOIN attempts AS t ON t.id = d.attempt_id
+            WHERE t.card_id = k.id AND d.state <> 'won'
+        ) AS d
+        WHERE (k.refused_code = 'disputed' AND d.n = 0) OR (k.refused_code IS NULL AND d.open > 0)
         ORDER BY k.id
         """,
     ),
@@ -182,13 +257,62 @@ RULES = (
                 FROM allocations WHERE source = 'dispute' UNION ALL
                 SELECT ref, NULL, 0, CASE code WHEN 'dispute' THEN -amount_ore ELSE 0 END,
                        CASE code WHEN 'dispute' THEN 0 ELSE amount_ore END, agreement_id
-                FROM credit_entries WHERE code IN ('dispute', 'dispute_back')
+                FROM credit_entries WHERE code IN ('dispute', 'dispute_back') UNION ALL
+                SELECT t.ref, NULL, 0, t.amount_ore, 0, e.agreement_id
+                FROM transfers AS t LEFT JOIN credit_entries AS e ON e.code = 'dispute_refund'
+                     AND t.part = 'refund ' || e.ref
+                WHERE t.code = 'card_dispute_credit' AND t.part <> ''
             ) AS moved GROUP BY 1
         ) AS x ON x.dispute = d.id
         WHERE d.id IS NULL OR x.first <> d.agreement_id OR x.last <> d.agreement_id OR x.claim_id <> d.claim_id
+           OR x.first IS NULL AND x.credit > 0
            OR CASE d.state WHEN 'won' THEN x.ore + x.credit <> x.back ELSE (d.claim_ore, d.credit_ore, 0)
                 <> (coalesce(x.ore, 0), coalesce(x.credit, 0), coalesce(x.back, 0)) END
         ORDER BY coalesce(d.id, x.dispute)
+        """,
+    ),
+    Rule(
+        "disputes_refunds",
+        "what a refund that failed gave back of what we bore of a dispute came off the credit, once",
+        """
+        SELECT format('refund %s of agreement %s: %s øre came off the credit, %s øre are booked',
+                      coalesce(e.ref::text, t.part), e.agreement_id, -coalesce(e.amount_ore, 0), coalesce(t.ore, 0))
+        FROM (SELECT * FROM credit_entries WHERE code = 'dispute_refund') AS e
+        FULL JOIN (
+            SELECT part, sum(amount_ore) AS ore, max(debit_owner) AS owner FROM transfers
+            WHERE code = 'card_dispute_credit' AND part <> '' GROUP BY 1
+        ) AS t ON t.part = 'refund ' || e.ref
+        LEFT JOIN card_refunds AS r ON r.id = e.ref AND r.state IN ('failed', 'cancelled')
+        WHERE (-e.amount_ore, e.agreement_id, e.agreement_id) IS DISTINCT FROM (t.ore, t.owner, r.agreement_id)
+        ORDER BY 1
+        """,
+    ),
+    Rule(
+        "disputes_claims",
+        "what is lost is owed again as far as the card still paid its claim: only when it pays nothing of it any more "
+        "is the credit taken, or the rest borne by us",
+        """
+        SELECT format('dispute %s: %s øre of credit and %s øre written off, though its card still paid %s øre of claim '
+                      '%s, of which %s øre were settled', d.id, d.credit_ore, d.written_off_ore, p.ore, h.claim_id,
+                      s.ore)
+        FROM card_disputes AS d JOIN attempts AS t ON t.id = d.attempt_id AND NOT t.credited
+        JOIN charges AS h ON h.id = d.charge_id
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(a.amount_ore), 0) AS ore FROM allocations AS a
+            LEFT JOIN card_disputes AS o ON a.source = 'dispute' AND o.id = a.source_id
+            LEFT JOIN attempts AS ot ON ot.id = o.attempt_id
+            WHERE a.claim_id = h.claim_id AND a.at <= d.ended_at
+              AND (a.source = 'card' OR (a.source = 'dispute' AND NOT ot.credited))
+        ) AS p
+        CROSS JOIN LATERAL (
+            SELECT coalesce(min(x.upto), 0) AS ore FROM (
+                SELECT a.at, sum(a.amount_ore) OVER (ORDER BY a.id) AS upto,
+                       lead(a.at) OVER (ORDER BY a.id) AS until
+                FROM allocations AS a WHERE a.claim_id = h.claim_id AND a.at <= d.ended_at
+            ) AS x WHERE x.until IS NULL OR x.until >= d.ended_at
+        ) AS s
+        WHERE d.state = 'lost' AND d.credit_ore + d.written_off_ore > 0 AND least(p.ore, s.ore) > 0
+        ORDER BY d.id
         """,
     ),
     Rule(
@@ -209,7 +333,8 @@ RULES = (
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_written_off'), 0) AS written_off,
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_credit_back'), 0) AS credit_back,
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_written_back'), 0) AS written_back,
-                   max(created_at) FILTER (WHERE code NOT LIKE '%\\_back' AND part <> 'after all') AS last,
+                   max(created_at) FILTER (WHERE code NOT LIKE '%\\_back' AND part <> 'after all'
+                                           AND part NOT LIKE 'refund %') AS last,
                    max(debit_owner + credit_owner) AS owner,
                    min(debit_owner + credit_owner) FILTER (WHERE debit_owner + credit_owner <> 0) AS first_owner
             FROM transfers WHERE code LIKE 'card\\_dispute%' GROUP BY 1
@@ -220,8 +345,8 @@ RULES = (
            OR CASE d.state
               WHEN 'won' THEN t.claim + t.credit <> t.credit_back OR t.written_off <> t.written_back
               ELSE (coalesce(t.claim, 0), coalesce(t.credit, 0), coalesce(t.written_off, 0),
-                    coalesce(t.credit_back + t.written_back, 0))
-                   <> (d.claim_ore, d.credit_ore, d.written_off_ore, 0) END
+                    coalesce(t.credit_back, 0))
+                   <> (d.claim_ore, d.credit_ore, d.written_off_ore + coalesce(t.written_back, 0), 0) END
            OR t.owner NOT IN (0, d.agreement_id) OR t.first_owner <> d.agreement_id OR t.last > d.ended_at
         ORDER BY coalesce(d.id, t.ref)
         """,

@@ -17,6 +17,8 @@ _CODES = """
            ('card_fee', 'receivable', 'card_fees'), ('card_fee_back', 'card_fees', 'receivable'),
            ('card_payment', 'card_clearing', 'receivable'),
            ('card_refund', 'credit', 'refunds'), ('card_refund_back', 'refunds', 'credit'),
+           ('card_refund_written_off', 'write_off', 'refunds'),
+           ('card_refund_written_back', 'refunds', 'write_off'),
            ('card_refund_paid', 'refunds', 'card_clearing'), ('card_refund_returned', 'card_clearing', 'refunds'),
            ('card_dispute', 'disputes', 'card_clearing'), ('card_dispute_won', 'card_clearing', 'disputes'),
            ('card_dispute_claim', 'receivable', 'disputes'), ('card_dispute_credit', 'credit', 'disputes'),

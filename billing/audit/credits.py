@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from billing.audit.rules import Rule, took_credit
+from billing.audit.rules import Rule, same_person, took_credit
 
 RULES = (
     Rule(
@@ -140,15 +140,15 @@ RULES = (
     Rule(
         "payouts_approved",
         "a payout was approved before it was ordered, by somebody else than who asked for it where a person did",
-        """
+        f"""
         SELECT format('payout %s (%s): asked for by %s, approved by %s at %s', id, state, requested_by,
                       coalesce(approved_by, 'rule'), coalesce(approved_at::text, 'no time'))
         FROM payouts
         WHERE (approved_at IS NULL AND state NOT IN ('requested', 'cancelled'))
            OR (approved_at IS NOT NULL AND state = 'requested')
-           OR split_part(approved_by, ':', 2) = split_part(requested_by, ':', 2)
+           OR {same_person("approved_by", "requested_by")}
         ORDER BY id
-        """,
+        """,  # noqa: S608 - ours
     ),
     Rule(
         "payout_orders",

@@ -203,11 +203,14 @@ RULES = (
     total(
         "ledger_write_off",
         "what is written off are the allocations of write-offs, the passages credited, less what came back of those, "
-        "and what nobody bears of lost disputes",
+        "and what nobody bears of lost disputes and of refunds that went although they had ended",
         "write_off",
         debit=True,
         detail="SELECT amount_ore FROM allocations WHERE source = 'write_off' UNION ALL "
         "SELECT written_off_ore FROM card_disputes UNION ALL "
+        "SELECT r.amount_ore + coalesce(e.amount_ore, 0) FROM card_refunds AS r LEFT JOIN credit_entries AS e "
+        "ON e.code = 'card_refund' AND e.ref = r.id WHERE r.requested_by = 'card gateway' AND r.state = 'succeeded' "
+        "UNION ALL "
         "SELECT p.amount_ore FROM reversals AS v JOIN passages AS p ON p.id = v.passage_id "
         "WHERE v.cause IN ('credited', 'uncredited', 'mass_credited') UNION ALL "
         "SELECT -n.amount_ore FROM reversals AS v JOIN passages AS n ON n.id = v.replaced_by "

@@ -11,7 +11,7 @@ class Rule:
 
     The query may use the parameters :now (instant), :today and :judged (Oslo dates; due dates up to the latter must
     have been judged by the overdue step), :remainder (øre), :week (days between charges of a card),
-    :threshold (øre at which a card is charged).
+    :threshold (øre at which a card is charged), :window (days within which what one person lets leave is summed).
     """
 
     name: str
@@ -46,9 +46,15 @@ def balance(kind: str, *, debit: bool) -> str:
     )
 
 
-def took_credit(name: str, holds: str, table: str, code: str, ended: str) -> Rule:
+def same_person(first: str, second: str) -> str:
+    """Return the condition that two principals' keys are of one person, as ``must_be_another`` reads them: what follows
+    the role, in which an issuer's keys have colons of their own."""
+    return f"substr({first}, strpos({first}, ':') + 1) = substr({second}, strpos({second}, ':') + 1)"
+
+
+def took_credit(name: str, holds: str, table: str, code: str, ended: str, borne: str = "0") -> Rule:
     """Return the rule that what leaves us (a row of ``table`` each) took its sum of its agreement's credit, by
-    ``code``, which came back (``code``_back) in the states ``ended``."""
+    ``code``, which came back (``code``_back) in the states ``ended``. ``borne``: what of a row's sum we bear."""
     return Rule(
         name,
         holds,
@@ -57,10 +63,11 @@ def took_credit(name: str, holds: str, table: str, code: str, ended: str) -> Rul
                       coalesce(p.id, e.ref), coalesce(p.state, 'none'), p.amount_ore, p.agreement_id,
                       coalesce(e.code, p.code), coalesce(e.amount_ore, 0), e.agreement_id)
         FROM (
-            SELECT '{code}' AS code, id, state, agreement_id, amount_ore, -amount_ore AS ore FROM {table}
+            SELECT '{code}' AS code, id, state, agreement_id, amount_ore, {borne} - amount_ore AS ore FROM {table}
+            WHERE amount_ore <> {borne}
             UNION ALL
-            SELECT '{code}_back', id, state, agreement_id, amount_ore, amount_ore FROM {table}
-            WHERE state IN ({ended})
+            SELECT '{code}_back', id, state, agreement_id, amount_ore, amount_ore - {borne} FROM {table}
+            WHERE state IN ({ended}) AND amount_ore <> {borne}
         ) AS p
         FULL JOIN (SELECT * FROM credit_entries WHERE code IN ('{code}', '{code}_back')) AS e
              ON (e.code, e.ref) = (p.code, p.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from billing.audit.ledger import each_transfer, total
-from billing.audit.rules import Rule
+from billing.audit.rules import Rule, same_person
 
 # Half away from zero, as config.money rounds.
 _SHARE = "sign({0}) * ((abs({0}) * {1} * 2 + 10000) / 20000)"
@@ -113,16 +113,16 @@ RULES = (
     Rule(
         "orders_files",
         "an order is released by somebody else than who made it, and its file has its digest and names it",
-        """
+        f"""
         SELECT format('order %s (%s) of %s, released by %s: its file is not its own', id, state, made_by,
                       coalesce(released_by, 'nobody'))
         FROM charger_orders
-        WHERE split_part(made_by, ':', 2) = split_part(released_by, ':', 2) OR sha256 <> sha256(content)
+        WHERE {same_person("made_by", "released_by")} OR sha256 <> sha256(content)
            OR position(convert_to('<EndToEndId>' || end_to_end_id || '</EndToEndId>', 'UTF8') IN content) = 0
            OR position(convert_to('>' || trunc(amount_ore / 100.0)::bigint || '.'
                   || lpad((amount_ore % 100)::text, 2, '0') || '</InstdAmt>', 'UTF8') IN content) = 0
         ORDER BY id
-        """,
+        """,  # noqa: S608 - ours
     ),
     Rule(
         "charger_claims_differences",

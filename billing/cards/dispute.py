@@ -4,7 +4,8 @@ Events are hints: the dispute is read again (``look``) and carried through as it
 any order and any number of times. What it is about may not be known as paid yet: then the payment is read too.
 
 - Opened: the card is not charged any more, what is asked for of its refunds stops, and nothing of the payment is
-  refunded. What the bank withdraws meanwhile is in the account `disputes`.
+  refunded. So much of the agreement's credit does not leave (``claims.leaving``), and payouts that stand in its way
+  stop. What the bank withdraws meanwhile is in the account `disputes`.
 - Won: the money came back (an inquiry never took any), and the card may be charged again.
 - Lost: what the payment still settles of its claim is owed again, on a new invoice with a due date, without the fee
   when nothing of it is paid by that card any more; what of it had become credit is taken of that; what is spent is
@@ -30,7 +31,7 @@ from billing.cards.line import Line
 from billing.cards.models import Attempt, Card, Charge, Dispute
 from billing.cards.outcome import Seller
 from billing.cards.provider import gateway_of
-from billing.claims import credit
+from billing.claims import credit, leaving
 from billing.claims.settle import Settlement, allocate
 from billing.claims.standing import recompute_locked
 from billing.invoices.reissue import reissue
@@ -111,8 +112,11 @@ def apply(session: Session, found: Look, *, seller: Seller, now: dt.datetime) ->
     back = told.returned_ore >= row.withdrawn_ore
     if back and (told.status == "won" or (told.status == "lost" and row.withdrawn_ore)):
         _won(session, row, attempt, now)
-    elif told.status == "lost" and row.withdrawn_ore:
-        _lost(session, row, charge, attempt, told.returned_ore, seller=seller, now=now)
+    else:
+        session.flush()
+        leaving.stop_payouts(session, row.agreement_id, actor=ACTOR, now=now)
+        if told.status == "lost" and row.withdrawn_ore:
+            _lost(session, row, charge, attempt, told.returned_ore, seller=seller, now=now)
     session.flush()
     return row.state
 
@@ -213,20 +217,25 @@ def _came_back(
     log.warning("card_dispute_came_back", dispute=row.id, ref=row.provider_ref)
 
 
-# What of a claim its card still pays: what is settled, less what came from elsewhere, which credit that came back of a
-# lost dispute of it did not. And what of the credit that late
-# money of a card became (late.py), or what came back of a lost dispute, pays of its own charge's claim.
+# What of a claim its card still pays: what it paid, less what disputes took, and what came back of those and pays the
+# claim as credit. Or what the credit that late money of a card became (late.py) pays of its own charge's claim.
 _PAYS = """
-    SELECT least(c.settled_ore, CASE WHEN :credited THEN coalesce(a.credit, 0) - coalesce((
-               SELECT sum(d.claim_ore) FROM card_disputes AS d JOIN attempts AS t ON t.id = d.attempt_id
-               WHERE t.charge_id = :charge AND t.credited), 0)
-           ELSE c.settled_ore - greatest(coalesce(a.other - least(a.credit, (
-               SELECT sum(e.amount_ore) FROM credit_entries AS e JOIN card_disputes AS d ON d.id = e.ref
-               WHERE e.code = 'dispute_back' AND d.charge_id = :charge)), a.other, 0), 0) END)::bigint AS ore,
+    WITH taken AS (
+        SELECT coalesce(-sum(a.amount_ore) FILTER (WHERE t.credited), 0) AS credited,
+               coalesce(sum(a.amount_ore) FILTER (WHERE NOT t.credited), 0) AS ore
+        FROM allocations AS a JOIN card_disputes AS d ON d.id = a.source_id JOIN attempts AS t ON t.id = d.attempt_id
+        WHERE a.claim_id = :claim AND a.source = 'dispute'
+    ), back AS (
+        SELECT coalesce(sum(e.amount_ore), 0) AS ore
+        FROM credit_entries AS e JOIN card_disputes AS d ON d.id = e.ref
+        WHERE e.code = 'dispute_back' AND d.charge_id = :charge
+    )
+    SELECT least(c.settled_ore, CASE WHEN :credited THEN coalesce(a.credit, 0) - taken.credited
+           ELSE coalesce(a.card, 0) + taken.ore + least(coalesce(a.credit, 0), back.ore) END)::bigint AS ore,
            CASE WHEN :credited THEN a.used_on ELSE a.paid_on END AS paid_on
-    FROM claims AS c LEFT JOIN (
+    FROM taken, back, claims AS c LEFT JOIN (
         SELECT claim_id, sum(amount_ore) FILTER (WHERE source = 'credit') AS credit,
-               sum(amount_ore) FILTER (WHERE source NOT IN ('card', 'released', 'dispute')) AS other,
+               sum(amount_ore) FILTER (WHERE source = 'card') AS card,
                max(value_date) FILTER (WHERE source = 'credit') AS used_on,
                max(value_date) FILTER (WHERE source = 'card') AS paid_on
         FROM allocations WHERE claim_id = :claim GROUP BY 1

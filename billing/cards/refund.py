@@ -2,12 +2,12 @@
 
 The credit is taken when a refund is asked for, under the agreement's balance lock, and so is what is left of the
 payment: two at once never get more than there is of either. What does not come about gives both back. What one person
-may have refunded has a limit, as with payouts: above it a second person approves. Calling the provider is
-`refund_call`.
+may let leave of a holder's credit has a limit, over cards and to bank accounts together (``claims.leaving``): above it
+a second person approves. Calling the provider is `refund_call`.
 
 A passage that was paid for is given back by `give_back`: it is credited, what presents its claim is issued anew, and
 what was settled too much is refunded, all in one transaction. While a payment's dispute is open nothing of it is
-refunded: its bank may take it back as well.
+refunded, and so much of the credit does not leave: its bank may take it back as well.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from sqlalchemy.orm import Session
 
 from accounts.access.principal import must_be_another
 from accounts.customers.tell import NewMessage, tell
+from billing.cards import refund_borne
 from billing.cards.models import Charge, Refund
 from billing.claims import credit
-from billing.claims.leaving import after_debts, must_be_payable, must_be_there
+from billing.claims.leaving import after_debts, disputed, lately, must_be_payable, must_be_there, take_turns
 from billing.invoices.reissue import LONGEST_REASON, Reissued, reissue
 from billing.ledger.book import Account, Entry, book
 from billing.passages import join
@@ -51,10 +52,11 @@ class Paid:
 @dataclass(frozen=True)
 class GivenBack:
     """What came of giving passages back: the document issued anew, and the refund, None where what became credit was
-    used on what else is owed."""
+    used on what else is owed, or (``waits``) stays in credit while a card's bank disputes a payment."""
 
     reissued: Reissued
     refund: Refund | None
+    waits: bool = False
 
 
 _PAID = """
@@ -88,18 +90,21 @@ def request(
         raise Invalid("A refund is more than nothing.", errors=[{"field": "amount_ore", "message": "must be above 0"}])
     charge = _charge(session, charge_id)
     there = after_debts(session, charge.agreement_id, now, actor)
+    withheld = disputed(session, charge.agreement_id)
     chosen = _choose(paid(session, charge_id), amount_ore)
-    wanted = min(there, chosen.left_ore) if amount_ore is None else amount_ore
-    must_be_there(wanted, there)
+    wanted = min(max(there - withheld, 0), chosen.left_ore) if amount_ore is None else amount_ore
+    must_be_there(wanted, there, withheld)
     return _ask(session, charge, chosen, wanted, reason=reason, actor=actor, now=now)
 
 
 def _charge(session: Session, charge_id: int) -> Charge:
-    """Return a charge, its agreement's balance locked. Raises NotFound; Conflict where credit is never paid out."""
+    """Return a charge, its agreement's balance and its holder's turn locked. Raises NotFound; Conflict where credit is
+    never paid out."""
     agreement_id = session.scalar(select(Charge.agreement_id).where(Charge.id == charge_id))
     if agreement_id is None:
         raise NotFound("There is no such charge.")
     lock(session, [agreement_id])
+    take_turns(session, agreement_id)
     must_be_payable(session, agreement_id)
     return session.get_one(Charge, charge_id, populate_existing=True)
 
@@ -129,7 +134,7 @@ def _ask(
     session: Session, charge: Charge, chosen: Paid, ore: int, *, reason: str, actor: str, now: dt.datetime
 ) -> Refund:
     today = business_date(now)
-    second = _lately(session, charge.agreement_id, now) + ore > whole("card_refund_second_approver_ore", today)
+    second = lately(session, charge.agreement_id, now) + ore > whole("card_refund_second_approver_ore", today)
     row = Refund(
         agreement_id=charge.agreement_id,
         charge_id=charge.id,
@@ -147,20 +152,6 @@ def _ask(
     if not second:
         ring(session, BELL)
     return row
-
-
-def _lately(session: Session, agreement_id: int, now: dt.datetime) -> int:
-    """Return what one person has had refunded on this agreement within payout_window_days (øre): a large sum in small
-    parts takes a second person too."""
-    since = now - dt.timedelta(days=whole("payout_window_days", business_date(now)))
-    found = session.scalar(
-        text(
-            "SELECT sum(amount_ore) FROM card_refunds WHERE agreement_id = :agreement AND approved_by IS NULL "
-            "AND state IN ('approved', 'unknown', 'succeeded') AND requested_at >= :since"
-        ),
-        {"agreement": agreement_id, "since": since},
-    )
-    return int(found or 0)
 
 
 _ITS_PASSAGES = """
@@ -194,10 +185,12 @@ def give_back(
     """Credit passages that a charge paid (None: all that are left), issue its receipt anew and refund what that frees.
 
     The fee goes back in proportion. What is open and has a due date is paid with it first. Raises what ``request``
-    raises; NotFound for a passage that the charge did not pay; Conflict ``nothing-left`` when all is given back
-    already, and what crediting a passage raises.
+    raises; Invalid for no passage at all; NotFound for one that the charge did not pay; Conflict ``nothing-left`` when
+    all is given back already, and what crediting a passage raises.
     """
     reason = _said(reason)
+    if passage_ids is not None and not passage_ids:
+        raise Invalid("Name the passages.", errors=[{"field": "passages", "code": "missing", "message": "is needed"}])
     charge = _charge(session, charge_id)
     if charge.state != "succeeded" or charge.claim_id is None:
         raise Conflict("No card has paid this charge.", slug="charge-not-paid")
@@ -209,12 +202,13 @@ def give_back(
         raise Conflict("All of it is given back already.", slug="nothing-left")
     anew = reissue(session, number, reason=reason, seller=seller, now=now, actor=actor)
     freed = int(session.execute(text(_RELEASED), {"claim": charge.claim_id}).scalar_one())
-    there = credit.held(session, [charge.agreement_id]).get(charge.agreement_id, 0)
+    held = credit.held(session, [charge.agreement_id]).get(charge.agreement_id, 0)
+    there = max(held - disputed(session, charge.agreement_id), 0)
     usable = [one for one in paid(session, charge_id) if one.left_ore]
     chosen = next((one for one in usable if one.left_ore >= min(freed, there)), usable[0] if usable else None)
     ore = min(freed, there, chosen.left_ore) if chosen else 0
     if chosen is None or not ore:
-        return GivenBack(anew, None)
+        return GivenBack(anew, None, waits=there < min(freed, held))
     return GivenBack(anew, _ask(session, charge, chosen, ore, reason=reason, actor=actor, now=now))
 
 
@@ -268,9 +262,21 @@ def cancel(session: Session, refund_id: int, *, actor: str, now: dt.datetime) ->
 
 
 def stop(session: Session, attempt_id: int, *, now: dt.datetime) -> None:
-    """Cancel what is asked for of a payment and not under way: its bank takes it back. The balance is locked."""
+    """Cancel what is asked for of a payment and not under way: its bank takes it back. The balance is locked.
+
+    What is sent at that very moment, or is looked up in vain later, does not go either (``refund_call``).
+    """
     waiting = select(Refund).where(Refund.attempt_id == attempt_id, Refund.state.in_(("requested", "approved")))
     for row in session.scalars(waiting.order_by(Refund.id).execution_options(populate_existing=True)).all():
+        come_back(session, row, "cancelled", GATEWAY, now)
+
+
+def stop_more(session: Session, attempt_id: int, *, now: dt.datetime) -> None:
+    """Cancel of what waits to go of a payment what it does not hold any more, the last asked for first."""
+    waiting = select(Refund).where(Refund.attempt_id == attempt_id, Refund.state.in_(("requested", "approved")))
+    for row in session.scalars(waiting.order_by(Refund.id.desc()).execution_options(populate_existing=True)).all():
+        if may_go(session, row):
+            return
         come_back(session, row, "cancelled", GATEWAY, now)
 
 
@@ -283,19 +289,36 @@ def locked(session: Session, refund_id: int) -> Refund:
     return session.get_one(Refund, refund_id, populate_existing=True, with_for_update={"key_share": True})
 
 
+def may_go(session: Session, row: Refund) -> bool:
+    """Say whether a refund that is approved may be called for: its payment is not disputed, and holds that much beside
+    all else that goes of it or is gone. Both may have changed since it was asked for. The balance is locked."""
+    session.flush()
+    found = session.execute(text(_PAID), {"charge": row.charge_id}).all()
+    return any(one.id == row.attempt_id and one.left_ore >= 0 and not one.disputed for one in found)
+
+
 def come_back(session: Session, row: Refund, state: str, actor: str, now: dt.datetime) -> None:
-    """End a refund that does not come about: the credit is the customer's again, and pays what is past due."""
+    """End a refund that does not come about: the credit is the customer's again, less what we bore of its payment's
+    lost disputes, and pays what is past due; not while a card's bank disputes a payment, which may take it."""
     row.state, row.ended_by, row.ended_at = state, actor, now
     session.flush()
-    credit.payout_back(session, row.agreement_id, row.id, row.amount_ore, business_date(now), now, "card_refund")
-    after_debts(session, row.agreement_id, now, actor)
+    refund_borne.give_back(session, row, now)
+    refund_borne.take(session, row, now)
+    if not disputed(session, row.agreement_id):
+        after_debts(session, row.agreement_id, now, actor)
 
 
 def succeed(session: Session, row: Refund, ref: str, now: dt.datetime) -> None:
     """Book a refund that the provider has made; the customer is told."""
     row.state, row.provider_ref, row.ended_by, row.ended_at = "succeeded", ref, GATEWAY, now
     row.code = row.message = None
+    row.approved_at = row.approved_at or now
     session.flush()
+    tell_paid(session, row, now)
+
+
+def tell_paid(session: Session, row: Refund, now: dt.datetime) -> None:
+    """Book that a refund's money went, and tell the customer."""
     _book(session, row, Account("refunds"), Account("card_clearing"), "card_refund_paid", now)
     tell(session, [NewMessage(row.agreement_id, "card_refunded", f"card_refund:{row.id}", None, _told(row))], now=now)
 

@@ -52,8 +52,10 @@ class ChargeRefunds(MethodView):
     def post(self, args: dict[str, Any], charge_id: int) -> tuple[dict[str, Any], int]:
         """Refund to the card that paid a charge: passages that it paid, or what is in credit.
 
-        What is past due is paid with it first. Above a figure a second person must approve it. Nothing is refunded
-        while the card's bank disputes the payment.
+        Credit pays what is past due first; passages that are given back pay all that has a due date. Above a figure a
+        second person must approve it: what one person let leave of the holder's credit lately, over cards and to bank
+        accounts, counts together. While a card's bank disputes a payment nothing of it is refunded
+        (`charge-disputed`), and so much of the credit does not leave (`credit-disputed`).
         """
         session = http.current_session()
         number = refund_queries.number_of(session, charge_id)

@@ -8,7 +8,11 @@ The steps are those of a charge (`charge`, `sweep`), each a transaction of its o
 3. ``apply``: what it said is recorded once, whoever brings it.
 
 A refund that certainly never happened is approved still, and called for anew with another key: one that is not found
-once no request can be under way any more, counted from when its key was last sent.
+once no request can be under way any more, counted from when its key was last sent. One that the provider has refused
+in words that we do not know waits for a person again then, who stops it or has it tried once more.
+
+Nothing is sent while a bank disputes the payment, or when it does not hold the sum any more: what is not called for yet
+is cancelled, what may be under way is looked up from then on. Money that went all the same is kept (``refund_late``).
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import structlog
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from billing.cards import refund_late
 from billing.cards.failures import Failures
 from billing.cards.gateway import (
     KEY_REMEMBERED,
@@ -37,7 +42,7 @@ from billing.cards.line import Line
 from billing.cards.models import Attempt, Refund
 from billing.cards.pace import Resting
 from billing.cards.provider import gateway_of
-from billing.cards.refund import BELL, fail, locked, succeed
+from billing.cards.refund import BELL, GATEWAY, come_back, fail, locked, may_go, succeed
 from billing.cards.sweep import ASK_AGAIN, REQUEST_LIVES
 from config.clock import business_now, now_utc
 from config.database import SessionFactory
@@ -46,6 +51,10 @@ from config.jobs import JobContext, ring
 log = structlog.get_logger()
 CHUNK = 100
 RESTS = "the provider is left alone for a while"
+REFUSED = "refused: "
+"""How the reason of an unknown outcome begins that is a refusal in words we do not know."""
+OURS = "not_allowed"
+"""The code of a refusal that our settings are to blame for: mended, the same request goes through."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +80,16 @@ class Ready:
 
 
 def prepare(session: Session, refund_id: int, *, now: dt.datetime, real: dt.datetime) -> Ready | None:
-    """Write that a refund is being called for. None where it is not approved, or called for already."""
-    del now
+    """Write that a refund is being called for. None where it is not approved, or called for already, or must not go any
+    more: then it is cancelled."""
     row = locked(session, refund_id)
     if row.state != "approved":
         return None
+    if not may_go(session, row):
+        come_back(session, row, "cancelled", GATEWAY, now)
+        log.warning("card_refund_cancelled", refund=row.id, reason="its payment is disputed, or holds less")
+        return None
+    row.code = None
     row.state, row.called_at, row.asked_at, row.sent_at, row.lookup = "unknown", real, real, None, False
     row.idempotency_key = f"brikke-refund-{row.id}-{secrets.token_hex(8)}"
     session.flush()
@@ -101,8 +115,8 @@ def call(gateway: CardGateway, ready: Ready) -> Outcome:
         )
     except GatewayMisuse as misuse:
         log.error("card_refund_misuse", refund=ready.refund_id, code=misuse.code, error=str(misuse))
-        reason = f"refused: {misuse.code or misuse}"
-        return Unknown(reason=reason, same_key_helps=misuse.code != "idempotency_error")
+        reason = f"{REFUSED}{misuse.code or misuse}"
+        return Unknown(reason=reason, same_key_helps=misuse.code == OURS)
 
 
 def send(sessions: SessionFactory, gateway: CardGateway, ready: Ready) -> Outcome:
@@ -112,6 +126,8 @@ def send(sessions: SessionFactory, gateway: CardGateway, ready: Ready) -> Outcom
         same = row.state == "unknown" and row.idempotency_key == ready.key
         if not same or row.lookup or row.provider_ref is not None:
             return Unknown(reason="not sent: somebody else has found out more meanwhile")
+        if not may_go(session, row):
+            return Unknown(reason="not sent: the payment is disputed, or holds less", same_key_helps=False)
         row.sent_at = now_utc()
     return call(gateway, ready)
 
@@ -136,24 +152,29 @@ def ask(sessions: SessionFactory, gateway: CardGateway, ready: Ready, *, real: d
 def apply(session: Session, refund_id: int, result: Outcome, *, now: dt.datetime) -> str:
     """Record what the provider said of a refund and carry it through to ledger, credit and customer.
 
-    Returns succeeded, failed or unknown (or approved, cancelled); what is recorded already changes nothing. The
-    provider may tell that one failed after it had succeeded, never the other way round. Raises AssertionError for
-    another sum than was asked for, and for money that went although the refund had ended without.
+    Returns succeeded, failed or unknown (or requested, approved, cancelled); what is recorded already changes nothing.
+    The provider may tell that one failed after it had succeeded, never the other way round. Money that went although
+    the refund had ended, or under another reference than it succeeded with, is kept beside it; what failed under
+    another reference changes nothing. Raises AssertionError for another sum than was asked for.
     """
     row = locked(session, refund_id)
+    if isinstance(result, Succeeded | Declined):
+        row = refund_late.of_reference(session, row, result.ref)
     if isinstance(result, Succeeded):
-        if row.state == "succeeded":
+        if row.provider_ref == result.ref and row.state == "succeeded":
             return row.state
-        if result.amount_ore != row.amount_ore or row.state in ("failed", "cancelled"):
+        if result.amount_ore != row.amount_ore or (row.state == "failed" and row.provider_ref == result.ref):
             raise AssertionError(
                 f"refund {row.id} of {row.amount_ore} øre ({row.state}): {result.amount_ore} were given"
             )
+        if row.state in ("succeeded", "failed", "cancelled"):
+            return refund_late.keep(session, row, result.ref, result.amount_ore, now).state
         if row.called_at is None:
             # Called for before, not found then, and made after all: it must not be called for again.
             row.called_at = row.asked_at = now_utc()
         succeed(session, row, result.ref, now)
     elif isinstance(result, Declined):
-        if row.state in ("unknown", "succeeded"):
+        if _is_of(row, result):
             fail(session, row, result.ref, result.code, result.message, now)
     elif row.state == "unknown":
         _still_unknown(row, result)
@@ -161,10 +182,20 @@ def apply(session: Session, refund_id: int, result: Outcome, *, now: dt.datetime
     return row.state
 
 
+def _is_of(row: Refund, result: Declined) -> bool:
+    """Say whether a failure is of the refund as it stands: not of an older try of it, nor of a request that made none
+    after one had been made."""
+    if row.state == "succeeded":
+        return result.ref == row.provider_ref
+    return row.state == "unknown" and (row.provider_ref is None or result.ref in (None, row.provider_ref))
+
+
 def _still_unknown(row: Refund, result: Outcome) -> None:
     row.asked_at = now_utc()
     if isinstance(result, Unknown):
         row.message = result.reason
+        if result.reason.startswith(REFUSED) and not result.same_key_helps:
+            row.code = result.reason.removeprefix(REFUSED)
         row.provider_ref = row.provider_ref or result.ref
         row.lookup = row.lookup or not result.same_key_helps
     else:
@@ -174,14 +205,18 @@ def _still_unknown(row: Refund, result: Outcome) -> None:
 def forget(session: Session, refund_id: int, *, real: dt.datetime) -> str:
     """Record that a call was looked up in vain, unless the key was sent again meanwhile; return how the refund stands.
 
-    It is approved still then, and called for anew.
+    It is approved still then, and called for anew; or waits for a person (requested) where the provider had refused it.
     """
     row = locked(session, refund_id)
     if row.state == "unknown" and row.provider_ref is None and real - _ready(session, row).last_sent >= REQUEST_LIVES:
         row.state, row.idempotency_key, row.called_at, row.asked_at, row.lookup = "approved", None, None, None, False
         row.sent_at, row.message = None, "not made: called for anew"
+        if row.code is not None:
+            row.state, row.approved_by, row.approved_at = "requested", None, None
+            row.message = f"{REFUSED}{row.code}; not made"
         session.flush()
-        ring(session, BELL)
+        if row.state == "approved":
+            ring(session, BELL)
     return row.state
 
 

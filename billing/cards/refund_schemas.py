@@ -24,7 +24,8 @@ class CardRefundSchema(_OfCardSchema):
     """A refund to the card that paid a charge."""
 
     state = http.choice(
-        "`requested`: a second person must approve it. `approved`: the provider is asked next. `unknown`: it was "
+        "`requested`: a second person must approve it, or the provider refused it and somebody must stop it or have it "
+        "tried once more. `approved`: the provider is asked next. `unknown`: it was "
         "asked, and nobody knows yet. `succeeded`; `failed`, also days later, or `cancelled`: in credit again.",
         STATES,
     )
@@ -62,7 +63,10 @@ class AskedRefundSchema(http.Schema):
     """What came of asking."""
 
     refund = http.nested(
-        CardRefundSchema, "The refund; null where what became credit was used on what else is owed.", allow_none=True
+        CardRefundSchema,
+        "The refund; null where what became credit was used on what else is owed, or stays in credit while a card's "
+        "bank disputes a payment of the agreement.",
+        allow_none=True,
     )
     credit_note = http.whole("The credit note of the receipt, where passages were given back.", 5, allow_none=True)
 

@@ -165,6 +165,14 @@ def disputed(session: Session, agreement_id: int, dispute_id: int, ore: int, tod
     book_query(session, _BOOK_DISPUTE, {"ids": ids}, booked_on=today, now=now)
 
 
+def dispute_refund(
+    session: Session, agreement_id: int, refund_id: int, ore: int, today: dt.date, now: dt.datetime
+) -> None:
+    """Take ``ore`` (> 0) of the credit that a refund gave back, whose payment the card's bank had taken back and we had
+    borne; the caller books it, by dispute. The agreement's balance must be locked."""
+    _insert(session, "dispute_refund", [_Entry(agreement_id, -ore, refund_id, today)], now)
+
+
 def dispute_back(
     session: Session, agreement_id: int, dispute_id: int, ore: int, today: dt.date, now: dt.datetime
 ) -> None:

@@ -4,22 +4,23 @@ The credit is taken when a payout is asked for, under the agreement's balance lo
 there is. What does not come about gives it back. A sum above a figure waits for a second person; a smaller one is
 approved by that rule. Ordering is `payout_orders`.
 
-The figure counts what goes to one bank account too, from whatever agreement: requests for it take turns by an advisory
-lock on the account. The order is balance, then account, one of each a transaction and nothing of another agreement's
-after them; so who waits for an account holds nothing that its holder could want.
+The figure counts what leaves of one holder's credit, over cards too, and what goes to one bank account from whatever
+agreement (``claims.leaving``): requests take turns by advisory locks. The order is balance, then holder, then account,
+one of each a transaction and nothing of another agreement's after them; so who waits for one of them holds nothing that
+its holder could want.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from accounts.access.principal import must_be_another
 from accounts.customers.tell import NewMessage, tell
 from billing.claims import credit
-from billing.claims.leaving import after_debts, must_be_payable, must_be_there
+from billing.claims.leaving import after_debts, disputed, lately, must_be_payable, must_be_there, take_turns
 from billing.ledger.book import Account, Entry, book
 from billing.passages.balances import lock
 from billing.payments.payout_models import Payout, PayoutOrder
@@ -45,7 +46,8 @@ def request(
     """Ask for ``amount_ore`` of an agreement's credit (None: all of it) to be paid to a bank account.
 
     What is past due is paid with the credit first. Raises Invalid for an account that cannot be or a sum that is not
-    positive; Conflict (``not-enough-credit``, with what there is; ``set-off-only`` by the holder's rulebook).
+    positive; Conflict (``not-enough-credit``, with what there is; ``credit-disputed``, with what may leave while the
+    bank of a card disputes a payment; ``set-off-only`` by the holder's rulebook).
     """
     try:
         account = bank_account(account)
@@ -56,12 +58,13 @@ def request(
         raise Invalid("A payout is more than nothing.", errors=[{"field": "amount_ore", "message": "must be above 0"}])
     today = business_date(now)
     lock(session, [agreement_id])
-    _take_turn(session, account)
+    take_turns(session, agreement_id, account)
     must_be_payable(session, agreement_id)
     there = after_debts(session, agreement_id, now, actor)
-    wanted = there if amount_ore is None else amount_ore
-    must_be_there(wanted, there)
-    second = _lately(session, agreement_id, account, now) + wanted > whole("payout_second_approver_ore", today)
+    withheld = disputed(session, agreement_id)
+    wanted = max(there - withheld, 0) if amount_ore is None else amount_ore
+    must_be_there(wanted, there, withheld)
+    second = lately(session, agreement_id, now, account) + wanted > whole("payout_second_approver_ore", today)
     row = Payout(
         agreement_id=agreement_id,
         amount_ore=wanted,
@@ -76,26 +79,6 @@ def request(
     session.flush()
     credit.payout(session, agreement_id, row.id, wanted, today, now)
     return row
-
-
-def _take_turn(session: Session, account: str) -> None:
-    """Let one at a time ask for money to this account, until the transaction ends; what is summed later counts it."""
-    key = {"key": f"brikke payout account {account}"}
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), key)
-
-
-def _lately(session: Session, agreement_id: int, account: str, now: dt.datetime) -> int:
-    """Return what one person has had paid from this agreement, or to this account, within payout_window_days (øre):
-    a large sum in small parts takes a second person too."""
-    since = now - dt.timedelta(days=whole("payout_window_days", business_date(now)))
-    found = session.scalar(
-        text(
-            "SELECT sum(amount_ore) FROM payouts WHERE (agreement_id = :agreement OR account = :account) "
-            "AND approved_by IS NULL AND state IN ('approved', 'ordered', 'paid') AND requested_at >= :since"
-        ),
-        {"agreement": agreement_id, "account": account, "since": since},
-    )
-    return int(found or 0)
 
 
 def approve(session: Session, payout_id: int, *, actor: str, now: dt.datetime) -> Payout:

@@ -55,6 +55,14 @@ def mistakes(problem: Invalid | Conflict) -> dict[str, str]:
     if slug == "not-enough-credit":
         there = words.kroner(int(problem.extra["credit_ore"]))
         return {"amount": words.t("Det er {sum} til gode.", "There is {sum} in credit.", sum=there)}
+    if slug == "credit-disputed":
+        free = words.kroner(int(problem.extra["free_ore"]))
+        waits = words.t(
+            "Banken bestrider en kortbetaling. Til det er avgjort, kan {sum} betales ut.",
+            "The bank disputes a card payment. Until that is decided {sum} can be paid out.",
+            sum=free,
+        )
+        return {"amount": waits}
     if slug == "set-off-only":
         only = words.t("Beløpet brukes på kommende fakturaer og betales ikke ut.",
                        "The sum is used on coming invoices and is not paid out.")  # fmt: skip

@@ -61,6 +61,10 @@ def refusal(problem: Conflict | NotFound) -> str:
     if slug == "not-enough-credit":
         return words.t("Det er {sum} til gode.", "There is {sum} in credit.",
                        sum=words.kroner(int(extra["credit_ore"])))  # fmt: skip
+    if slug == "credit-disputed":
+        return words.t("Banken bestrider en betaling på avtalen. Av tilgodet kan {sum} gå ut til det er avgjort.",
+                       "The bank disputes a payment of this agreement. {sum} of the credit may leave until that is "
+                       "decided.", sum=words.kroner(int(extra["free_ore"])))  # fmt: skip
     said = {
         "charge-disputed": words.t(
             "Banken bestrider betalingen. Vent til den er avgjort.", "The bank disputes the payment. Wait for the end."
@@ -173,6 +177,7 @@ def _ask(one: Agreement, charge: int, values: Mapping[str, str], ticked: Collect
     session, now, who = http.current_session(), http.request_now(), principal().key
     detail: dict[str, object] = {"charge": charge}
     made: Refund | None
+    waits = False
     if values["act"] == "credit":
         amount = ore_of(values["amount"]) if values["amount"] else None
         made = refund.request(session, charge, amount_ore=amount, reason=values["reason"], actor=who, now=now)
@@ -181,15 +186,19 @@ def _ask(one: Agreement, charge: int, values: Mapping[str, str], ticked: Collect
         done = refund.give_back(
             session, charge, [int(one) for one in ticked], reason=values["reason"], seller=seller, actor=who, now=now
         )
-        made = done.refund
+        made, waits = done.refund, done.waits
         detail |= {"credit_note": done.reissued.credit_note, "passages": [int(one) for one in ticked]}
     detail |= {"refund": made.id if made else None, "amount_ore": made.amount_ore if made else 0}
     trail.record(session, principal(), "card_refund.request", subject(one), now, values["reason"], detail)
     idempotency.keep_form(session, form, {"refund": made.id if made else None})
-    flash(_outcome(made), "good")
+    flash(_outcome(made, waits), "good")
 
 
-def _outcome(made: Refund | None) -> str:
+def _outcome(made: Refund | None, waits: bool) -> str:
+    if waits and made is None:
+        return words.t("Passeringene er kreditert; beløpet står til gode til banken har avgjort en bestridt betaling.",
+                       "The passages are credited; the sum stays in credit until the bank has decided a disputed "
+                       "payment.")  # fmt: skip
     if made is None:
         return words.t("Passeringene er kreditert; beløpet er brukt på det som var ubetalt.",
                        "The passages are credited; the sum is used on what was unpaid.")  # fmt: skip

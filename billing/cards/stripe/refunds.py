@@ -7,13 +7,24 @@ from itertools import islice
 
 import stripe
 
-from billing.cards.gateway import Declined, Outcome, Unknown
+from billing.cards.gateway import Declined, GatewayMisuse, Outcome, Unknown
 from billing.cards.stripe.declines import judge
 from billing.cards.stripe.outcomes import outcome_of_error, outcome_of_refund
 
 MAX_LISTED = 1000
 _PAGE = 100
-_REFUSED = {"charge_already_refunded", "charge_disputed", "amount_too_large"}
+# Nothing was given, and asking again would not help: the credit comes back. The codes are of the library's list
+# (stripe/_setup_intent.py, LastSetupError.code); https://docs.stripe.com/error-codes says what they mean. Any other
+# leaves it unknown.
+_REFUSED = {
+    "amount_too_large",
+    "amount_too_small",
+    "balance_insufficient",  # of our account there: somebody fills it up, and asks again
+    "charge_already_refunded",
+    "charge_disputed",
+    "charge_not_refundable",
+    "refund_disputed_payment",
+}
 
 
 def make(client: stripe.StripeClient, *, ref: str, amount_ore: int, idempotency_key: str, refund: str) -> Outcome:
@@ -30,6 +41,10 @@ def make(client: stripe.StripeClient, *, ref: str, amount_ore: int, idempotency_
         if refused in _REFUSED:
             return Declined(None, refused, error.user_message or "", *judge("amount_too_large"))
         return outcome_of_error(error)
+    except (stripe.AuthenticationError, stripe.PermissionError) as error:
+        raise GatewayMisuse(
+            f"{type(error).__name__} (request {error.request_id or 'without id'})", "not_allowed"
+        ) from error
     except stripe.StripeError as error:
         return outcome_of_error(error)
     return outcome_of_refund(made.to_dict())

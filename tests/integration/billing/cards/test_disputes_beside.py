@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy import Engine
 
 from billing.cards import dispute, refund
-from billing.cards.gateway import Declined, DisputeDetails
-from billing.cards.models import Attempt
+from billing.cards.gateway import Declined, DisputeDetails, Succeeded
+from billing.cards.models import Attempt, Charge
 from billing.invoices.reissue import reissue
 from billing.passages.credit import credit
+from billing.payments import payouts
+from config.clock import now_utc
 from config.database import session_factory
 from config.problems import Conflict
 from tests.integration.billing.beside import Beside
@@ -119,4 +121,78 @@ def test_a_fee_that_is_gone_does_not_come_back(books: Books) -> None:
     reissue(books.session, number, reason="x", seller=SELLER, now=NOW, actor=KARI)
     assert payer.claim(charge) == (15_000, 0, 0)
     assert payer.account("card_fees") == 0
+    books.prove(NOW)
+
+
+def last_kid(books: Books, charge: Charge) -> str:
+    """The KID of the invoice that presents the charge's claim now."""
+    query = "SELECT kid FROM documents WHERE claim_id = :c AND due_on IS NOT NULL ORDER BY number DESC LIMIT 1"
+    return str(books.value(query, c=charge.claim_id))
+
+
+@pytest.mark.parametrize("way", ["card", "bank"])
+def test_money_that_was_let_go_again_does_not_pay_instead_of_the_card(books: Books, way: str) -> None:
+    """50 of 200 are lost and paid by bank; a passage of 50 goes back; then the card's bank takes all that is left."""
+    payer = CardPayer(books)
+    charge = payer.paid(15_000, 5_000)
+    payer.dispute(charge, "lost", 5_000)
+    books.pay(last_kid(books, charge), 5_000, CHARGED + DAY)
+    assert payer.claim(charge) == (20_000, 0, 20_000)
+    if way == "card":
+        payer.give(payer.ask_back(charge, 1))
+    else:
+        credit(books.session, payer.agreement, payer.passages[1], reason="x", actor=KARI, now=NOW)
+        number = books.one("SELECT max(number) FROM documents WHERE claim_id = :c AND kind = 'invoice'",
+                           c=charge.claim_id)  # fmt: skip
+        reissue(books.session, number, reason="x", seller=SELLER, now=NOW, actor=KARI)
+        payouts.request(
+            books.session, payer.agreement, amount_ore=5_000, account="15030054323", reason="x", actor=KARI, now=NOW
+        )
+    left = 10_000 if way == "card" else 15_000
+    assert payer.claim(charge) == (15_000, 0, 15_000)
+    payer.dispute(charge, "lost", left, ref="dp_2")
+    one = payer.the_dispute("dp_2")
+    assert (one.claim_ore, one.credit_ore, one.written_off_ore) == (left, 0, 0)
+    books.prove(noon(CHARGED + 3 * DAY))
+
+
+@pytest.mark.parametrize("had_credit", [0, 1_000])
+@pytest.mark.parametrize("after_success", [True, False])
+def test_a_refund_that_fails_after_its_payment_was_lost_gives_nothing_twice(
+    books: Books, after_success: bool, had_credit: int
+) -> None:
+    payer = CardPayer(books)
+    charge = payer.paid(15_000, 5_000)
+    row = payer.ask_back(charge, 1)
+    payer.call(row)
+    if after_success:
+        payer.tell(row, Succeeded("re_1", 5_000, now_utc()))
+    if had_credit:
+        other = books.invoice(payer.agreement, 9_000)
+        books.pay(other.kid, 9_000 + had_credit, CHARGED)
+    payer.dispute(charge, "lost", 20_000)
+    one = payer.the_dispute()
+    assert (one.claim_ore, one.credit_ore, one.written_off_ore) == (15_000, had_credit, 5_000 - had_credit)
+    no = Declined("re_1", "expired_or_canceled_card", "No.", needs_customer=False, retry="later")
+    later = noon(CHARGED + DAY)
+    assert payer.tell(row, no, later) == "failed"
+    one = payer.the_dispute()
+    assert (one.claim_ore, one.credit_ore, one.written_off_ore) == (15_000, 5_000, 0)
+    assert books.credit(payer.agreement) == had_credit, "the bank has given that money; what was taken for it is free"
+    assert payer.account("write_off") == 5_000, "the passage that was credited"
+    books.prove(later)
+    payer.dispute(charge, "won", 20_000, 20_000, now=later)
+    assert (payer.claim(charge), books.credit(payer.agreement)) == ((15_000, 0, 15_000), 5_000 + had_credit)
+    books.prove(later)
+
+
+def test_what_a_bank_takes_once_more_is_booked(books: Books) -> None:
+    payer = CardPayer(books)
+    charge = payer.paid(20_000)
+    for taken in (8_000, 8_000, 20_000):
+        payer.dispute(charge, "open", taken, amount=20_000)
+        assert (payer.account("disputes"), payer.account("card_clearing")) == (taken, 20_000 - taken)
+        books.prove(NOW)
+    payer.dispute(charge, "won", 20_000, 20_000)
+    assert (payer.account("disputes"), payer.account("card_clearing")) == (0, 20_000)
     books.prove(NOW)

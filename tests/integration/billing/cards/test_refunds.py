@@ -310,7 +310,7 @@ def _step(books: Books, payer: CardPayer, row: Refund, step: str) -> None:
         elif step == "forget":
             refund_call.forget(books.session, row.id, real=now_utc() + REQUEST_LIVES)
         elif state in ("unknown", "succeeded"):
-            no = Declined(None, "x", "No.", needs_customer=False, retry="later")
+            no = Declined(row.provider_ref, "x", "No.", needs_customer=False, retry="later")
             told: dict[str, Outcome] = {"made": Succeeded(f"re_{row.id}", row.amount_ore, now_utc()), "failed": no}
             payer.tell(row, told.get(step, Unknown("?")))
     except Conflict:
