@@ -7,12 +7,14 @@ is asked again. What it has forgotten already is no mistake to ask for.
 from __future__ import annotations
 
 import datetime as dt
+from functools import partial
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from billing.cards.gateway import GatewayMisuse, GatewayUnavailable
 from billing.cards.models import Attempt, Card
+from billing.cards.one_turn import OneTurn
 from billing.cards.provider import gateway_of
 from billing.cards.queries import forgettable
 from config.clock import business_now
@@ -42,10 +44,10 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
         return counts
     with ctx.sessions() as session:
         found = waiting(session, now=business_now(session))
-    forgotten = unanswered = 0
+    turns, forgotten, unanswered = OneTurn.of(ctx.sessions, ctx.settings), 0, 0
     for payment_method in found:
         try:
-            gateway.detach(payment_method)
+            turns.ask(partial(gateway.detach, payment_method))
         except (GatewayUnavailable, GatewayMisuse):
             unanswered += 1
         else:

@@ -330,7 +330,8 @@ class Balance(Base):
     """What of an agreement is not billed, and what the card threshold needs. Locked by agreement id, ascending.
 
     ``open_since`` is the arrival of the oldest unbilled passage. ``open_charge_id`` is the card charge that is
-    not settled yet. ``charge_not_before`` is the Oslo date on which a full week has passed.
+    not settled yet. ``last_charged_on`` is the Oslo date on which a card last paid; ``charge_not_before`` the one on
+    which the sum is judged again: when a full week has passed, or the day after a charge was called off.
     """
 
     __tablename__ = "balances"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, text, update
@@ -158,6 +159,9 @@ def test_a_card_that_was_removed_is_not_sent_again_and_is_forgotten_in_the_end(
         assert forgotten.waiting(session, now=MONDAY) == [method]
     with driver.sessions.begin() as session:
         move_clock(session, MONDAY + DAY, running=False)
+    nobody = replace(card_settings(tmp_path, stand_in), stripe_api_base="http://127.0.0.1:9")
+    assert forgotten.job(JobContext(driver.sessions, nobody), MONDAY) == {"forgotten": 0, "unanswered": 1}
+    assert gateway.card(method) is not None
     ctx = JobContext(driver.sessions, card_settings(tmp_path, stand_in))
     for _ in range(2):  # again is harmless
         assert forgotten.job(ctx, MONDAY + DAY) == {"forgotten": 1, "unanswered": 0}
