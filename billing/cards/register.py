@@ -122,33 +122,59 @@ def finish(
     Raises NotFound for a set-up that is not ours, or not of ``agreement_id`` where one is named.
     """
     with sessions() as session:
-        setup = session.scalars(select(CardSetup).where(CardSetup.provider_ref == provider_ref)).one_or_none()
-        if setup is None or agreement_id not in (None, setup.agreement_id):
-            raise NotFound("No registration of a card has this id.")
-    try:
-        details = gateway.finish_setup(provider_ref)
-    except SetupNotFinished as unfinished:
-        if unfinished.status != "open":
-            with sessions() as session:
-                session.execute(
-                    update(CardSetup)
-                    .where(CardSetup.id == setup.id, CardSetup.state == "started")
-                    .values(state="failed", finished_at=now)
-                )
-                session.commit()
-        return None
+        setup = setup_of(session, provider_ref)
+    if setup is None or agreement_id not in (None, setup.agreement_id):
+        raise NotFound("No registration of a card has this id.")
+    given = read(gateway, setup)
     with sessions() as session:
-        known = session.get(CardCustomer, setup.agreement_id)
-        if known is None or details.customer_id not in (None, known.provider_customer):
-            raise Conflict("This card was registered for somebody else.")
-        card = adopt(session, setup, details, now=now)
-        replaced = session.scalars(
-            select(Card).where(Card.agreement_id == card.agreement_id, Card.removed_at == now, Card.id < card.id)
-        ).all()
-        forgotten = forgettable(session, replaced)
+        card, forgotten = take(session, given, now=now)
         session.commit()
     forget(gateway, forgotten)
     return card
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the provider says of a set-up of ours: the card that was given, or that none can be given any more."""
+
+    setup: CardSetup
+    details: CardDetails | None
+    over: bool = False
+
+
+def setup_of(session: Session, provider_ref: str) -> CardSetup | None:
+    """Return our set-up with this id of the provider's, if it is one."""
+    return session.scalars(select(CardSetup).where(CardSetup.provider_ref == provider_ref)).one_or_none()
+
+
+def read(gateway: CardGateway, setup: CardSetup) -> Given:
+    """Read a set-up at the provider. Raises GatewayUnavailable, GatewayMisuse."""
+    assert setup.provider_ref is not None
+    try:
+        return Given(setup, gateway.finish_setup(setup.provider_ref))
+    except SetupNotFinished as unfinished:
+        return Given(setup, None, over=unfinished.status != "open")
+
+
+def take(session: Session, given: Given, *, now: dt.datetime) -> tuple[Card | None, list[str]]:
+    """Take over what was given on a set-up; return the card, and those that the provider may ``forget`` after that.
+
+    Raises Conflict for a card that was registered for somebody else.
+    """
+    setup, details = given.setup, given.details
+    if details is None:
+        if given.over:
+            ended = update(CardSetup).where(CardSetup.id == setup.id, CardSetup.state == "started")
+            session.execute(ended.values(state="failed", finished_at=now))
+        return None, []
+    known = session.get(CardCustomer, setup.agreement_id)
+    if known is None or details.customer_id not in (None, known.provider_customer):
+        raise Conflict("This card was registered for somebody else.")
+    card = adopt(session, setup, details, now=now)
+    replaced = session.scalars(
+        select(Card).where(Card.agreement_id == card.agreement_id, Card.removed_at == now, Card.id < card.id)
+    ).all()
+    return card, forgettable(session, replaced)
 
 
 def forget(gateway: CardGateway, payment_methods: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import structlog
@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from billing.cards import confirm, dispute, ours, outcome, refund_call, updater
+from billing.cards import confirm, dispute, ours, outcome, refund_call, register, updater
 from billing.cards.gateway import (
     CardGateway,
     Event,
@@ -30,10 +30,8 @@ from billing.cards.gateway import (
 from billing.cards.models import Attempt, ProviderEvent, Refund
 from billing.cards.one_turn import OneTurn
 from billing.cards.outcome import Seller
-from billing.cards.register import finish
 from config.clock import now_utc
 from config.database import SessionFactory
-from config.problems import NotFound
 
 log = structlog.get_logger()
 PROVIDER = "stripe"
@@ -44,7 +42,8 @@ T = TypeVar("T")
 class Taken:
     """An event that is ours to look at, and what is needed for that. ``now`` is business time.
 
-    ``turns``: the pace at which the provider is asked, where it is not at once.
+    ``turns``: the pace at which the provider is asked, where it is not at once. ``afterwards``: what is done when all
+    is committed, and may be left undone.
     """
 
     sessions: SessionFactory
@@ -53,6 +52,7 @@ class Taken:
     seller: Seller
     now: dt.datetime
     turns: OneTurn | None = None
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     def asked(self, call: Callable[[], T]) -> T:
         """Ask the provider, in turn. Raises GatewayUnavailable where it cannot be asked, or asking it is refused."""
@@ -112,14 +112,19 @@ def _page(taken: Taken) -> Apply:
     """Record what came of a page where a charge is paid, or take over the card that was given on one."""
     with taken.sessions() as session:
         attempt_id = confirm.of_event(session, taken.event)
+        setup = register.setup_of(session, taken.event.object_id)
     if attempt_id is not None:
         return _confirmed(taken, attempt_id)
-    try:
-        card = taken.asked(lambda: finish(taken.sessions, taken.gateway, taken.event.object_id, now=taken.now))
-    except NotFound:
+    if setup is None:
         return _ignored
-    effect = "finished" if card is not None else "ignored"
-    return lambda _session: effect
+    given = taken.asked(lambda: register.read(taken.gateway, setup))
+
+    def take(session: Session) -> str:
+        card, forgotten = register.take(session, given, now=taken.now)
+        taken.afterwards.append(lambda: register.forget(taken.gateway, forgotten))
+        return "finished" if card is not None else "ignored"
+
+    return take
 
 
 def _card(taken: Taken) -> Apply:
@@ -229,6 +234,8 @@ def _store(taken: Taken, apply: Apply) -> str:
             .returning(ProviderEvent.id)
         ).one_or_none()
         session.commit()
+    for then in taken.afterwards:
+        then()
     return effect if stored is not None else "repeated"
 
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import text
 
-from billing.cards import one_turn, outcome, sweep, webhook
+from billing.cards import one_turn, outcome, register, sweep, webhook
 from billing.cards.gateway import (
     CardGateway,
     ChargeRequest,
@@ -22,6 +22,7 @@ from billing.cards.gateway import (
     GatewayUnavailable,
     Outcome,
     RateLimited,
+    SetupNotFinished,
     Succeeded,
     Unknown,
 )
@@ -272,3 +273,69 @@ def test_the_provider_is_asked_at_the_shared_pace(
     assert time.monotonic() - began > 0.7
     with driver.sessions() as session:
         assert session.execute(text("SELECT failures FROM card_pace")).scalar_one() == 0, "it is up"
+
+
+def begun(driver: Driver, gateway: CardGateway) -> dict[str, Any]:
+    """Begin a registration; the page's object."""
+    register.begin(
+        driver.sessions, gateway, driver.agreement_id, return_url="http://localhost/x", declared_commercial=False,
+        now=MONDAY,
+    )  # fmt: skip
+    with driver.sessions() as session:
+        setup = session.execute(text("SELECT provider_ref FROM card_setups ORDER BY id DESC LIMIT 1")).scalar_one()
+    return {"id": setup, "object": "checkout.session", "metadata": {}}
+
+
+def test_a_card_is_taken_over_with_its_event_or_not_at_all(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = begun(driver, gateway)
+    stand_in.give_card(page["id"], "commercial")
+    told = event("checkout.session.completed", page)
+
+    def cards() -> int:
+        with driver.sessions() as session:
+            return int(session.execute(text("SELECT count(*) FROM cards")).scalar_one())
+
+    with monkeypatch.context() as patched:
+        patched.setattr(webhook, "insert", lambda _table: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            hear(driver, gateway, told)
+    assert (cards(), stored(driver)) == (1, 0)
+    assert [hear(driver, gateway, told) for _ in range(2)] == ["finished", "repeated"]
+    assert (cards(), stored(driver)) == (2, 1)
+
+
+def test_a_registration_that_has_expired_is_over(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del stand_in
+    page = begun(driver, gateway)
+
+    def ended(status: str) -> str:
+        def finish(_setup: str) -> None:
+            raise SetupNotFinished(status)
+
+        monkeypatch.setattr(gateway, "finish_setup", finish, raising=False)
+        assert hear(driver, gateway, event("checkout.session.expired", page)) == "ignored"
+        with driver.sessions() as session:
+            return str(session.execute(text("SELECT state FROM card_setups")).scalar_one())
+
+    assert [ended(status) for status in ("open", "expired", "open")] == ["started", "failed", "failed"]
+
+
+def test_a_registration_that_is_replaced_has_the_provider_forget_the_card_before(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer
+) -> None:
+    first, second = (begun(driver, gateway) for _ in range(2))
+    for page in (first, second):
+        stand_in.give_card(page["id"], "commercial")
+        assert hear(driver, gateway, event("checkout.session.completed", page)) == "finished"
+    with driver.sessions() as session:
+        gone = session.execute(text("SELECT payment_method FROM cards WHERE removed_at IS NOT NULL")).scalar_one()
+    assert gateway.card(gone) is None
+
+
+def test_a_registration_of_somebody_elses_is_ignored_without_asking(driver: Driver) -> None:
+    page = {"id": "cs_other", "object": "checkout.session", "metadata": {}}
+    assert hear(driver, object(), event("checkout.session.completed", page)) == "ignored"
