@@ -113,10 +113,13 @@ def change_line(world: World, line_id: str, amount: int) -> None:
         world.store.put("balance_transaction", line | {"amount": amount, "net": amount - line["fee"]})
 
 
-def add_line(world: World, kind: str, amount: int) -> dict[str, Any]:
-    """Add a line that is about nothing of ours: a monthly fee (`stripe_fee`), an `adjustment`. Returns it."""
+def add_line(world: World, kind: str, amount: int, *, ago: int = 0) -> dict[str, Any]:
+    """Add a line that is about nothing of ours: a monthly fee (`stripe_fee`), an `adjustment`. Returns it.
+
+    ``ago``: it is made with a time so many seconds ago, behind lines that were told of already.
+    """
     with world.store.transaction():
-        line: dict[str, Any] = public(_line(world, None, kind, amount, 0, world.seconds(), new_id("x")))
+        line: dict[str, Any] = public(_line(world, None, kind, amount, 0, world.seconds() - ago, new_id("x")))
         return line
 
 

@@ -192,6 +192,22 @@ def test_a_sum_that_fell_is_not_charged(driver: Driver, gateway: CardGateway, st
     assert stand_in.books()["sum_ore"] == 20_000
 
 
+@pytest.mark.parametrize(
+    "change", ["payment_method = 'invoice'", f"closed_at = '{MONDAY:%Y-%m-%d}', standing = 'closed'"]
+)
+def test_a_charge_of_an_agreement_that_pays_otherwise_now_is_not_tried(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, change: str
+) -> None:
+    """What changes the method or closes converts it; where something else did not, nothing is taken all the same."""
+    driver.drive(20_000, MONDAY)
+    with driver.sessions.begin() as session:
+        session.execute(text(f"UPDATE agreements SET {change}"))
+    assert driver.charge(gateway, MONDAY) == ["skipped"]
+    assert [charge.state for charge in driver.charges()] == ["cancelled"]
+    assert (driver.attempts(), driver.balance().open_charge_id) == ([], None)
+    assert (driver.balance().unbilled_ore, stand_in.books()["sum_ore"]) == (20_000, 0)
+
+
 def test_two_workers_on_one_charge_make_one_payment(driver: Driver, stand_in: GatewayServer) -> None:
     driver.drive(20_000, MONDAY)
     stand_in.world.latency_ms = 50

@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from billing.audit import presented
 from billing.cards.cards import set_segment
 from billing.cards.gateway import CardDetails, CardGateway, Event, GatewayUnavailable
-from billing.cards.models import Card, ProviderEvent
+from billing.cards.models import Card, Charge, ProviderEvent
 from billing.cards.stripe.gateway import StripeGateway
 from billing.cards.updater import refresh
 from billing.cards.webhook import receive
@@ -113,8 +113,32 @@ def test_another_card_than_the_one_that_pays_tries_nothing(
     driver.drive(20_000, MONDAY)
     driver.charge(gateway, MONDAY)
     another(driver, stand_in)
-    assert tell(cards(driver)[1]) == "updated"
+    other = cards(driver)[1]
+    assert not other.is_default
+    stand_in.renew_card(other.payment_method)
+    assert tell(other) == "updated"
+    assert cards(driver)[1].updated_at == MONDAY, "its bank has renewed it"
     assert driver.charge(gateway, MONDAY) == []
+    assert (len(driver.attempts()), driver.charges()[0].tries) == (1, 1)
+
+
+def test_the_card_chosen_for_a_charge_tries_it_though_another_is_the_default(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tell: Tell
+) -> None:
+    driver = make_driver(sessions, stand_in, gateway, "insufficient_funds")
+    driver.drive(20_000, MONDAY)
+    driver.charge(gateway, MONDAY)
+    another(driver, stand_in)
+    default, chosen = cards(driver)
+    with sessions() as session:
+        session.get_one(Charge, driver.charges()[0].id).card_id = chosen.id
+        session.commit()
+    stand_in.renew_card(default.payment_method)
+    assert tell(default) == "updated"
+    assert driver.charge(gateway, MONDAY) == [], "it does not pay this charge"
+    stand_in.renew_card(chosen.payment_method)
+    assert tell(chosen) == "updated"
+    assert driver.charge(gateway, MONDAY) == ["succeeded"]
 
 
 def test_what_is_not_ours_or_is_removed_is_ignored(driver: Driver, stand_in: GatewayServer, tell: Tell) -> None:
