@@ -88,7 +88,7 @@ def _expires_soon(today: dt.date) -> Callable[[Card], bool]:
 def _finish(agreement: Agreement, setup: str) -> Response:
     back = redirect(url_for("mypage.card", number=agreement.number), 303)
     session, now = http.current_session(), http.request_now()
-    agreement_id, number = agreement.id, agreement.number
+    agreement_id, number, closed = agreement.id, agreement.number, agreement.standing == "closed"
     session.rollback()  # nothing is held open while the provider is asked
     try:
         done = register.finish(http.current_sessions(), _gateway(), setup, agreement_id=agreement_id, now=now)
@@ -102,15 +102,15 @@ def _finish(agreement: Agreement, setup: str) -> Response:
         flash(words.t("Kortet ble ikke registrert.", "The card was not registered."), "warn")
         return back
     trail.record(session, principal(), "register_card", f"agreement:{number}", now)
-    flash(
-        words.t(
+    said = (
+        ("{brand} som slutter på {last4} er registrert.", "{brand} ending in {last4} is registered.")
+        if closed
+        else (
             "{brand} som slutter på {last4} er registrert og betaler avtalen fra nå av.",
             "{brand} ending in {last4} is registered and pays the agreement from now on.",
-            brand=brand(done.brand),
-            last4=done.last4,
-        ),
-        "good",
+        )
     )
+    flash(words.t(*said, brand=brand(done.brand), last4=done.last4), "good")
     return back
 
 

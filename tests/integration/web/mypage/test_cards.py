@@ -190,7 +190,9 @@ def test_a_closed_agreement_lets_a_card_pay_what_is_open_and_no_more(
     client.get(path, query_string={"setup": setup})
     town.charge(at(1, 10, 11))
     assert stand_in.books()["sum_ore"] == 25_000
-    assert "Registrer et annet kort" not in read(client.get(path))
+    said = read(client.get(path))
+    assert "Visa som slutter på 4242 er registrert. " in said
+    assert "Registrer et annet kort" not in said
     assert post(client, f"{path}/register", path).headers["Location"] == path
     assert "Avtalen er avsluttet." in read(client.get(path))
 
