@@ -140,7 +140,8 @@ ACTIONS: dict[str, dict[str, Sequence[Any]]] = {
     "minutes_go_by": {"minutes": (10, 50, 22 * 60 + 55), "lost": (True, False)},
     "what_is_under_way_arrives": {},
     "a_bank_makes_up_its_mind": {"how": ("succeed", "fail")},
-    "hear": {"times": (1, 2), "fault": [None, None, *READ_FAULTS]},
+    "a_long_outage": {"who": (0, 1), "minutes": (10, 50, 70)},
+    "hear": {"which": ("one", "twice", "new", "newest first"), "fault": [None, None, *READ_FAULTS]},
     "another_card": {"who": (0, 1), "card": ["consumer", "commercial"]},
     "pay_otherwise": {
         "who": (0, 1),
@@ -149,6 +150,7 @@ ACTIONS: dict[str, dict[str, Sequence[Any]]] = {
     },
     "give_back": {"which": ["all", "one", "credit", "some"]},
     "decide_on_refunds": {"approve": (True, False)},
+    "money_goes_back": {"which": ["all", "one", "credit"], "fails": (True, False)},
     "refund": {"fault": [None, None, *REFUND_FAULTS], "kill": [None, None, *KILLED]},
     "a_refund_fails_after_all": {},
     "a_bank_disputes": {"inquiry": (True, False), "part": (True, False)},
@@ -158,7 +160,8 @@ ACTIONS: dict[str, dict[str, Sequence[Any]]] = {
 
 
 WITH_PICK = {
-    "hear", "give_back", "a_refund_fails_after_all", "a_bank_disputes", "a_bank_decides", "a_bank_makes_up_its_mind",
+    "hear", "give_back", "money_goes_back", "a_refund_fails_after_all", "a_bank_disputes", "a_bank_decides",
+    "a_bank_makes_up_its_mind",
 }  # fmt: skip
 
 
@@ -183,6 +186,7 @@ class Machine(RuleBasedStateMachine):
         # One after the other: which of two has a fault would else be chance, and not the same again.
         self.ctx = JobContext(self.sessions, load(said | {"CARD_CONCURRENCY": "1"}))
         self.now, self.steps = MONDAY, 0
+        self.heard: set[str] = set()
         self._clock()
 
     def _clock(self) -> None:
@@ -245,6 +249,17 @@ class Machine(RuleBasedStateMachine):
             for table in ("attempts", "card_refunds"):
                 session.execute(text(f"UPDATE {table} SET {earlier} WHERE state = 'unknown'"), {"by": minutes * MINUTE})
 
+    def a_long_outage(self, who: int, minutes: int) -> None:
+        """The key is sent for the last time when the provider just gets up."""
+        self.wait(hours=24 * 8)
+        self.drive(who=who, ore=21_050)
+        self.charge(fault=None, kill="slow")
+        self.minutes_go_by(minutes=22 * 60 + 55, lost=True)
+        self.sweep(fault=None, kill="slow")
+        self.minutes_go_by(minutes=minutes, lost=False)
+        self.sweep(fault=None)
+        self.charge(fault=None, kill=None)
+
     def what_is_under_way_arrives(self) -> None:
         self.shaky.arrive()
 
@@ -254,17 +269,18 @@ class Machine(RuleBasedStateMachine):
         if waiting:
             self.gateway.end_charge(pick(waiting), how)
 
-    def hear(self, pick: Pick, times: int, fault: str | None) -> None:
-        """One that could not be read is sent again, at the end at the latest."""
+    def hear(self, pick: Pick, which: str, fault: str | None) -> None:
+        """Events come: all new ones, or any one, perhaps again. What could not be read comes again."""
         events = self._events()
-        if not events:
-            return
-        event = pick(events)
+        told = [one for one in events if one["id"] not in self.heard]
+        if which in ("one", "twice"):
+            told = [pick(events)] * (1 if which == "one" else 2) if events else []
         if fault is not None:
-            self.gateway.fault(**FAULTS[fault], on="read")
-        for _ in range(times):
+            self.gateway.fault(**FAULTS[fault], on="read", times=3)
+        for event in told[::-1] if which == "newest first" else told:
             with suppress(GatewayUnavailable):
                 self._hear(event)
+                self.heard.add(event["id"])
         self.gateway.world.faults.clear()
 
     def _events(self) -> list[dict[str, Any]]:
@@ -334,6 +350,13 @@ class Machine(RuleBasedStateMachine):
         self.shaky.kill = None
         self.gateway.world.faults.clear()
 
+    def money_goes_back(self, pick: Pick, which: str, fails: bool) -> None:
+        self.give_back(pick, which)
+        self.decide_on_refunds(approve=True)
+        self.refund(fault=None, kill=None)
+        if fails:
+            self.a_refund_fails_after_all(pick)
+
     def a_refund_fails_after_all(self, pick: Pick) -> None:
         made = [one for one in self.gateway.books()["refunds"] if one["status"] == "succeeded"]
         if made:
@@ -400,6 +423,7 @@ class Machine(RuleBasedStateMachine):
     def end(self) -> None:
         """All that is not known yet is found out; then our books are the gateway's."""
         self.gateway.world.faults.clear()
+        self.shaky.arrive()
         while self._ask(
             "SELECT FROM attempts WHERE state = 'unknown' UNION ALL "
             "SELECT FROM card_refunds WHERE state IN ('approved', 'unknown') LIMIT 1"
