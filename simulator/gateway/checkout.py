@@ -18,6 +18,7 @@ from simulator.gateway.world import World
 Answer = tuple[int, dict[str, Any]]
 LIST = {"created", "customer", "expand", "limit", "starting_after"}
 SHORTEST_SECONDS, LONGEST_SECONDS = 30 * 60, 24 * 3600
+REDISPLAY = ("always", "limited", "unspecified")
 ON_SESSION = "authentication_required"
 """The decline that does not come where the customer is there to confirm."""
 
@@ -31,6 +32,7 @@ def create(call: Call) -> Answer:
     data = call.params.get("payment_intent_data") or {}
     if not isinstance(data, dict) or set(data) - {"description", "metadata"}:
         raise invalid("This stand-in takes description and metadata only.", param="payment_intent_data")
+    saved = _saved(call)
     now = call.world.seconds()
     number = new_id("cs_test")
     session = {
@@ -52,6 +54,7 @@ def create(call: Call) -> Answer:
         "payment_intent": None,
         "payment_method_types": ["card"],
         "payment_status": "unpaid",
+        "saved_payment_method_options": saved,
         "setup_intent": None,
         "status": "open",
         "success_url": call.required("success_url"),
@@ -60,6 +63,18 @@ def create(call: Call) -> Answer:
     }
     call.world.store.put("checkout.session", session)
     return 200, call.show(session)
+
+
+def _saved(call: Call) -> dict[str, Any]:
+    """Return which of the customer's cards the page offers: those that they let be shown always, or what is said."""
+    said = call.params.get("saved_payment_method_options") or {}
+    name = "saved_payment_method_options[allow_redisplay_filters]"
+    if not isinstance(said, dict) or set(said) - {"allow_redisplay_filters"}:
+        raise invalid("This stand-in takes allow_redisplay_filters only.", param="saved_payment_method_options")
+    filters = said.get("allow_redisplay_filters", ["always"])
+    if not isinstance(filters, list) or not filters or any(one not in REDISPLAY for one in filters):
+        raise invalid(f"Invalid {name}: must be of {', '.join(REDISPLAY)}", param=name)
+    return {"allow_redisplay_filters": filters}
 
 
 def list_(call: Call) -> Answer:

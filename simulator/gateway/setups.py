@@ -35,9 +35,10 @@ SESSION = {
     "metadata",
     "mode",
     "payment_intent_data",
+    "saved_payment_method_options",
     "success_url",
 }
-PAYMENT_ONLY = ("expires_at", "line_items", "payment_intent_data")
+PAYMENT_ONLY = ("expires_at", "line_items", "payment_intent_data", "saved_payment_method_options")
 
 
 def create_customer(call: Call) -> Answer:

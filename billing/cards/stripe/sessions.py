@@ -1,7 +1,9 @@
 """Pages of Stripe's where a customer pays: Checkout Sessions in payment mode.
 
 The page is Stripe's, does 3-D Secure while the customer is there, and makes a PaymentIntent when they pay. An ended
-session cancels its payment, so that one which has expired can never be paid. The language is the browser's own:
+session cancels its payment, so that one which has expired can never be paid. All cards that the customer has registered
+are offered, so that none must be typed anew: where nothing is said Stripe shows only those whose `allow_redisplay` is
+`always`, which a card registered for charges while its holder is away need not be. The language is the browser's own:
 under one key a page must stay the same, and a customer may change theirs.
 """
 
@@ -42,6 +44,7 @@ def start(client: stripe.StripeClient, request: PageRequest) -> PaymentPage:
                     ],
                     "payment_intent_data": {"metadata": ours, "description": request.description},
                     "metadata": ours,
+                    "saved_payment_method_options": {"allow_redisplay_filters": ["always", "limited", "unspecified"]},
                     "success_url": request.success_url,
                     "cancel_url": request.cancel_url,
                     "expires_at": int(request.expires_at.timestamp()),

@@ -111,6 +111,13 @@ def ref(url: str) -> str:
     return url.rsplit("/", 1)[-1]
 
 
+def test_the_page_offers_the_cards_that_are_registered(customer: Customer) -> None:
+    """They were registered for charges while the customer is away, so that few are marked to be shown always."""
+    customer.press()
+    [page] = customer.objects("checkout.session")
+    assert page["saved_payment_method_options"] == {"allow_redisplay_filters": ["always", "limited", "unspecified"]}
+
+
 def test_the_customer_pays_on_the_page_and_the_receipt_names_that_card(customer: Customer) -> None:
     url = customer.press()
     assert customer.states() == ["declined", "unknown"]

@@ -12,6 +12,7 @@ import pytest
 from billing.cards.gateway import (
     PAGE_TOO_LATE,
     CardGateway,
+    ChargeRequest,
     Declined,
     GatewayMisuse,
     PageRequest,
@@ -121,3 +122,45 @@ def test_control_pays_fails_and_ends(server: GatewayServer, gateway: CardGateway
     assert httpx.post(there, json={"do": "expire"}).json()["status"] == "expired"
     assert httpx.post(there, json={"do": "pay", "card": "consumer"}).status_code == 400
     assert httpx.post(f"{server.url}/_control/pages/cs_none", json={"do": "expire"}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("mode", "said", "answer"),
+    [
+        ("payment", {}, ["always"]),
+        ("payment", {"saved_payment_method_options[allow_redisplay_filters][0]": "limited"}, ["limited"]),
+        ("payment", {"saved_payment_method_options[allow_redisplay_filters][0]": "often"}, 400),
+        ("payment", {"saved_payment_method_options[payment_method_save]": "enabled"}, 400),
+        ("setup", {"saved_payment_method_options[allow_redisplay_filters][0]": "always"}, 400),
+    ],
+)
+def test_which_cards_the_stand_in_offers(
+    server: GatewayServer, request_: PageRequest, mode: str, said: dict[str, str], answer: list[str] | int
+) -> None:
+    form = {
+        "mode": mode, "customer": request_.customer_id, "allowed_payment_method_types[0]": "card",
+        "success_url": "http://localhost/back", **said,
+    }  # fmt: skip
+    if mode == "payment":
+        form |= {
+            "line_items[0][quantity]": "1", "line_items[0][price_data][currency]": "nok",
+            "line_items[0][price_data][unit_amount]": "20000", "line_items[0][price_data][product_data][name]": "A",
+        }  # fmt: skip
+    told = httpx.post(f"{server.url}/v1/checkout/sessions", data=form, auth=("sk_test_1", ""))
+    if isinstance(answer, int):
+        assert told.status_code == answer
+        assert told.json()["error"]["param"].startswith("saved_payment_method_options")
+    else:
+        assert told.json()["saved_payment_method_options"] == {"allow_redisplay_filters": answer}
+
+
+def test_the_stand_in_pays_out_by_hand(server: GatewayServer, gateway: CardGateway) -> None:
+    customer = gateway.create_customer(ref="2", email=None, idempotency_key="c2")
+    gateway.charge(ChargeRequest(customer, server.add_card(customer), 20_000, "key", "1", "1", "A"))
+    control = f"{server.url}/_control/payouts"
+    for wrong in ({"amount": "5000"}, {}, {"amount": 20_000}):
+        assert httpx.post(control, json=wrong).status_code == 400
+    made = httpx.post(control, json={"amount": 5_000}).json()
+    assert (made["automatic"], made["amount"], made["status"]) == (False, 5_000, "in_transit")
+    assert httpx.post(f"{control}/{made['id']}", json={"do": "fail"}).status_code == 200
+    assert [one.state for one in gateway.payouts(now_utc() - timedelta(hours=1))] == ["failed"]
