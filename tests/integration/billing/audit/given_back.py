@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 from billing.cards import refund
-from billing.cards.gateway import Declined
+from billing.cards.gateway import Declined, Succeeded
+from billing.claims import leaving
 from tests.integration.billing.books import SELLER, Books
 from tests.integration.billing.cards.payer import KARI, CardPayer
 
@@ -28,6 +29,37 @@ def given_back(books: Books, now: dt.datetime) -> None:
             payer.tell(row, Declined(f"re_{row.id}", "lost_card", "No.", needs_customer=False, retry="later"), now)
     assert refund.request(books.session, charge.id, amount_ore=700, reason="x", actor=KARI, now=now).state == "approved"
     _disputed(books, now)
+    _late(books, now)
+    _failed_when_lost(books, now)
+
+
+def _late(books: Books, now: dt.datetime) -> None:
+    """A refund is stopped, a part of its credit spent, and then the provider has made it after all."""
+    payer = CardPayer(books)
+    charge = payer.paid(20_003, 1_118, now=now)
+    row = refund.give_back(
+        books.session, charge.id, [payer.passages[1]], reason="x", seller=SELLER, actor=KARI, now=now
+    ).refund
+    assert row is not None
+    refund.cancel(books.session, row.id, actor=KARI, now=now)
+    books.invoice(payer.agreement, 300, run="spent later", due=now.date() - dt.timedelta(days=1))
+    leaving.after_debts(books.session, payer.agreement, now, KARI)
+    payer.tell(row, Succeeded("re_late", row.amount_ore, now), now)
+
+
+def _failed_when_lost(books: Books, now: dt.datetime) -> None:
+    """A refund that was made fails at the card's bank after the payment was lost, of which we bore that sum."""
+    payer = CardPayer(books)
+    charge = payer.paid(20_004, 1_119, now=now)
+    row = refund.give_back(
+        books.session, charge.id, [payer.passages[1]], reason="x", seller=SELLER, actor=KARI, now=now
+    ).refund
+    assert row is not None
+    payer.give(row, now)
+    assert payer.dispute(charge, "lost", 21_123, ref="dp_failed", now=now) == "lost"
+    payer.tell(row, Declined(f"re_{row.id}", "lost_card", "No.", needs_customer=False, retry="later"), now)
+    one = payer.the_dispute("dp_failed")
+    assert (one.claim_ore, one.credit_ore, one.written_off_ore) == (20_004, 1_119, 0)
 
 
 def _disputed(books: Books, now: dt.datetime) -> None:

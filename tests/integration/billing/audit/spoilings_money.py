@@ -17,6 +17,26 @@ _GIVEN_BACK = (
     ("refunds_states", "UPDATE card_refunds SET provider_ref = NULL WHERE state = 'succeeded'"),
     ("refunds_states", "UPDATE card_refunds SET approved_by = 'lead:kari' WHERE state = 'succeeded'"),
     ("refunds_states", "UPDATE card_refunds SET ended_by = NULL WHERE state = 'failed'"),
+    ("refunds_states", "UPDATE card_refunds SET requested_by = 'agent:https://id.example.no|kari', "
+     "approved_by = 'lead:https://id.example.no|kari' WHERE state = 'succeeded'"),
+    ("payouts_approved", "UPDATE payouts SET requested_by = 'agent:https://id.example.no|kari', "
+     "approved_by = 'lead:https://id.example.no|kari' WHERE state = 'paid'"),
+    ("orders_files", "UPDATE charger_orders SET made_by = 'accountant:https://id.example.no|ola', "
+     "released_by = 'lead:https://id.example.no|ola'"),
+    ("refunds_alone", "UPDATE card_refunds SET amount_ore = 190000 WHERE state IN ('approved', 'succeeded')"),
+    ("refunds_alone", "UPDATE payouts SET amount_ore = 500001 WHERE state = 'approved'"),
+    ("refunds_alone", "UPDATE payouts SET amount_ore = 300000"),
+    ("refunds_alone", "UPDATE payouts SET amount_ore = 499500, requested_at = requested_at + interval '29 days', "
+     "agreement_id = (SELECT min(agreement_id) FROM card_refunds WHERE state = 'succeeded') WHERE state = 'approved'"),
+    ("refunds_credit", "UPDATE credit_entries SET amount_ore = amount_ore - 1 WHERE code = 'card_refund' "
+     "AND ref IN (SELECT id FROM card_refunds WHERE requested_by = 'card gateway')"),
+    ("transfers_refunds", "DELETE FROM transfers WHERE code = 'card_refund_written_off'"),
+    ("ledger_write_off", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_refund_written_off'"),
+    ("disputes_cards", "UPDATE cards SET refused_code = NULL"),
+    ("disputes_refunds", "UPDATE transfers SET amount_ore = amount_ore + 1 "
+     "WHERE code = 'card_dispute_credit' AND part <> ''"),
+    ("disputes_lost", "UPDATE transfers SET part = '' WHERE code = 'card_dispute_credit'"),
+    ("transfers_disputes", "DELETE FROM transfers WHERE code = 'card_dispute_written_back' AND part LIKE 'refund %'"),
     ("refunds_credit", "UPDATE credit_entries SET agreement_id = agreement_id + 1 WHERE code = 'card_refund'"),
     ("transfers_refunds", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_refund'"),
     ("transfers_refunds_paid", "DELETE FROM transfers WHERE code = 'card_refund_paid'"),
@@ -37,12 +57,12 @@ _GIVEN_BACK = (
     ("transfers_allocations", "DELETE FROM transfers WHERE code = 'card_dispute_claim'"),
     ("card_fees_back", "DELETE FROM transfers WHERE id = (SELECT max(id) FROM transfers WHERE code = 'card_fee_back')"),
     ("disputes_lost", "DELETE FROM credit_entries WHERE code = 'dispute_back'"),
-    ("disputes_lost", "UPDATE credit_entries SET ref = (SELECT id FROM card_disputes WHERE state = 'lost') "
+    ("disputes_lost", "UPDATE credit_entries SET ref = (SELECT id FROM card_disputes WHERE provider_ref = 'dp_lost') "
      "WHERE code = 'dispute_back'"),
     ("disputes_lost", "UPDATE credit_entries SET agreement_id = agreement_id + 1 WHERE code = 'dispute_back'"),
     ("transfers_disputes", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_dispute_credit_back'"),
     ("transfers_disputes", "DELETE FROM transfers WHERE code = 'card_dispute_written_back'"),
-    ("transfers_disputes", "UPDATE transfers SET ref = (SELECT id FROM card_disputes WHERE state = 'lost') "
+    ("transfers_disputes", "UPDATE transfers SET ref = (SELECT id FROM card_disputes WHERE provider_ref = 'dp_lost') "
      "WHERE code = 'card_dispute_credit_back'"),
     ("transfers_disputes", "DELETE FROM transfers WHERE code = 'card_dispute_won' AND part = 'after all'"),
     ("allocations_sources", "UPDATE card_disputes SET state = 'lost', written_off_ore = withdrawn_ore "
