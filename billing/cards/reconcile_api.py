@@ -11,6 +11,9 @@ from billing.cards.reconcile import compare, figures
 from config import http, metrics
 from config.clock import now_utc
 
+READERS = ("lead", "accountant")
+"""Who sees it, here as on the page *Kortoppgjør*."""
+
 blp = http.Blueprint(
     "card_reconciliation",
     __name__,
@@ -69,7 +72,7 @@ class CardReconciliationSchema(http.Schema):
 class CardReconciliation(MethodView):
     """Card clearing and the provider's account."""
 
-    @require("accountant")
+    @require(*READERS)
     @blp.response(200, CardReconciliationSchema)
     def get(self) -> dict[str, Any]:
         """Compare card clearing with the provider's account as it was read last, and with the balance it told then.

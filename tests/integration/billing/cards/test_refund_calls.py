@@ -137,6 +137,19 @@ def test_one_that_never_arrived_is_called_for_anew(
     assert stand_in.books()["refunded_ore"] == 10_000
 
 
+def test_one_that_was_made_at_once_is_found_by_the_look_up(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, asked: int
+) -> None:
+    """It was made within a second of being called for: the look-up begins before that, clocks may differ."""
+    stand_in.move_clock(now_utc() - dt.timedelta(minutes=30), running=True)
+    stand_in.fault("error", on="refund", when="after", stored=True)
+    assert call(driver, gateway, asked) == "unknown"
+    assert sweep(driver, gateway, asked) == "unknown", "the key only repeats the failure"
+    assert sweep(driver, gateway, asked) == "succeeded"
+    assert stand_in.books()["refunded_ore"] == 10_000
+    assert stand_in.books()["net_ore"] == clearing(driver) == 20_000
+
+
 def test_turned_away_is_asked_again_with_the_same_key(
     driver: Driver, gateway: CardGateway, stand_in: GatewayServer, asked: int
 ) -> None:

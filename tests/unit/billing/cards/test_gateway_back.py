@@ -73,6 +73,19 @@ class TestRefunds:
         assert isinstance(found, Succeeded)
         assert found.amount_ore == 1
 
+    def test_of_two_tries_the_one_that_gave_money_is_found(
+        self, server: GatewayServer, gateway: CardGateway, payment: str
+    ) -> None:
+        """The later one failed and is listed first; the older one has given the money."""
+        first = refund(gateway, payment, 5_000)
+        assert isinstance(first, Succeeded)
+        later = gateway.refund(ref=payment, amount_ore=5_000, idempotency_key="another", refund="1")
+        assert isinstance(later, Succeeded)
+        server.end_refund(later.ref, "fail")
+        found = gateway.find_refund(ref=payment, refund="1", created_after=LONG_AGO)
+        assert isinstance(found, Succeeded)
+        assert found.ref == first.ref
+
     def test_never_more_than_is_left(self, server: GatewayServer, gateway: CardGateway, payment: str) -> None:
         refund(gateway, payment, 15_000)
         over = refund(gateway, payment, 5_001, "2")
