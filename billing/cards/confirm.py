@@ -294,7 +294,9 @@ def _page(
     page = None
     if not fresh:
         after = attempt.called_at - dt.timedelta(hours=1)
-        page = gateway.find_payment(customer_id=request.customer_id, attempt=request.attempt, created_after=after)
+        page = gateway.find_payment(
+            customer_id=request.customer_id, attempt=request.attempt, key=request.idempotency_key, created_after=after
+        )
         if page is None and real >= row.expires_at:
             return None
     page = page or gateway.start_payment(request)

@@ -334,7 +334,9 @@ class CardGateway(Protocol):
         """
         ...
 
-    def find_payment(self, *, customer_id: str, attempt: str, created_after: datetime) -> PaymentPage | None:
+    def find_payment(
+        self, *, customer_id: str, attempt: str, created_after: datetime, key: str | None = None
+    ) -> PaymentPage | None:
         """Look a page up by the metadata we gave it; None when the gateway has none *now*, as in `find_charge`."""
         ...
 

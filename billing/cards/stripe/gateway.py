@@ -212,9 +212,11 @@ class StripeGateway:
         """See `CardGateway`."""
         return stripe_sessions.start(self._client, request)
 
-    def find_payment(self, *, customer_id: str, attempt: str, created_after: datetime) -> PaymentPage | None:
+    def find_payment(
+        self, *, customer_id: str, attempt: str, created_after: datetime, key: str | None = None
+    ) -> PaymentPage | None:
         """See `CardGateway`."""
-        return stripe_sessions.find(self._client, customer_id, attempt, created_after)
+        return stripe_sessions.find(self._client, customer_id, attempt, created_after, key)
 
     def payment_page(self, ref: str) -> PaymentPage:
         """See `CardGateway`."""

@@ -61,7 +61,9 @@ def start(client: stripe.StripeClient, request: PageRequest) -> PaymentPage:
     return _page(made.to_dict())
 
 
-def find(client: stripe.StripeClient, customer_id: str, attempt: str, created_after: datetime) -> PaymentPage | None:
+def find(
+    client: stripe.StripeClient, customer_id: str, attempt: str, created_after: datetime, key: str | None = None
+) -> PaymentPage | None:
     """See `CardGateway.find_payment`. By list, which reads the pages themselves, and not by an index that lags."""
 
     def listed() -> str | None:
@@ -70,7 +72,8 @@ def find(client: stripe.StripeClient, customer_id: str, attempt: str, created_af
         )
         for page in pages.auto_paging_iter():
             found = page.to_dict()
-            if (found.get("metadata") or {}).get("attempt") == attempt:
+            metadata = found.get("metadata") or {}
+            if metadata.get("attempt") == attempt and (key is None or metadata.get("key", key) == key):
                 return str(found["id"])
         return None
 

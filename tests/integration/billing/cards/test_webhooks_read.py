@@ -33,6 +33,7 @@ from config.clock import now_utc
 from simulator.gateway import GatewayServer
 from tests.integration.billing.cards.conftest import MONDAY, SELLER, Driver
 from tests.integration.billing.cards.test_charging import sum_of
+from tests.integration.billing.cards.test_confirm import Customer
 from tests.integration.billing.cards.test_refund_calls import ask, call, state
 
 NUMBERS = itertools.count(1)
@@ -339,3 +340,24 @@ def test_a_registration_that_is_replaced_has_the_provider_forget_the_card_before
 def test_a_registration_of_somebody_elses_is_ignored_without_asking(driver: Driver) -> None:
     page = {"id": "cs_other", "object": "checkout.session", "metadata": {}}
     assert hear(driver, object(), event("checkout.session.completed", page)) == "ignored"
+
+
+def test_a_page_of_our_customer_under_another_key_is_not_ours(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer
+) -> None:
+    customer = Customer(driver, gateway, stand_in)
+    page = customer.press().rsplit("/", 1)[-1].split("?")[0]
+    [attempt] = [one for one in driver.attempts() if one.kind == "on_session"]
+    about: dict[str, Any] = {
+        "customer_id": driver.provider_customer, "attempt": str(attempt.id),
+        "created_after": now_utc() - dt.timedelta(hours=1),
+    }  # fmt: skip
+    found = gateway.find_payment(**about, key=attempt.idempotency_key)
+    assert found is not None
+    assert found.ref == page
+    assert gateway.find_payment(**about, key="another") is None
+    stand_in.pay_page(page)
+    own = payment(stand_in, [one["id"] for one in stand_in.world.store.everything("payment_intent")][-1])
+    other = {**own, "metadata": own["metadata"] | {"key": "another"}}
+    assert hear(driver, gateway, event("payment_intent.succeeded", other)) == "ignored"
+    assert hear(driver, gateway, event("payment_intent.succeeded", own)) == "succeeded"
