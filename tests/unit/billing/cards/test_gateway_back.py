@@ -12,6 +12,7 @@ from billing.cards.gateway import (
     CardGateway,
     ChargeRequest,
     Declined,
+    DisputeDetails,
     GatewayMisuse,
     GatewayUnavailable,
     Succeeded,
@@ -184,10 +185,32 @@ class TestDisputes:
 
     @pytest.mark.parametrize(
         ("told", "status"),
-        [("won", "won"), ("warning_closed", "won"), ("prevented", "won"), ("lost", "lost"), ("under_review", "open"),
+        [("won", "won"), ("warning_closed", "won"), ("prevented", "open"), ("lost", "lost"), ("under_review", "open"),
          ("appeal_under_review", "open"), ("something_new", "open")],
     )  # fmt: skip
     def test_every_status(self, told: str, status: str) -> None:
         """A word that Stripe makes tomorrow ends nothing."""
         one = details({"id": "dp_1", "amount": 5, "status": told, "payment_intent": "pi_1"})
         assert (one.status, one.payment, one.withdrawn_ore, one.evidence_due_at) == (status, "pi_1", 0, None)
+
+    @pytest.mark.parametrize(("refunded", "status"), [(0, "won"), (5, "open")])
+    def test_one_that_was_prevented_by_giving_the_money_back_is_not_won(self, refunded: int, status: str) -> None:
+        payment = {"id": "pi_1", "latest_charge": {"id": "ch_1", "amount_refunded": refunded}}
+        assert details({"id": "dp_1", "amount": 5, "status": "prevented", "payment_intent": payment}).status == status
+
+    def test_what_was_refunded_is_read_with_it(
+        self, server: GatewayServer, gateway: CardGateway, payment: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The charge comes with the dispute, read alone and listed."""
+        seen: list[object] = []
+
+        def look(one: dict[str, object]) -> DisputeDetails:
+            seen.append(one["payment_intent"]["latest_charge"]["amount_refunded"])  # type: ignore[index]
+            return details(one)
+
+        monkeypatch.setattr("billing.cards.stripe.disputes.details", look)
+        refund(gateway, payment, 1_000)
+        number = server.open_dispute(payment, inquiry=True)
+        gateway.dispute(number)
+        gateway.disputes(created_after=LONG_AGO)
+        assert seen == [1_000, 1_000]
