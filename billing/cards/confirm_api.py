@@ -49,7 +49,7 @@ class ConfirmCharge(MethodView):
     @blp.response(200, PaymentAddressSchema)
     @blp.problems(404, 409, 503)
     def post(self, args: dict[str, Any], charge_id: int) -> dict[str, str]:
-        """Begin paying a charge on the provider's page; again, the page that is open."""
+        """Begin paying a charge on the provider's page; again, the page that is open. No business-card fee is on it."""
         session, now = http.current_session(), http.request_now()
         charge = session.get(Charge, charge_id)
         agreement = None if charge is None else session.get_one(Agreement, charge.agreement_id)
