@@ -46,7 +46,8 @@ class AgreementPayouts(MethodView):
         """Ask for credit to be paid to a bank account.
 
         The sum is set aside at once; what is past due is paid from the credit first. Above a figure a second person
-        must approve it; else it is in the next order to the bank.
+        must approve it, what left of the holder's credit lately over cards and to bank accounts counted in; else it is
+        in the next order to the bank. What a card's bank disputes does not leave (`credit-disputed`).
         """
         session, now, who = http.current_session(), http.request_now(), principal()
         if who.is_staff and not (args["reason"] or "").strip():

@@ -80,6 +80,7 @@ _ACTORS: Mapping[str, tuple[str, str]] = {
     "overdue": ("forfallskontrollen", "the overdue check"),
     "schedule": ("timeplanen", "the schedule"),
     "bank": ("bankens fil", "the bank's file"),
+    "card gateway": ("kortløsningen", "the card provider"),
     "rulebook": ("mottakerens regler", "the receiver's rulebook"),
 }
 
