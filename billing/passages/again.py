@@ -93,12 +93,9 @@ def decide_again(
         lanes = _match_and_lock(session, cursor, charger, accepted, lanes=lanes, judged=judged, now=now)
         for name in ("decide", "amend", "update", "passages"):
             cursor.execute(_SQL[name], params, prepare=False)
-        said = double and cause == "contested"
-        if lanes and said:
-            odd.keep_apart(cursor, charger.id, now)
-        if lanes and odd.keep_lanes(cursor, charger.id, said=said):
-            ring(session, "corrections")
-        _keep_oddities(cursor, charger, cause, accepted, list(source_ids), lanes=lanes)
+        if lanes:
+            _keep_lanes(session, cursor, charger, said=double and cause == "contested", now=now)
+        _keep_oddities(cursor, charger, cause, accepted, list(source_ids))
         cursor.execute(_BOOK["balances"], params, prepare=False)
         agreements = {row[0] for row in cursor.fetchall()}
         cursor.execute(_BOOK["old"], {"old_before": old_before(now)}, prepare=False)
@@ -120,12 +117,19 @@ def give_up(session: Session, now: dt.datetime) -> int:
     return touched(session.execute(text(_SQL["give_up"]), params))
 
 
-def _keep_oddities(
-    cursor: Cursor[Any], charger: Charger, cause: Cause, accepted: odd.Accepted, ids: list[str], *, lanes: bool
-) -> None:
-    """Keep the lanes of what is not booked, whose doubles those are, and who is to be told of a tag elsewhere."""
-    if lanes:  # that of an adjustment which names none is what it corrects' now: it need not be found again
-        odd.keep_lanes_of_refused(cursor, charger.id, None)
+def _keep_lanes(session: Session, cursor: Cursor[Any], charger: Charger, *, said: bool, now: dt.datetime) -> None:
+    """Keep the lanes of what is booked now and of what is not, and whose doubles those are. ``said``: by a person, that
+    doubles which are booked are passings of their own."""
+    if said:
+        odd.keep_apart(cursor, charger.id, now)
+    if odd.keep_lanes(cursor, charger.id, said=said):
+        ring(session, "corrections")
+    # That of an adjustment which names none is what it corrects' now: it need not be found again.
+    odd.keep_lanes_of_refused(cursor, charger.id, None)
+
+
+def _keep_oddities(cursor: Cursor[Any], charger: Charger, cause: Cause, accepted: odd.Accepted, ids: list[str]) -> None:
+    """Forget whose doubles these were, where they are none any more, and keep who is to be told of a tag elsewhere."""
     cursor.execute(_SQL["forget_doubles"], {"charger": charger.id, "ids": ids}, prepare=False)
     if cause == "original_came" and not accepted["tag_plate_mismatch"]:  # what was refused for it before has been told
         odd.keep_mismatches(cursor, charger.id)
