@@ -17,6 +17,7 @@ from billing.cards import refund, refund_call, webhook
 from billing.cards.charge import charge_one
 from billing.cards.gateway import CardGateway, Event
 from billing.cards.models import Attempt, Charge, Dispute, Refund
+from billing.cards.stripe.gateway import StripeGateway
 from config.clock import now_utc
 from config.database import SessionFactory
 from config.problems import Conflict
@@ -179,6 +180,12 @@ TABLES: dict[str, tuple[tuple[str, ...], ...]] = {
     "two disputes, the first won": (("ask", "call"), ("open a part", "win", "open", "lose")),
     "one lost that comes back, and another": (("ask", "call"), ("open a part", "lose", "reverse", "open", "lose")),
 }
+
+
+@pytest.fixture
+def gateway(stand_in: GatewayServer) -> CardGateway:
+    """Our client of it, patient: no step here is about time."""
+    return StripeGateway(api_key="sk_test_x", api_base=stand_in.url, timeout_seconds=20)
 
 
 @pytest.mark.parametrize("table", list(TABLES))
