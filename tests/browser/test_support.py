@@ -64,9 +64,13 @@ def test_an_agent_takes_a_charge_by_another_card(page: Page, site: Site, people:
     expect(charges).to_contain_text("Trukket 99,20 kr.")
     cards = page.get_by_role("region", name="Kort", exact=True)
     cards.get_by_text("Bestem hva slags kort det er").first.click()
-    cards.get_by_label("Korttype").first.select_option("commercial")
-    cards.get_by_label("Hvorfor?").first.fill("Banken bekrefter det")
-    cards.get_by_role("button", name="Lagre").first.click()
+    kind = cards.locator("details", has=page.get_by_label("Korttype")).first
+    kind.get_by_label("Korttype").select_option("commercial")
+    kind.get_by_label("Hvorfor?").fill("Banken bekrefter det")
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)
+        assert_fits(page)
+    kind.get_by_role("button", name="Lagre").click()
     expect(cards).to_contain_text("bedrift (bestemt av oss)")
 
 
