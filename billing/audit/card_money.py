@@ -40,7 +40,7 @@ def _limit(figure: str, at: str) -> str:
 
 # What left of a holder's credit because one person said so, both ways, and with it what had left before within the
 # window. What went although it had ended nobody asked for. Of one instant only those of the same way have an order.
-_BEFORE = "RANGE BETWEEN make_interval(days => :window) PRECEDING AND CURRENT ROW EXCLUDE GROUP"
+_BEFORE = "RANGE BETWEEN make_interval(hours => 24 * :window) PRECEDING AND CURRENT ROW EXCLUDE GROUP"
 _AT_ONCE = "requested_at ORDER BY id ROWS UNBOUNDED PRECEDING"
 _ALONE = f"""
     SELECT x.*, coalesce(sum(amount_ore) OVER (PARTITION BY customer_id ORDER BY requested_at {_BEFORE}), 0)
