@@ -62,6 +62,7 @@ def test_the_lines_of_a_manual_payout_are_not_asked_for(office: Office) -> None:
     office.read()
     assert (office.account("bank"), office.account("card_clearing")) == (20_000 - FEE, 0)
     assert (office.words(), office.report().ok) == ([], True)
+    assert [one.refused for one in _payouts(office)] == [None, None], "nobody asked"
     theirs.fail_payout(office.stand_in.world, made["id"])
     office.read()
     assert (office.account("bank"), office.words(), office.report().ok) == (15_000 - FEE, [], True)
