@@ -81,7 +81,7 @@ _TOLD_SQL = f"""
     ) AS s ON true
     WHERE p.agreement_id = :agreement AND p.status IN ('valid', 'blocked', 'ended', 'removed')
         AND NOT (p.status = 'valid' AND coalesce(c.told_from > p.effective_at, false))
-"""  # noqa: S608 - ours
+"""  # noqa: S608 - no input in it
 _TOLD = text(_TOLD_SQL).columns(
     change=BigInteger, charger_id=Integer, status=Text, reason=Text, vehicle=BigInteger,
     made_at=DateTime(timezone=True), charger=Text, version=Integer, sent_at=DateTime(timezone=True),

@@ -37,12 +37,12 @@ _OTHERS = """
 # that we hold already is passed over by billing, which our doorbell calls when we have committed. In order of ids,
 # as two that come for one vehicle to different operators have the same ones.
 _REMOVALS = text(
-    _OTHERS  # noqa: S608 - ours
+    _OTHERS  # noqa: S608 - no input in it
     + "SELECT m.id FROM others AS o JOIN removals AS m ON m.registration_id = o.id ORDER BY m.id FOR NO KEY UPDATE OF m"
 )
 
 _TAKE_FROM = text(
-    _OTHERS  # noqa: S608 - ours
+    _OTHERS  # noqa: S608 - no input in it
     + """
     INSERT INTO removals (registration_id, agreement_id, operator, ends_at, requested_at, actor, reason)
     SELECT o.id, o.agreement_id, :scope, greatest(o.valid_from, :since), :now, :actor, :reason FROM others AS o

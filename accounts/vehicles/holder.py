@@ -48,7 +48,7 @@ def holder_by_number(session: Session, number: int) -> Holder:
 
 def _one(session: Session, column: str, value: int, *, lock: bool) -> Holder:
     row = session.execute(
-        text(f"SELECT {_COLUMNS} FROM agreements WHERE {column} = :value" + (" FOR SHARE" if lock else "")),  # noqa: S608 - ours
+        text(f"SELECT {_COLUMNS} FROM agreements WHERE {column} = :value" + (" FOR SHARE" if lock else "")),  # noqa: S608 - no input in it
         {"value": value},
     ).one_or_none()
     if row is None:
@@ -60,7 +60,7 @@ def family(session: Session, agreement_id: int) -> Sequence[Holder]:
     """Return the agreement, the tag agreement it is additional to, and that one's ferry agreements."""
     rows = session.execute(
         text(
-            f"SELECT {', '.join('a.' + name for name in _COLUMNS.split(', '))} FROM agreements a, "  # noqa: S608 - ours
+            f"SELECT {', '.join('a.' + name for name in _COLUMNS.split(', '))} FROM agreements a, "  # noqa: S608 - no input in it
             "(SELECT coalesce(parent_id, id) AS root FROM agreements WHERE id = :id) AS r "
             "WHERE a.id = r.root OR a.parent_id = r.root ORDER BY a.id"
         ),

@@ -129,6 +129,6 @@ RULES = (
                   OR t.amount_ore <> a.amount_ore
                   OR a.value_date IS DISTINCT FROM (t.ended_at AT TIME ZONE 'Europe/Oslo')::date))
         ORDER BY c.id
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
 )

@@ -50,7 +50,7 @@ RULES = (
         SELECT format('transfer %s: %s from %s to %s', t.id, t.code, t.credit, t.debit)
         FROM transfers AS t LEFT JOIN ({_CODES}) AS k (code, debit, credit) USING (code)
         WHERE (t.debit, t.credit) IS DISTINCT FROM (k.debit, k.credit) ORDER BY t.id
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     # Credit that an invoice uses is booked on the invoice's day, which a run may set ahead.
     Rule(

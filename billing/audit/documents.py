@@ -47,7 +47,7 @@ RULES = (
               OR d.agreement_id <> c.agreement_id OR (d.kind = 'invoice') <> (d.total_ore > 0)
               OR (d.version = c.version AND d.kind = 'invoice' AND d.due_on IS DISTINCT FROM c.due_on))
         ORDER BY d.number
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     Rule(
         "claims_documents",
@@ -99,6 +99,6 @@ RULES = (
            OR CASE WHEN d.kid ~ '^[0-9]{{18}}$' THEN left(d.kid, 17) <> a.number::text || lpad(d.number::text, 9, '0')
                    OR (({_LUHN}) % 10 <> 0) ELSE d.kid IS NOT NULL END
         ORDER BY d.number
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
 )

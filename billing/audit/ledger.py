@@ -15,7 +15,7 @@ def total(name: str, holds: str, kind: str, *, debit: bool, detail: str) -> Rule
     return Rule(
         name,
         holds,
-        f"SELECT format('account {kind}: ledger %s øre, detail %s øre', l.ore, d.ore) FROM "  # noqa: S608 - ours
+        f"SELECT format('account {kind}: ledger %s øre, detail %s øre', l.ore, d.ore) FROM "  # noqa: S608 - no input in it
         f"(SELECT coalesce(sum(ore), 0)::bigint AS ore FROM {balance(kind, debit=debit)} AS b) AS l, "
         f"(SELECT coalesce(sum(ore), 0)::bigint AS ore FROM ({detail}) AS x (ore)) AS d WHERE l.ore <> d.ore",
     )
@@ -26,7 +26,7 @@ def _each(name: str, holds: str, kind: str, *, debit: bool, owner: str, detail: 
     return Rule(
         name,
         holds,
-        f"SELECT format('{owner} %s, account {kind}: ledger %s øre, detail %s øre', owner, "  # noqa: S608 - ours
+        f"SELECT format('{owner} %s, account {kind}: ledger %s øre, detail %s øre', owner, "  # noqa: S608 - no input in it
         f"coalesce(l.ore, 0), coalesce(d.ore, 0)) FROM {balance(kind, debit=debit)} AS l "
         f"FULL JOIN ({detail}) AS d (owner, ore) USING (owner) "
         "WHERE coalesce(l.ore, 0) <> coalesce(d.ore, 0) ORDER BY owner",
@@ -38,7 +38,7 @@ def each_transfer(name: str, holds: str, codes: str, detail: str) -> Rule:
     return Rule(
         name,
         holds,
-        "SELECT CASE WHEN t.ref IS NULL "  # noqa: S608 - ours
+        "SELECT CASE WHEN t.ref IS NULL "  # noqa: S608 - no input in it
         "THEN format('%s %s of %s øre is not in the books', d.code, d.ref, d.ore) "
         "WHEN d.ref IS NULL "
         "THEN format('transfer %s (%s %s, %s øre) is about nothing', t.id, t.code, t.ref, t.amount_ore) "
@@ -77,7 +77,7 @@ RULES = (
     Rule(
         "ledger_accounts",
         "every transfer is between two different accounts that exist, owned where their kind is",
-        "SELECT "  # noqa: S608 - ours
+        "SELECT "  # noqa: S608 - no input in it
         "format('transfer %s: %s/%s to %s/%s', id, credit, credit_owner, debit, debit_owner) FROM transfers "
         f"WHERE debit NOT IN ({_quoted(KINDS)}) OR credit NOT IN ({_quoted(KINDS)}) "
         f"OR (debit_owner <> 0) <> (debit IN ({_quoted(OWNED)})) "
@@ -170,7 +170,7 @@ RULES = (
             SELECT -amount_ore FROM ({COSTS}) AS c UNION ALL
             SELECT amount_ore FROM card_transactions WHERE type IN ('topup', 'reserve') UNION ALL
             SELECT -amount_ore FROM card_payouts WHERE state = 'paid'
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     total(
         "ledger_card_costs",

@@ -44,7 +44,7 @@ RULES = (
                    WHERE r.cause IN ('mass', 'mass_credited')) AS v ON v.passage_id = d.passage_id AND v.reason = d.name
         WHERE (d.cause, d.amount_ore, d.agreement_id) IS DISTINCT FROM (v.cause, v.amount_ore, v.agreement_id)
         ORDER BY 1
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     Rule(
         "mass_undone",

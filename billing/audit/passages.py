@@ -60,7 +60,7 @@ RULES = (
         FROM batches AS b CROSS JOIN LATERAL (
             SELECT coalesce(sum(value::bigint), 0) AS n FROM jsonb_each_text(b.counts)
         ) AS k WHERE b.done <> k.n
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     Rule(
         "batches_passages",
@@ -90,7 +90,7 @@ RULES = (
         ) AS p ON p.batch_id = b.id
         WHERE coalesce(b.n, 0) <> coalesce(p.n, 0) OR coalesce(b.ore, 0) <> coalesce(p.ore, 0)
         ORDER BY coalesce(b.id, p.batch_id)
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     Rule(
         "passages_one_place",

@@ -46,7 +46,7 @@ RULES = (
         ) AS p USING (number, kind, country, plate, vat_bp)
         WHERE coalesce(l.ore, 0) <> coalesce(p.ore, 0) OR coalesce(l.n, 0) <> coalesce(p.n, 0)
         ORDER BY number
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     Rule(
         "documents_periods",

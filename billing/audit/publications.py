@@ -36,7 +36,7 @@ RULES = (
         FROM changes AS c LEFT JOIN told AS t USING (agreement_id, registration_id, status, made_at)
         WHERE coalesce(t.n, 0) <> c.n
         ORDER BY agreement_id, made_at
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     # An end may be moved to an earlier instant, and was published as of the later one too.
     Rule(
@@ -51,7 +51,7 @@ RULES = (
         WHERE p.status IN ('valid', 'blocked', 'ended', 'removed') AND (c.agreement_id IS NULL
               OR p.effective_at < p.made_at)
         ORDER BY p.id
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     Rule(
         "publications_standings",

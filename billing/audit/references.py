@@ -41,7 +41,7 @@ def _rule(table: str, column: str, name: str, target: str) -> Rule:
     return Rule(
         f"{table}_{column}",
         f"{table}.{column} names a row of {target}",
-        f"SELECT format('{table} %s: {column} %s is not there', t.{name}, t.{column}) "  # noqa: S608 - ours
+        f"SELECT format('{table} %s: {column} %s is not there', t.{name}, t.{column}) "  # noqa: S608 - no input in it
         f"FROM {table} AS t LEFT JOIN {target} AS o ON o.id = t.{column} WHERE t.{column} IS NOT NULL AND o.id IS NULL "
         f"ORDER BY t.{column}",
     )

@@ -52,7 +52,7 @@ RULES = (
            OR (s.accepted_count, s.reversed_count) <> (coalesce(l.came, 0), coalesce(l.went, 0))
            OR s.remuneration_ore <> {_REMUNERATION} OR s.remuneration_vat_ore <> {_VAT}
         ORDER BY s.id
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     Rule(
         "settlements_passages",
@@ -122,7 +122,7 @@ RULES = (
            OR position(convert_to('>' || trunc(amount_ore / 100.0)::bigint || '.'
                   || lpad((amount_ore % 100)::text, 2, '0') || '</InstdAmt>', 'UTF8') IN content) = 0
         ORDER BY id
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     Rule(
         "charger_claims_differences",

@@ -35,7 +35,7 @@ RULES = (
             WHEN 'blocked' THEN blocked AND now_ore > 0 AND NOT long_closed
             ELSE blocked AND judged_ore = 0 AND NOT long_closed END
         ORDER BY id
-        """,  # noqa: S608 - ours
+        """,  # noqa: S608 - no input in it
     ),
     Rule(
         "standings_history",

@@ -65,14 +65,14 @@ _DIFFERENCES = f"""
            d.kind, d.ref, d.ours_ore, d.theirs_ore, d.at, d.charge_id, a.number AS agreement
     FROM differing AS d LEFT JOIN charges AS c ON c.id = d.charge_id LEFT JOIN agreements AS a ON a.id = c.agreement_id
     WHERE NOT young AND NOT open ORDER BY d.at, d.ref LIMIT :shown
-"""  # noqa: S608 - ours
+"""  # noqa: S608 - no input in it
 _SUMS = f"""
     {_BOTH}
     SELECT coalesce(sum(ours_ore - theirs_ore) FILTER (WHERE NOT young AND NOT open), 0)::bigint AS differing_ore,
            coalesce(sum(ours_ore - theirs_ore) FILTER (WHERE young OR open), 0)::bigint AS young_ore,
            count(*) FILTER (WHERE NOT young AND NOT open) AS differences
     FROM differing
-"""  # noqa: S608 - ours
+"""  # noqa: S608 - no input in it
 _STANDS = """
     SELECT (SELECT coalesce(sum(CASE WHEN debit = 'card_clearing' THEN amount_ore ELSE 0 END
                                 - CASE WHEN credit = 'card_clearing' THEN amount_ore ELSE 0 END), 0)::bigint

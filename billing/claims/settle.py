@@ -122,7 +122,7 @@ def allocate_query(
     book_query(session, BOOK, {"ids": ids}, booked_on=today, now=now)
     rows = session.execute(
         text(
-            "SELECT q.claim_id, q.source, q.source_id, q.amount_ore, q.value_date, "  # noqa: S608 - ours
+            "SELECT q.claim_id, q.source, q.source_id, q.amount_ore, q.value_date, "  # noqa: S608 - no input in it
             f"q.amount_ore - coalesce(a.amount_ore, 0) AS left_ore FROM ({query}) AS q "
             "LEFT JOIN allocations AS a ON a.source = q.source AND a.source_id = q.source_id "
             "AND a.claim_id = q.claim_id WHERE q.amount_ore > coalesce(a.amount_ore, 0) ORDER BY q.position"

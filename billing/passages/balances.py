@@ -50,7 +50,7 @@ def _lock(session: Session, query: str, params: Mapping[str, Any]) -> tuple[int,
     """Lock the balances there are; return how many, and the agreements that have none."""
     locked, missing = session.execute(
         text(
-            f"WITH wanted AS MATERIALIZED (SELECT DISTINCT q.agreement_id FROM ({query}) AS q), "  # noqa: S608 - ours
+            f"WITH wanted AS MATERIALIZED (SELECT DISTINCT q.agreement_id FROM ({query}) AS q), "  # noqa: S608 - no input in it
             "locked AS MATERIALIZED (SELECT b.agreement_id FROM balances AS b WHERE b.agreement_id IN "
             "(SELECT w.agreement_id FROM wanted AS w) ORDER BY b.agreement_id FOR NO KEY UPDATE OF b) "
             "SELECT (SELECT count(*) FROM locked), "

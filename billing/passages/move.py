@@ -64,7 +64,7 @@ _TARGETS = text(f"""
         AND (r.agreement_id <> m.agreement_id OR r.settlement = 'external')
         AND NOT EXISTS (SELECT FROM reversals AS v WHERE v.passage_id = m.id)
     ORDER BY m.id
-""")  # noqa: S608 - ours
+""")  # noqa: S608 - no input in it
 
 _REVERSE = text("""
     INSERT INTO reversals (passage_id, counter_id, replaced_by, cause, reason, actor, at)

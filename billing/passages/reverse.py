@@ -18,7 +18,7 @@ COUNTER_ROWS = f"""
     FROM passages AS p
     JOIN reversals AS v ON v.passage_id = p.id
     WHERE p.id = ANY(CAST(:passages AS bigint[])) AND p.agreement_id = :agreement AND p.booked_at >= :since
-"""  # noqa: S608 - ours
+"""  # noqa: S608 - no input in it
 """Params: passages (ids), agreement, since (none was booked before it), now, owed (whether the charger is no longer
 owed)."""
 
@@ -31,7 +31,7 @@ COUNTERS = f"""
     FROM passages AS p
     JOIN reversals AS v ON v.passage_id = p.id
     WHERE p.id = ANY(CAST(:passages AS bigint[]))
-"""  # noqa: S608 - ours
+"""  # noqa: S608 - no input in it
 """The same for passages of any agreement and time. Params: passages, now, owed (null: as the passage was).
 
 A copy that a mass correction brought back after we had borne it is not owed itself, but what it copies still is: so the
@@ -46,7 +46,7 @@ BROUGHT_BACK = f"""
     FROM passages AS p
     JOIN reversals AS v ON v.passage_id = p.id
     WHERE p.id = ANY(CAST(:passages AS bigint[])) AND p.booked_at BETWEEN :first AND :last
-"""  # noqa: S608 - ours
+"""  # noqa: S608 - no input in it
 """A copy of a passage that was reversed, where it was. Params: passages, first and last (when they were booked), now,
 owed (whether the charger is owed it again)."""
 
@@ -61,7 +61,7 @@ REPLACEMENTS = f"""
         CAST(:externals AS boolean[])) AS t (passage_id, agreement_id, registration_id, external)
         ON t.passage_id = p.id
     WHERE p.agreement_id = :agreement AND p.booked_at >= :since
-"""  # noqa: S608 - ours
+"""  # noqa: S608 - no input in it
 """Params: as above, and per passage the agreement, registration and externality of where it goes."""
 
 BALANCES = """

@@ -66,7 +66,7 @@ _COUNT = """
 
 _PREVIEW = text(f"{_COUNT} FROM ({_FOUND}) AS f")
 _KEEP = text(
-    "INSERT INTO mass_passages (mass_id, passage_id, booked_at, agreement_id, amount_ore, billed) "  # noqa: S608 - ours
+    "INSERT INTO mass_passages (mass_id, passage_id, booked_at, agreement_id, amount_ore, billed) "  # noqa: S608 - no input in it
     f"SELECT :mass, f.passage_id, f.booked_at, f.agreement_id, f.amount_ore, f.billed FROM ({_FOUND}) AS f"
 )
 _KEPT = text(f"{_COUNT} FROM mass_passages AS f WHERE f.mass_id = :mass")

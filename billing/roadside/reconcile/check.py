@@ -66,7 +66,7 @@ _RECORDS = text(f"""
             AS became_ore
     FROM ({_FIRST_ANSWERS}) AS x
     GROUP BY x.batch_id, x.code
-""")  # noqa: S608 - ours
+""")  # noqa: S608 - no input in it
 
 _FAULTS = text("""
     SELECT batch_id, code, count(*) AS number FROM batch_faults

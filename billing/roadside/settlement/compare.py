@@ -29,7 +29,7 @@ _OURS_PROJECTS = f"""
     SELECT o.project AS name, o.accepted_ore - o.reversed_ore AS ore, o.accepted_count - o.reversed_count AS number,
         false AS reversed
     FROM ({OWED}) AS o
-"""  # noqa: S608 - ours
+"""  # noqa: S608 - no input in it
 
 # A record named twice counts once. A cancellation is a record of its own, and takes away from the one whose passage it
 # took back: of an adjusted record that is the adjustment, not the record which was there first. One that took nothing

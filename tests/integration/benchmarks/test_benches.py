@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.frame import Place, found
-from tests.conftest import SERVER
+from tests.databases import SERVER
 
 SCALE = 0.002
 NAMES = {
