@@ -78,6 +78,17 @@ def free_port() -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    """Say whether a server can listen on a port of 127.0.0.1."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as PostgreSQL does: closed connections linger
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 def die_with_parent(parent: int, how: signal.Signals = signal.SIGINT) -> None:
     """Ask the kernel to signal this process when ``parent`` ends (SIGINT: the server's fast, clean shutdown).
 
@@ -116,7 +127,8 @@ class Guard:
                     self.watch(users.fileno())
                 else:
                     failures += 1
-                    self.port = 0  # perhaps somebody else took it
+                    if not is_free(self.port):  # else clients find it there again
+                        self.port = 0
                     if failures == STARTS_IN_A_ROW or nobody_uses(users.fileno()):
                         return 1
                     time.sleep(0.2 * failures)
