@@ -70,9 +70,9 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium, once a process."""
+    """Chromium, once a file: afterwards it would take time from other tests, and its loop would run on."""
     if CHROMIUM is None:
         pytest.skip("NOT RUN: there is no Chromium on this machine (apt install chromium)")
     with sync_playwright() as playwright:
