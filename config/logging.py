@@ -25,10 +25,6 @@ _ELEVEN = re.compile(r"(?<!\d)\d{6}\s?\d{5}(?!\d)")  # a national id
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]+:)[^@/\s]+@")
 
 
-_PROCESSORS: list[structlog.typing.Processor] = []
-"""One list for good: loggers that were used before keep it, so that a second ``configure`` is for them too."""
-
-
 def hide_personal(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take out values of personal fields, and what looks like an address, a national id or a password."""
     for key, value in event.items():
@@ -53,12 +49,11 @@ def configure(settings: Settings) -> None:
         structlog.processors.format_exc_info,
         hide_personal,
     ]
-    _PROCESSORS[:] = [*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
     structlog.configure(
-        processors=_PROCESSORS,
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
         logger_factory=structlog.stdlib.LoggerFactory(),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a second `configure` (tests, `brikke` in a process) is for all loggers
     )
     last: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()

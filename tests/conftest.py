@@ -6,6 +6,7 @@ one without durability, started by the first process and shared by all workers.
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 import uuid
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 from psycopg import sql
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -66,6 +68,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that none of them is what everything waits for at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """A command that runs in this process sets logging up for it; the next test finds it as it was."""
+    said, root = structlog.get_config(), logging.getLogger()
+    processors, handlers, level = list(said["processors"]), list(root.handlers), root.level
+    yield
+    structlog.configure(**{**said, "processors": processors})
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

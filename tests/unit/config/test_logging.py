@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -13,19 +10,10 @@ from config.logging import configure
 from config.settings import load
 
 
-@pytest.fixture(autouse=True)
-def _handlers() -> Iterator[None]:
-    root = logging.getLogger()
-    before, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = before
-    root.setLevel(level)
-
-
 def test_a_logger_that_was_used_before_follows(capsys: pytest.CaptureFixture[str]) -> None:
     log = structlog.get_logger()
-    configure(load({"LOG_JSON": "false"}))
-    log.warning("first", plate="EV10001")
+    configure(load({"LOG_JSON": "false", "LOG_LEVEL": "ERROR"}))
+    log.warning("unheard", plate="EV10001")
     configure(load({"LOG_JSON": "true"}))
     with capture_logs() as logs:
         log.warning("second")
@@ -33,4 +21,5 @@ def test_a_logger_that_was_used_before_follows(capsys: pytest.CaptureFixture[str
     log.warning("third", plate="EV10001")
     said = capsys.readouterr().err
     assert '"event": "third"' in said
+    assert "unheard" not in said
     assert "EV10001" not in said

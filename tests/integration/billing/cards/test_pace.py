@@ -23,6 +23,7 @@ from config.jobs import JobContext
 from config.settings import Settings
 from simulator.gateway import GatewayServer
 from tests.integration.billing.cards.conftest import MONDAY, Driver, card_settings, make_driver
+from tests.integration.billing.passages.conftest import at_once
 
 DECLINED = Declined(None, "insufficient_funds", "", needs_customer=False, retry="later")
 SILENCE = Unknown(reason="no answer", answered=False)
@@ -225,7 +226,8 @@ def test_two_workers_share_what_is_due_and_one_pace(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     driver = due_drivers(sessions, stand_in, gateway, 24)
-    context = JobContext(sessions, settings_of(tmp_path, stand_in, CARD_RATE_PER_SECOND="20"), "due_charges_beside")
+    patient = card_settings(tmp_path, stand_in, CARD_RATE_PER_SECOND="20", HTTP_TIMEOUT_SECONDS="20")
+    context = JobContext(sessions, patient, "due_charges_beside")
     called: list[tuple[float, str]] = []
     call = charge.call
 
@@ -235,11 +237,7 @@ def test_two_workers_share_what_is_due_and_one_pace(
 
     monkeypatch.setattr(charge, "call", calling)
     counts: list[dict[str, int | str]] = []
-    workers = [threading.Thread(target=lambda: counts.append(charge.job(context, MONDAY))) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(30)
+    at_once(*[lambda: counts.append(charge.job(context, MONDAY))] * 2)
     assert sum(int(one["succeeded"]) for one in counts) == 24
     assert all(int(one["succeeded"]) > 0 for one in counts)
     assert [one.state for one in driver.attempts()] == ["succeeded"] * 24

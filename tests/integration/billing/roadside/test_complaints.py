@@ -33,7 +33,7 @@ from config.database import SessionFactory
 from config.jobs import JobContext
 from config.problems import Conflict, Invalid, NotFound
 from config.settings import Settings
-from tests.integration.billing.passages.conftest import HOUR, NOW, Road, road
+from tests.integration.billing.passages.conftest import HOUR, NOW, Road, at_once, road
 from tests.integration.conftest import Bearer
 
 __all__ = ["road"]
@@ -109,14 +109,10 @@ class TestMaking:
 
         def make() -> None:
             with sessions.begin() as session:
-                start.wait(10)
+                start.wait(30)
                 made.append(dispute(session, world.agreement, world.passage, "price", "", actor=ME, now=NOW)[0].id)
 
-        threads = [threading.Thread(target=make) for _ in range(6)]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join(20)
+        at_once(*[make] * 6)
         assert len(made) == 6
         assert len(set(made)) == 1
 
