@@ -1,4 +1,7 @@
-"""The only place where the simulated world reads the wall clock."""
+"""The only place where the simulated world reads the wall clock.
+
+Not `config.clock`: the stand-ins are other people's systems and import nothing of the product; each has its own clock.
+"""
 
 from __future__ import annotations
 

@@ -13,13 +13,14 @@ from accounts.access.guard import principal, public, require
 from accounts.agreements.method import set_receipts
 from accounts.agreements.seen import seen
 from billing.cards import queries, register, webhook
-from billing.cards.cards import make_default, remove, set_segment
+from billing.cards.cards import make_default, set_segment
 from billing.cards.gateway import BadSignature, CardGateway, GatewayUnavailable
 from billing.cards.methods import choose_method
 from billing.cards.models import Card
 from billing.cards.one_turn import OneTurn
 from billing.cards.page_ended import end_page
 from billing.cards.provider import gateway_of
+from billing.cards.removal import take_away
 from billing.cards.schemas import (
     CardSchema,
     CardSetupSchema,
@@ -62,21 +63,6 @@ def return_address(given: str) -> str:
             errors=[{"field": "return_url", "message": f"Must be under {own}."}],
         )
     return found
-
-
-def removed(number: int, card_id: int | None, *, instead: bool) -> None:
-    """Remove a card of an agreement and have the provider forget it."""
-    agreement = seen(number)
-    if instead:
-        end_page(agreement.id)
-    session, now = http.current_session(), http.request_now()
-    card = remove(session, agreement.id, card_id, seller=seller_of(http.current_settings()), now=now, instead=instead)
-    detail = {"card": card.id, "instead": "invoice" if instead else None}
-    trail.record(session, principal(), "remove_card", f"agreement:{number}", now, detail=detail)
-    forgotten, gateway = queries.forgettable(session, [card]), gateway_of(http.current_settings())
-    session.commit()
-    if gateway is not None:
-        register.forget(gateway, forgotten)
 
 
 @blp.route("/agreements/<int:number>/card")
@@ -122,7 +108,7 @@ class AgreementCard(MethodView):
     @blp.problems(404, 409, 503)
     def delete(self, query: dict[str, Any], number: int) -> None:
         """Remove the card: another registered one is charged from now on, or the agreement pays by invoice."""
-        removed(number, None, instead=query["instead"] == "invoice")
+        take_away(seen(number), None, instead=query["instead"] == "invoice")
 
 
 @blp.route("/agreements/<int:number>/card/finish")
@@ -175,7 +161,7 @@ class OneCard(MethodView):
         409 while it is the only way to pay a charge that is being tried, unless `instead=invoice`: then a payment page
         that the customer has open is ended first (409 `charge-paid` where they have paid meanwhile).
         """
-        removed(number, card_id, instead=query["instead"] == "invoice")
+        take_away(seen(number), card_id, instead=query["instead"] == "invoice")
 
 
 @blp.route("/agreements/<int:number>/cards/<int:card_id>/default")

@@ -33,9 +33,10 @@ from config.database import SessionFactory
 from config.jobs import JobContext
 from config.settings import Settings, load
 from simulator.gateway import GatewayServer
-from tests.integration.billing.cards.conftest import MONDAY, Driver, gateway, make_driver, stand_in
+from tests.integration.billing.cards.conftest import MONDAY, Driver, gateway, make_driver
 from tests.integration.billing.passages import conftest as passages
 from tests.integration.billing.passages.conftest import UNOPENED, Road
+from tests.integration.conftest import stand_in
 
 __all__ = ["gateway", "stand_in"]
 

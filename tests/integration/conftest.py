@@ -1,4 +1,5 @@
-"""What tests through HTTP may use: ``settings``, ``app``, ``client``, ``token_for`` and ``bearer``.
+"""What tests through HTTP may use: ``settings``, ``app``, ``client``, ``token_for`` and ``bearer``; and the stand-in
+for the card gateway: ``stand_in``, with our client of it, ``gateway``.
 
     def test_an_agent_sees_it(client: FlaskClient, bearer: Bearer) -> None:
         answer = client.get("/v1/agreements/10000001", headers=bearer("agent"))
@@ -10,7 +11,7 @@ committed before a request can see it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine
 
 from accounts.access import tokens
+from billing.cards.gateway import CardGateway
+from billing.cards.stripe.gateway import StripeGateway
 from config.settings import Settings, load
+from simulator.gateway import GatewayServer
 from tests.applications import application
 
 TokenFor = Callable[..., str]
@@ -65,3 +69,16 @@ def bearer(token_for: TokenFor) -> Bearer:
         return {"Authorization": f"Bearer {token_for(role, **about)}"}
 
     return make
+
+
+@pytest.fixture
+def stand_in() -> Iterator[GatewayServer]:
+    """The stand-in gateway on a free port."""
+    with GatewayServer() as server:
+        yield server
+
+
+@pytest.fixture
+def gateway(stand_in: GatewayServer) -> CardGateway:
+    """Our client of it."""
+    return StripeGateway(api_key="sk_test_x", api_base=stand_in.url, timeout_seconds=5)

@@ -8,11 +8,10 @@ from werkzeug.wrappers import Response
 from accounts.access import trail
 from accounts.access.principal import principal
 from accounts.agreements.method import set_receipts
-from billing.cards import queries, register
-from billing.cards.cards import make_default, remove
+from billing.cards.cards import make_default
 from billing.cards.methods import choose_method
 from billing.cards.page_ended import end_page
-from billing.cards.provider import gateway_of
+from billing.cards.removal import take_away
 from billing.invoices.seller import seller_of
 from billing.invoices.words import brand
 from config import http
@@ -83,28 +82,15 @@ def remove_one_card(number: int, card_id: int) -> Response:
 
 def _remove(number: int, card_id: int | None) -> Response:
     agreement = own(number)
-    session, now, settings = http.current_session(), http.request_now(), http.current_settings()
-    instead = request.form.get("instead") == "yes"
     try:
-        if instead:
-            end_page(agreement.id)
-        removed = remove(session, agreement.id, card_id, seller=seller_of(settings), now=now, instead=instead)
+        take_away(agreement, card_id, instead=request.form.get("instead") == "yes")
     except NotFound:
         flash(words.t("Det er ikke noe kort på avtalen.", "There is no card on the agreement."))
         return _back(number)
     except (Conflict, Unavailable) as refused:
         return _refused(number, refused)
-    detail = {"card": removed.id, "instead": "invoice" if instead else None}
-    trail.record(session, principal(), "remove_card", f"agreement:{number}", now, detail=detail)
-    session.flush()
-    session.refresh(agreement)
-    by_card, forgotten = agreement.payment_method == "card", queries.forgettable(session, [removed])
-    session.commit()
-    gateway = gateway_of(settings)
-    if gateway is not None:
-        register.forget(gateway, forgotten)
     gone = words.t("Kortet er fjernet.", "The card is removed.")
-    if not by_card:
+    if agreement.payment_method != "card":
         gone += " " + words.t("Fra nå av får du faktura.", "From now on you get invoices.")
     flash(gone, "good")
     return _back(number)

@@ -11,11 +11,8 @@ from werkzeug.wrappers import Response
 from accounts.access import trail
 from accounts.access.principal import principal
 from accounts.agreements.method import set_receipts
-from billing.cards import queries, register
-from billing.cards.cards import SEGMENTS, make_default, remove, set_segment
-from billing.cards.page_ended import end_page
-from billing.cards.provider import gateway_of
-from billing.invoices.seller import seller_of
+from billing.cards.cards import SEGMENTS, make_default, set_segment
+from billing.cards.removal import take_away
 from billing.invoices.words import brand
 from config import http
 from config.problems import Conflict, Unavailable
@@ -36,29 +33,16 @@ def _back(number: int, said: str) -> Response:
 def card_remove(number: int, card_id: int) -> Page:
     """Stop using a card; the provider forgets it."""
     one, values, about = acted_on(number), forms.given(*FIELDS), f"remove-{card_id}"
-    session, now, settings = http.current_session(), http.request_now(), http.current_settings()
     errors = reason_missing(values)
     if errors:
         return page(one, values, errors, about)
-    instead = values["instead"] == "yes"
     try:
-        if instead:
-            end_page(one.id)
-        removed = remove(session, one.id, card_id, seller=seller_of(settings), now=now, instead=instead)
+        take_away(one, card_id, instead=values["instead"] == "yes", reason=values["reason"])
     except (Conflict, Unavailable) as refused:
-        session.rollback()
+        http.current_session().rollback()
         return page(acted_on(number), values, {forms.GENERAL: refusal(refused)}, about)
-    detail = {"card": removed.id, "instead": "invoice" if instead else None}
-    trail.record(session, principal(), "remove_card", subject(one), now, values["reason"], detail)
-    session.flush()
-    session.refresh(one)
-    by_card, forgotten = one.payment_method == "card", queries.forgettable(session, [removed])
-    session.commit()
-    gateway = gateway_of(settings)
-    if gateway is not None:
-        register.forget(gateway, forgotten)
     gone = words.t("Kortet er fjernet.", "The card is removed.")
-    if not by_card:
+    if one.payment_method != "card":
         gone += " " + words.t("Avtalen betales nå med faktura.", "The agreement pays by invoice now.")
     return _back(number, gone)
 

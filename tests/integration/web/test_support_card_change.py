@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,10 +17,10 @@ from billing.cards.models import Card
 from billing.cards.stripe.gateway import StripeGateway
 from config.clock import move_clock
 from config.database import SessionFactory
-from config.settings import Settings, load
+from config.settings import Settings
 from simulator.gateway import GatewayServer
 from simulator.gateway.errors import ApiError
-from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
+from tests.integration.billing.cards.conftest import MONDAY, Driver, card_settings, make_driver
 from tests.integration.billing.cards.test_cards import agreement, another, cards, invoiced
 from tests.integration.billing.cards.test_confirm import Customer, ref
 from tests.integration.conftest import Bearer
@@ -31,27 +30,9 @@ WHY = "Kunden ringte"
 
 
 @pytest.fixture
-def stand_in() -> Iterator[GatewayServer]:
-    with GatewayServer() as server:
-        yield server
-
-
-@pytest.fixture
-def gateway(stand_in: GatewayServer) -> CardGateway:
-    return StripeGateway(api_key="sk_test_x", api_base=stand_in.url, timeout_seconds=5)
-
-
-@pytest.fixture
 def settings(tmp_path: object, stand_in: GatewayServer) -> Settings:
     """Settings with the stand-in as the card gateway."""
-    return load(
-        {
-            "BRIKKE_VAR": f"{tmp_path}/var",
-            "STRIPE_API_KEY": "sk_test_x",
-            "STRIPE_API_BASE": stand_in.url,
-            "STRIPE_WEBHOOK_SECRETS": "whsec_x",
-        }
-    )
+    return card_settings(tmp_path, stand_in)
 
 
 @pytest.fixture

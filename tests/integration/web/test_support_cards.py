@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 
 import pytest
 from flask import Flask
 
 from accounts.agreements.models import Agreement
 from billing.cards.gateway import CardGateway
-from billing.cards.stripe.gateway import StripeGateway
 from config.clock import move_clock
 from config.database import SessionFactory
 from simulator.gateway import GatewayServer
@@ -19,17 +17,6 @@ from tests.integration.billing.cards.test_cards import another, cards, invoiced
 from tests.integration.web.desk import Browser, said, signed_in
 
 WHY = "Kunden ringte"
-
-
-@pytest.fixture
-def stand_in() -> Iterator[GatewayServer]:
-    with GatewayServer() as server:
-        yield server
-
-
-@pytest.fixture
-def gateway(stand_in: GatewayServer) -> CardGateway:
-    return StripeGateway(api_key="sk_test_x", api_base=stand_in.url, timeout_seconds=0.5)
 
 
 @pytest.fixture

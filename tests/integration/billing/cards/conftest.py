@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -108,13 +107,6 @@ class Driver:
         """Return the balance row."""
         with self.sessions() as session:
             return session.get_one(Balance, self.agreement_id)
-
-
-@pytest.fixture
-def stand_in() -> Iterator[GatewayServer]:
-    """The stand-in gateway on a free port."""
-    with GatewayServer() as server:
-        yield server
 
 
 @pytest.fixture

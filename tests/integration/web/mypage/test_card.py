@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -20,11 +19,6 @@ from tests.integration.web.mypage.pages import post, read, sign_in
 
 
 class TestCard:
-    @pytest.fixture
-    def stand_in(self) -> Iterator[GatewayServer]:
-        with GatewayServer() as server:
-            yield server
-
     @pytest.fixture
     def settings(self, settings: Settings, stand_in: GatewayServer) -> Settings:
         return replace(settings, stripe_api_key="sk_test_x", stripe_api_base=stand_in.url, http_timeout_seconds=2)

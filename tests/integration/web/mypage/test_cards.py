@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -17,12 +16,6 @@ from config.settings import Settings
 from simulator.gateway import GatewayServer
 from tests.browser.world import Person, Town, at
 from tests.integration.web.mypage.pages import post, read, sign_in
-
-
-@pytest.fixture
-def stand_in() -> Iterator[GatewayServer]:
-    with GatewayServer() as server:
-        yield server
 
 
 @pytest.fixture

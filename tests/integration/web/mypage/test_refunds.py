@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -14,7 +13,6 @@ from sqlalchemy import select, text
 from billing.cards import refund, refund_call
 from billing.cards.gateway import CardGateway
 from billing.cards.models import Charge
-from billing.cards.stripe.gateway import StripeGateway
 from billing.invoices.seller import seller_of
 from config.settings import Settings
 from simulator.gateway import GatewayServer
@@ -23,17 +21,6 @@ from tests.integration.web.mypage.pages import read, sign_in
 from web.mypage import invoices
 
 NOW = at(1, 12, 9)
-
-
-@pytest.fixture
-def stand_in() -> Iterator[GatewayServer]:
-    with GatewayServer() as server:
-        yield server
-
-
-@pytest.fixture
-def gateway(stand_in: GatewayServer) -> CardGateway:
-    return StripeGateway(api_key="sk_test_x", api_base=stand_in.url, timeout_seconds=5)
 
 
 @pytest.fixture
