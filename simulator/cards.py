@@ -7,6 +7,8 @@ from urllib.parse import parse_qs, urlparse
 
 import httpx
 
+from simulator import tls
+
 Json = dict[str, Any]
 
 
@@ -15,7 +17,7 @@ class CardPage:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._http = httpx.Client(base_url=address, timeout=30.0, trust_env=False)
+        self._http = httpx.Client(base_url=address, timeout=30.0, trust_env=False, verify=tls.context())
 
     def close(self) -> None:
         """Let go of the connections."""

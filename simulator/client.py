@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 
+from simulator import tls
+
 Json = dict[str, Any]
 TokenMaker = Callable[[str, str | None], str]
 """Makes a token: (role, whose) → text; whose is an agreement's number for customers, a code for chargers."""
@@ -30,7 +32,7 @@ class Client:
         self.base_url = base_url
         self._make_token = make_token
         self._tokens: dict[tuple[str, str | None], str] = {}
-        self._http = httpx.Client(base_url=base_url, timeout=60.0, trust_env=False)
+        self._http = httpx.Client(base_url=base_url, timeout=60.0, trust_env=False, verify=tls.context())
         self._keys = 0
 
     def close(self) -> None:

@@ -1,13 +1,15 @@
 """The web application for tests: put together once a process for the same settings and lent to test after test.
 
 Putting it together takes a third of a second: hundreds of routes, and the whole OpenAPI document. Of the settings
-it keeps what they say in ``app.config``, and itself nothing of the folder or the database, which requests ask for;
-so these are what each test gives anew. An application that a test has changed is not lent again.
+it keeps what they say in ``app.config``, and itself nothing of the folder, the database, the card gateway's address or
+its own port, which requests ask for; so these are what each test gives anew. An application that a test has changed is
+not lent again.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask import Flask
@@ -32,7 +34,9 @@ _MADE: dict[tuple[object, ...], _Made] = {}
 
 def application(settings: Settings, engine: Engine) -> Flask:
     """Return what ``web.app.create_app`` would."""
-    asked = (web.app.ROOMS, web.app.PAGES, repr(settings).replace(str(settings.var), "VAR"))
+    url = re.sub(r"(?<=^http://127\.0\.0\.1:)\d+$", "PORT", settings.url)
+    likened = replace(settings, port=0, url=url, stripe_api_base="", database_url="")
+    asked = (web.app.ROOMS, web.app.PAGES, repr(likened).replace(str(settings.var), "VAR"))
     made = _MADE.get(asked)
     if made is not None and _looks(made.app) == made.looks:
         made.app.config["SECRET_KEY"] = settings.session_secret()

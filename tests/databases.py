@@ -43,12 +43,14 @@ _OTHER_CATALOGS = """pg_attrdef pg_cast pg_constraint pg_default_acl pg_descript
 _CATALOGS |= dict.fromkeys(_OTHER_CATALOGS.split(), "true")
 _ONE_CATALOG = "(SELECT concat_ws(' ', '{0}', count(*), sum(xmin::text::bigint)) FROM {0} WHERE {1})"
 _CATALOG = f"""SELECT concat_ws(', ', {", ".join(_ONE_CATALOG.format(*one) for one in _CATALOGS.items())},
-    (SELECT 'pg_class ' || md5(string_agg((to_jsonb(c) - 'relhassubclass')::text, '|' ORDER BY oid))
-     FROM pg_class AS c WHERE oid >= 16384),
+    (SELECT concat_ws(' ', 'pg_class', count(*), sum(hashtextextended(ROW({{columns}})::text, 0)))
+     FROM pg_class WHERE oid >= 16384),
     (SELECT string_agg(s::text, ',') FROM pg_db_role_setting AS s, pg_database AS d
      WHERE d.oid = s.setdatabase AND d.datname = current_database()),
     (SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()),
     (SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()))"""
+_CLASS_COLUMNS = """SELECT string_agg(attname, ', ') FROM pg_attribute
+    WHERE attrelid = 'pg_class'::regclass AND attnum > 0 AND attname <> 'relhassubclass'"""
 _PARTITIONS = """SELECT inhrelid::regclass::text FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
     WHERE relkind IN ('r', 'p') ORDER BY 1"""
 _WRITTEN = """SELECT oid::regclass::text, pg_relation_size(oid) AS size FROM pg_class
@@ -81,8 +83,9 @@ def drop(name: str) -> None:
 
 @dataclass(frozen=True)
 class Fresh:
-    """What a fresh copy of the template looks like."""
+    """What a fresh copy of the template looks like; ``look`` asks what its catalog is."""
 
+    look: str
     catalog: str
     sequences: Sequences
     content: dict[str, str]
@@ -99,8 +102,9 @@ class Fresh:
             with connection.cursor().copy(f"COPY {table} TO STDOUT") as copy:
                 rows[table] = b"".join(bytes(part) for part in copy)
         content = _content(connection, list(sizes))
-        catalog, sequences = _value(connection, _CATALOG), _sequences(connection)
-        return cls(catalog, sequences, content, rows, sizes, _partitions(connection))
+        look = _CATALOG.format(columns=_value(connection, _CLASS_COLUMNS))
+        catalog, sequences = _value(connection, look), _sequences(connection)
+        return cls(look, catalog, sequences, content, rows, sizes, _partitions(connection))
 
 
 def _value(connection: Connection, query: str) -> str:
@@ -204,7 +208,7 @@ class Databases:
         more = [table for table in _partitions(connection) if table not in fresh.partitions]
         if more:  # of months in which a test has booked; the table then keeps a mark that it may have had some
             connection.execute(f"DROP TABLE {', '.join(more)}".encode())
-        if _value(connection, _CATALOG) != fresh.catalog:
+        if _value(connection, fresh.look) != fresh.catalog:
             return "its catalog changed"
         written = connection.execute(_WRITTEN).fetchall()
         if any(int(str(size)) > SMALL + fresh.sizes.get(str(table), 0) for table, size in written):

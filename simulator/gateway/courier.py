@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from simulator import clock
+from simulator import clock, tls
 from simulator.gateway.faults import Faults
 from simulator.gateway.store import Store
 
@@ -107,7 +107,7 @@ class Courier:
         return {"waiting": 0, "delivered": 0, "given_up": 0} | dict(rows)
 
     def _run(self) -> None:
-        with httpx.Client(timeout=10, trust_env=False) as client:
+        with httpx.Client(timeout=10, trust_env=False, verify=tls.context()) as client:
             while not self._stopping:
                 self._bell.clear()
                 pause = self._deliver_next(client)

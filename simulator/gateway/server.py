@@ -75,7 +75,7 @@ class GatewayServer:
         """Listen, in a thread of its own."""
         self.world.courier.start()
         self._thread = threading.Thread(
-            target=lambda: self._server.serve_forever(poll_interval=0.05), name="gateway", daemon=True
+            target=lambda: self._server.serve_forever(poll_interval=0.01), name="gateway", daemon=True
         )
         self._thread.start()
 

@@ -31,7 +31,7 @@ from simulator.gateway import GatewayServer
 from simulator.shell import CommandFailed
 from simulator.stage import Stage
 from simulator.times import at
-from web.app import create_app
+from tests.applications import application
 
 FIRST = dt.date(2026, 1, 1)
 SECRET = "whsec_scenarios"
@@ -130,8 +130,8 @@ def ground(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     found = Inside(environ, engine, sessions, gateway)
-    server = make_server("127.0.0.1", port, create_app(found.settings, engine), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    server = make_server("127.0.0.1", port, application(found.settings, engine), threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     gateway.start()
     thread.start()
     try:

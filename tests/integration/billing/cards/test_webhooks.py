@@ -18,9 +18,9 @@ from billing.cards.stripe.gateway import StripeGateway
 from config.database import SessionFactory
 from config.settings import Settings, load
 from simulator.gateway import GatewayServer
+from tests.applications import application
 from tests.integration.billing.cards.conftest import MONDAY, Driver
 from tests.integration.conftest import Bearer
-from web.app import create_app
 
 SECRET = "whsec_simulator"
 
@@ -42,7 +42,7 @@ def late() -> dict[str, Flask]:
 def listening(late: dict[str, Flask]) -> Iterator[str]:
     """An address of ours that the gateway can call."""
     server = make_server("127.0.0.1", 0, lambda environ, start: late["app"](environ, start), threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
@@ -65,7 +65,7 @@ def settings(tmp_path: object, stand_in: GatewayServer) -> Settings:
 @pytest.fixture
 def app(settings: Settings, engine: Engine, late: dict[str, Flask]) -> Flask:
     """The application, reachable by the gateway."""
-    late["app"] = create_app(settings, engine)
+    late["app"] = application(settings, engine)
     return late["app"]
 
 

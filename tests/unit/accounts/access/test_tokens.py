@@ -204,7 +204,7 @@ def their(settings: Settings) -> Iterator[Keys]:
             pass
 
     server = HTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}/jwks"
     keys.settings = replace(settings, token_issuers=(Issuer(keys.name, url),))
     issuers.forget()
