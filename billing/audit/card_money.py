@@ -208,14 +208,14 @@ RULES = (
     ),
     Rule(
         "disputes_payments",
-        "a dispute is of a payment that succeeded, of its charge and agreement; what banks took and did not give back "
-        "never passes what it took",
+        "a dispute is of a payment that succeeded, of its charge and agreement; what customers owe again or had in "
+        "credit of what banks took never passes what it took: what is more is ours to bear",
         """
         SELECT format('dispute %s (%s) of %s øre, agreement %s: attempt %s (%s), agreement %s, took %s øre; disputes '
-                      'of it took %s øre', d.id, d.state, d.withdrawn_ore, d.agreement_id, t.id, t.state,
+                      'took %s øre of the customer', d.id, d.state, d.withdrawn_ore, d.agreement_id, t.id, t.state,
                       h.agreement_id, t.amount_ore, d.taken)
         FROM (
-            SELECT *, sum(CASE state WHEN 'won' THEN 0 ELSE withdrawn_ore END) OVER (PARTITION BY attempt_id) AS taken
+            SELECT *, sum(claim_ore + credit_ore) OVER (PARTITION BY attempt_id) AS taken
             FROM card_disputes
         ) AS d
         LEFT JOIN attempts AS t ON t.id = d.attempt_id LEFT JOIN charges AS h ON h.id = t.charge_id
@@ -259,8 +259,8 @@ RULES = (
                        CASE code WHEN 'dispute' THEN 0 ELSE amount_ore END, agreement_id
                 FROM credit_entries WHERE code IN ('dispute', 'dispute_back') UNION ALL
                 SELECT t.ref, NULL, 0, t.amount_ore, 0, e.agreement_id
-                FROM transfers AS t LEFT JOIN credit_entries AS e ON e.code = 'dispute_refund'
-                     AND t.part = 'refund ' || e.ref
+                FROM transfers AS t LEFT JOIN credit_entries AS e ON e.code IN ('dispute_payout', 'dispute_card_refund')
+                     AND t.part = replace(e.code, 'dispute_', '') || ' ' || e.ref
                 WHERE t.code = 'card_dispute_credit' AND t.part <> ''
             ) AS moved GROUP BY 1
         ) AS x ON x.dispute = d.id
@@ -273,16 +273,24 @@ RULES = (
     ),
     Rule(
         "disputes_refunds",
-        "what a refund that failed gave back of what we bore of a dispute came off the credit, once",
+        "what a refund or a payout that did not come about gave back of what we bore of a dispute came off the credit, "
+        "once",
         """
-        SELECT format('refund %s of agreement %s: %s øre came off the credit, %s øre are booked',
-                      coalesce(e.ref::text, t.part), e.agreement_id, -coalesce(e.amount_ore, 0), coalesce(t.ore, 0))
-        FROM (SELECT * FROM credit_entries WHERE code = 'dispute_refund') AS e
+        SELECT format('%s of agreement %s: %s øre came off the credit, %s øre are booked', coalesce(e.part, t.part),
+                      e.agreement_id, -coalesce(e.amount_ore, 0), coalesce(t.ore, 0))
+        FROM (
+            SELECT *, replace(code, 'dispute_', '') || ' ' || ref AS part
+            FROM credit_entries WHERE code IN ('dispute_payout', 'dispute_card_refund')
+        ) AS e
         FULL JOIN (
             SELECT part, sum(amount_ore) AS ore, max(debit_owner) AS owner FROM transfers
             WHERE code = 'card_dispute_credit' AND part <> '' GROUP BY 1
-        ) AS t ON t.part = 'refund ' || e.ref
-        LEFT JOIN card_refunds AS r ON r.id = e.ref AND r.state IN ('failed', 'cancelled')
+        ) AS t ON t.part = e.part
+        LEFT JOIN (
+            SELECT 'card_refund ' || id AS part, agreement_id FROM card_refunds WHERE state IN ('failed', 'cancelled')
+            UNION ALL
+            SELECT 'payout ' || id, agreement_id FROM payouts WHERE state IN ('rejected', 'cancelled')
+        ) AS r ON r.part = e.part
         WHERE (-e.amount_ore, e.agreement_id, e.agreement_id) IS DISTINCT FROM (t.ore, t.owner, r.agreement_id)
         ORDER BY 1
         """,
@@ -334,7 +342,7 @@ RULES = (
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_credit_back'), 0) AS credit_back,
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_written_back'), 0) AS written_back,
                    max(created_at) FILTER (WHERE code NOT LIKE '%\\_back' AND part <> 'after all'
-                                           AND part NOT LIKE 'refund %') AS last,
+                                           AND part NOT LIKE 'card\\_refund %' AND part NOT LIKE 'payout %') AS last,
                    max(debit_owner + credit_owner) AS owner,
                    min(debit_owner + credit_owner) FILTER (WHERE debit_owner + credit_owner <> 0) AS first_owner
             FROM transfers WHERE code LIKE 'card\\_dispute%' GROUP BY 1

@@ -162,7 +162,7 @@ class Run:
         """Ask the provider, unless that was put off so long (a machine that slept) that others may think it never will
         be: the sweep, which knows what the provider remembers, asks then."""
         if now_utc() - ready.called_at > PUT_OFF:
-            return Unknown(reason="not sent: it waited too long for its turn")
+            return Unknown(reason="not sent: it waited too long for its turn", sent=False)
         return call(self._gateway, ready.request)
 
     def record(self, answers: Sequence[Answer[Prepared]]) -> None:

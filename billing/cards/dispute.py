@@ -4,8 +4,8 @@ Events are hints: the dispute is read again (``look``) and carried through as it
 any order and any number of times. What it is about may not be known as paid yet: then the payment is read too.
 
 - Opened: the card is not charged any more, what is asked for of its refunds stops, and nothing of the payment is
-  refunded. So much of the agreement's credit does not leave (``claims.leaving``), and payouts that stand in its way
-  stop. What the bank withdraws meanwhile is in the account `disputes`.
+  refunded. So much of the agreement's credit does not leave (``claims.leaving``), and payouts and refunds of other
+  payments that stand in its way stop. What the bank withdraws meanwhile is in the account `disputes`.
 - Won: the money came back (an inquiry never took any), and the card may be charged again.
 - Lost: what the payment still settles of its claim is owed again, on a new invoice with a due date, without the fee
   when nothing of it is paid by that card any more; what of it had become credit is taken of that; what is spent is
@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
-from sqlalchemy import select, text, update
+from sqlalchemy import and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from accounts.customers.tell import NewMessage, tell
@@ -29,6 +30,7 @@ from billing.cards.failures import Failures
 from billing.cards.gateway import CardGateway, DisputeDetails, GatewayUnavailable, Outcome, Succeeded
 from billing.cards.line import Line
 from billing.cards.models import Attempt, Card, Charge, Dispute
+from billing.cards.one_turn import OneTurn
 from billing.cards.outcome import Seller
 from billing.cards.provider import gateway_of
 from billing.claims import credit, leaving
@@ -51,6 +53,8 @@ AFTER_ALL = "after all"
 REASON = "The card payment was taken back by the card's bank"
 LOOK_BACK = dt.timedelta(days=8)
 """Real time: what no event told of is found by the list of so long; the provider tries an event for three days."""
+LOST_BACK = dt.timedelta(days=120)
+"""Business time: so long after a dispute was lost its money may come back without an event's having told."""
 
 
 @dataclass(frozen=True)
@@ -115,6 +119,7 @@ def apply(session: Session, found: Look, *, seller: Seller, now: dt.datetime) ->
     else:
         session.flush()
         leaving.stop_payouts(session, row.agreement_id, actor=ACTOR, now=now)
+        refund.stop_short(session, row.agreement_id, now=now)
         if told.status == "lost" and row.withdrawn_ore:
             _lost(session, row, charge, attempt, told.returned_ore, seller=seller, now=now)
     session.flush()
@@ -168,37 +173,56 @@ def _book_back(session: Session, row: Dispute, ore: int, now: dt.datetime, part:
 
 
 def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> None:
+    """Give back what was withheld meanwhile: the card is charged again, and the credit pays what is past due."""
     row.state, row.ended_at = "won", now
     session.flush()
     _book_back(session, row, row.withdrawn_ore, now)
     _trust(session, attempt)
+    _spend(session, row.agreement_id, now)
+
+
+def _spend(session: Session, agreement_id: int, now: dt.datetime) -> None:
+    """Pay what is past due with credit that no dispute holds any more."""
+    if not leaving.disputed(session, agreement_id):
+        leaving.after_debts(session, agreement_id, now, ACTOR)
+
+
+def held_against(session: Session, card_id: int) -> bool:
+    """Say whether a payment of a card is disputed, or was lost."""
+    one = (
+        select(Dispute.id)
+        .join(Attempt, Attempt.id == Dispute.attempt_id)
+        .where(Attempt.card_id == card_id, Dispute.state != "won")
+    )
+    return session.scalars(one.limit(1)).first() is not None
 
 
 def _trust(session: Session, attempt: Attempt) -> None:
     """Let a card be charged again that nothing but this dispute was held against."""
-    others = (
-        select(Dispute.id)
-        .join(Attempt, Attempt.id == Dispute.attempt_id)
-        .where(Attempt.card_id == attempt.card_id, Dispute.state != "won")
-    )
-    session.execute(
-        update(Card)
-        .where(Card.id == attempt.card_id, Card.refused_code == DISPUTED, ~others.exists())
-        .values(refused_code=None)
-    )
+    session.flush()
+    if not held_against(session, attempt.card_id):
+        marked = update(Card).where(Card.id == attempt.card_id, Card.refused_code == DISPUTED)
+        session.execute(marked.values(refused_code=None))
 
 
 def _all_back(told: DisputeDetails) -> bool:
     return 0 < told.withdrawn_ore <= told.returned_ore
 
 
+_TAKEN = "SELECT coalesce(sum(amount_ore), 0) FROM transfers WHERE code = 'card_dispute' AND ref = :id"
+
+
 def _came_back(
     session: Session, row: Dispute, charge: Charge, attempt: Attempt, withdrawn_ore: int, now: dt.datetime
 ) -> None:
-    """Undo a loss. What was placed on the claim and the credit is the customer's credit, which pays the claim first."""
+    """Undo a loss. What was placed on the claim and the credit is the customer's credit, which pays the claim first.
+
+    What was taken once more and came back as well, all of it unheard of, is nothing that was booked.
+    """
     today, owner = business_date(now), row.agreement_id
     back_ore, theirs_ore, ours_ore = row.withdrawn_ore, row.claim_ore + row.credit_ore, row.written_off_ore
-    row.state, row.amount_ore, row.withdrawn_ore = "won", max(row.amount_ore, withdrawn_ore), withdrawn_ore
+    taken_ore = int(session.execute(text(_TAKEN), {"id": row.id}).scalar_one())
+    row.state, row.amount_ore, row.withdrawn_ore = "won", max(row.amount_ore, withdrawn_ore), taken_ore
     row.claim_ore = row.credit_ore = row.written_off_ore = 0
     session.flush()
     _book_back(session, row, back_ore, now, AFTER_ALL)
@@ -262,12 +286,13 @@ def _lost(
         text(_PAYS), {"claim": charge.claim_id, "charge": charge.id, "credited": attempt.credited}
     ).one_or_none()
     pays_ore, held = max(pays.ore, 0) if pays else 0, credit.held(session, [owner]).get(owner, 0)
+    most_ore = min(row.withdrawn_ore, _theirs(session, attempt))
     if attempt.credited:
-        credit_ore = min(row.withdrawn_ore, held)
-        claim_ore = min(row.withdrawn_ore - credit_ore, pays_ore)
+        credit_ore = min(most_ore, held)
+        claim_ore = min(most_ore - credit_ore, pays_ore)
     else:
-        claim_ore = min(row.withdrawn_ore, pays_ore)
-        credit_ore = min(row.withdrawn_ore - claim_ore, held)
+        claim_ore = min(most_ore, pays_ore)
+        credit_ore = min(most_ore - claim_ore, held)
     row.claim_ore, row.credit_ore = claim_ore, credit_ore
     row.written_off_ore = row.withdrawn_ore - claim_ore - credit_ore
     row.state, row.ended_at = "lost", now
@@ -283,9 +308,16 @@ def _lost(
         gone = claim_ore == pays_ore and not attempt.credited
         _owed_again(session, row, charge.claim_id, pays.paid_on, card_gone=gone, seller=seller, now=now)
     recompute_locked(session, [owner], today, now, ACTOR)
+    _spend(session, owner, now)
     if claim_ore or credit_ore:
         data = {"amount_ore": claim_ore + credit_ore}
         tell(session, [NewMessage(owner, "card_dispute_lost", f"card_dispute:{row.id}", None, data)], now=now)
+
+
+def _theirs(session: Session, attempt: Attempt) -> int:
+    """Return what disputes may still take of the customer for a payment (øre): a bank may take more than it was."""
+    before = select(func.coalesce(func.sum(Dispute.claim_ore + Dispute.credit_ore), 0))
+    return attempt.amount_ore - int(session.scalars(before.where(Dispute.attempt_id == attempt.id)).one())
 
 
 def _owed_again(
@@ -307,8 +339,8 @@ def _owed_again(
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
-    """Read disputes again that are open, and those of the last days of which no event told that they began, or that
-    what was lost came back. Raises SomeFailed."""
+    """Read disputes again that are open or were lost in the last months, and read those of the last days of which no
+    event told that they began. Raises SomeFailed."""
     del scheduled_for
     gateway, seller = gateway_of(ctx.settings), seller_of(ctx.settings)
     counts: dict[str, int | str] = {"opened": 0, "won": 0, "lost": 0, "ignored": 0}
@@ -317,19 +349,27 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
     if Line.of(ctx.sessions, ctx.settings).state().resting:
         return counts | {"note": "the provider is left alone for a while"}
     failures = Failures("dispute")
-    told = {one.ref: one for one in gateway.disputes(created_after=now_utc() - LOOK_BACK)}
+    turns = OneTurn.of(ctx.sessions, ctx.settings)
+    told = {one.ref: one for one in turns.ask(lambda: gateway.disputes(created_after=now_utc() - LOOK_BACK))}
     with ctx.sessions() as session:
+        again = or_(
+            Dispute.state == "opened",
+            and_(Dispute.state == "lost", Dispute.ended_at >= business_now(session) - LOST_BACK),
+        )
         mine = session.execute(
-            select(Dispute.provider_ref, Dispute.state).where(Dispute.provider_ref.in_(list(told)))
+            select(Dispute.provider_ref, again.label("again"))
+            .where(or_(again, Dispute.provider_ref.in_(list(told))))
+            .order_by(Dispute.id)
         ).all()
-        known = {row.provider_ref for row in mine if row.state != "lost" or not _all_back(told[row.provider_ref])}
-        opened = session.scalars(
-            select(Dispute.provider_ref).where(Dispute.state == "opened").order_by(Dispute.id)
-        ).all()
+    opened, known = [one.provider_ref for one in mine if one.again], {one.provider_ref for one in mine}
     refs = list(dict.fromkeys([*opened, *(ref for ref in told if ref not in known)]))
     for number, ref in enumerate(refs):
         try:
-            found = _with_payment(ctx.sessions, gateway, told[ref]) if ref in told else look(ctx.sessions, gateway, ref)
+            found = (
+                _with_payment(ctx.sessions, gateway, told[ref])
+                if ref in told
+                else turns.ask(partial(look, ctx.sessions, gateway, ref))
+            )
             with ctx.sessions.begin() as session:
                 word = apply(session, found, seller=seller, now=business_now(session))
         except Exception as error:

@@ -123,12 +123,11 @@ class Declined:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Nobody can say yet whether the money was taken.
+    """Nobody can say yet whether the money was taken. `retry_after`: how long to wait, where the gateway said so.
 
-    `retry_after`: how long to wait, where the gateway said so. `same_key_helps` is False when the gateway has
-    stored its own failure under the key and would only repeat it: then only `find_charge` can tell. `ref` is
-    the payment, where we know it. `answered` is False when the gateway gave no answer of its own (time-out, 5xx):
-    enough of those in a row, and it is left alone for a while.
+    `same_key_helps` is False when the gateway has stored its own failure under the key and would only repeat it: then
+    only `find_charge` can tell. `ref` is the payment, where we know it. `answered` is False when the gateway gave no
+    answer of its own (time-out, 5xx), which closes the door in the end; `sent` False: we did not ask after all.
     """
 
     reason: str
@@ -136,6 +135,7 @@ class Unknown:
     ref: str | None = None
     same_key_helps: bool = True
     answered: bool = True
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

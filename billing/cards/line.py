@@ -113,6 +113,8 @@ class Line:
         return self._turns.popleft()
 
     def _tell(self, result: Outcome | None, *, began: float, probe: bool) -> None:
+        if isinstance(result, Unknown) and not result.sent:
+            return  # whether the provider is back is tried by the next turn, when this one's lease is over
         if self._rate < self._most and not isinstance(result, RateLimited) and began >= self._held_at:
             with self._lock:
                 self._rate = min(self._most, self._rate + FASTER * self._most)

@@ -142,8 +142,6 @@ def _still_unknown(attempt: Attempt, result: Unknown | RateLimited) -> None:
         attempt.lookup = attempt.lookup or not result.same_key_helps
         if attempt.kind == "off_session":  # a page has its own
             attempt.provider_ref = attempt.provider_ref or result.ref
-        if attempt.kind == "off_session":  # a page has its own
-            attempt.provider_ref = attempt.provider_ref or result.ref
     elif first or attempt.message == NOT_TRIED:
         attempt.message = NOT_TRIED
     else:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 
 from accounts.access.principal import must_be_another
 from accounts.customers.tell import NewMessage, tell
-from billing.cards import refund_borne
+from billing.cards import borne
 from billing.cards.models import Charge, Refund
 from billing.claims import credit
 from billing.claims.leaving import after_debts, disputed, lately, must_be_payable, must_be_there, take_turns
@@ -271,6 +271,16 @@ def stop(session: Session, attempt_id: int, *, now: dt.datetime) -> None:
         come_back(session, row, "cancelled", GATEWAY, now)
 
 
+def stop_short(session: Session, agreement_id: int, *, now: dt.datetime) -> None:
+    """Cancel what is asked for of an agreement's payments and not under way, the last first, until what is disputed is
+    in credit: whatever card it was to go to. The balance is locked."""
+    waiting = select(Refund).where(Refund.agreement_id == agreement_id, Refund.state.in_(("requested", "approved")))
+    for row in session.scalars(waiting.order_by(Refund.id.desc()).execution_options(populate_existing=True)).all():
+        if disputed(session, agreement_id) <= credit.held(session, [agreement_id]).get(agreement_id, 0):
+            return
+        come_back(session, row, "cancelled", GATEWAY, now)
+
+
 def stop_more(session: Session, attempt_id: int, *, now: dt.datetime) -> None:
     """Cancel of what waits to go of a payment what it does not hold any more, the last asked for first."""
     waiting = select(Refund).where(Refund.attempt_id == attempt_id, Refund.state.in_(("requested", "approved")))
@@ -291,19 +301,22 @@ def locked(session: Session, refund_id: int) -> Refund:
 
 def may_go(session: Session, row: Refund) -> bool:
     """Say whether a refund that is approved may be called for: its payment is not disputed, and holds that much beside
-    all else that goes of it or is gone. Both may have changed since it was asked for. The balance is locked."""
+    all else that goes of it or is gone; and what is disputed of the agreement's payments is in credit. All may have
+    changed since it was asked for. The balance is locked."""
     session.flush()
+    if disputed(session, row.agreement_id) > credit.held(session, [row.agreement_id]).get(row.agreement_id, 0):
+        return False
     found = session.execute(text(_PAID), {"charge": row.charge_id}).all()
     return any(one.id == row.attempt_id and one.left_ore >= 0 and not one.disputed for one in found)
 
 
 def come_back(session: Session, row: Refund, state: str, actor: str, now: dt.datetime) -> None:
-    """End a refund that does not come about: the credit is the customer's again, less what we bore of its payment's
-    lost disputes, and pays what is past due; not while a card's bank disputes a payment, which may take it."""
+    """End a refund that does not come about: the credit is the customer's again, less what we bore of disputes that
+    were lost meanwhile, and pays what is past due; not while a card's bank disputes a payment, which may take it."""
     row.state, row.ended_by, row.ended_at = state, actor, now
     session.flush()
-    refund_borne.give_back(session, row, now)
-    refund_borne.take(session, row, now)
+    borne.give_back(session, row, now)
+    borne.take(session, row.agreement_id, "card_refund", row.id, row.amount_ore, since=row.requested_at, now=now)
     if not disputed(session, row.agreement_id):
         after_debts(session, row.agreement_id, now, actor)
 
@@ -312,7 +325,8 @@ def succeed(session: Session, row: Refund, ref: str, now: dt.datetime) -> None:
     """Book a refund that the provider has made; the customer is told."""
     row.state, row.provider_ref, row.ended_by, row.ended_at = "succeeded", ref, GATEWAY, now
     row.code = row.message = None
-    row.approved_at = row.approved_at or now
+    if row.approved_at is None:  # refused, so it waited for a person again; and the request had gone all the same
+        row.approved_by, row.approved_at = GATEWAY, now
     session.flush()
     tell_paid(session, row, now)
 

@@ -125,9 +125,9 @@ def send(sessions: SessionFactory, gateway: CardGateway, ready: Ready) -> Outcom
         row = locked(session, ready.refund_id)
         same = row.state == "unknown" and row.idempotency_key == ready.key
         if not same or row.lookup or row.provider_ref is not None:
-            return Unknown(reason="not sent: somebody else has found out more meanwhile")
+            return Unknown(reason="not sent: somebody else has found out more meanwhile", sent=False)
         if not may_go(session, row):
-            return Unknown(reason="not sent: the payment is disputed, or holds less", same_key_helps=False)
+            return Unknown(reason="not sent: the payment is disputed, or holds less", sent=False, same_key_helps=False)
         row.sent_at = now_utc()
     return call(gateway, ready)
 
@@ -187,7 +187,7 @@ def _is_of(row: Refund, result: Declined) -> bool:
     after one had been made."""
     if row.state == "succeeded":
         return result.ref == row.provider_ref
-    return row.state == "unknown" and (row.provider_ref is None or result.ref in (None, row.provider_ref))
+    return row.state == "unknown" and row.provider_ref in (None, result.ref)
 
 
 def _still_unknown(row: Refund, result: Outcome) -> None:

@@ -69,7 +69,7 @@ def ask(gateway: CardGateway, sessions: SessionFactory, attempt_id: int, *, real
         return _settled(gateway, attempt.provider_ref, long=real - last_sent(attempt) >= REQUEST_LIVES)
     if not attempt.lookup and real - attempt.called_at < KEY_REMEMBERED:
         if not _sending(sessions, attempt_id, real):
-            return Unknown(reason="not sent: somebody else has found out more meanwhile")
+            return Unknown(reason="not sent: somebody else has found out more meanwhile", sent=False)
         return call(gateway, request)
     try:
         found = gateway.find_charge(

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from billing.cards import due, outcome
 from billing.cards.card_rules import Looks, segment_after, works_again
+from billing.cards.dispute import DISPUTED, held_against
 from billing.cards.gateway import CardDetails, GatewayUnavailable
 from billing.cards.models import Card
 from billing.cards.queries import open_charge
@@ -69,7 +70,7 @@ def refresh(
     if looked != after:
         card.updated_at = now
         if works_again(card.refused_code, looked, after):
-            card.refused_code = None
+            card.refused_code = DISPUTED if held_against(session, card.id) else None
         session.flush()
         _try(session, card, now=now)
     session.flush()

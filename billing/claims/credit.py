@@ -165,12 +165,12 @@ def disputed(session: Session, agreement_id: int, dispute_id: int, ore: int, tod
     book_query(session, _BOOK_DISPUTE, {"ids": ids}, booked_on=today, now=now)
 
 
-def dispute_refund(
-    session: Session, agreement_id: int, refund_id: int, ore: int, today: dt.date, now: dt.datetime
+def dispute_borne(
+    session: Session, agreement_id: int, ref: int, ore: int, today: dt.date, now: dt.datetime, way: Way
 ) -> None:
-    """Take ``ore`` (> 0) of the credit that a refund gave back, whose payment the card's bank had taken back and we had
-    borne; the caller books it, by dispute. The agreement's balance must be locked."""
-    _insert(session, "dispute_refund", [_Entry(agreement_id, -ore, refund_id, today)], now)
+    """Take ``ore`` (> 0) of the credit that a payout or refund ``ref`` gave back, whose money the card's bank had taken
+    back and we had borne; the caller books it, by dispute. The agreement's balance must be locked."""
+    _insert(session, f"dispute_{way}", [_Entry(agreement_id, -ore, ref, today)], now)
 
 
 def dispute_back(

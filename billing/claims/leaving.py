@@ -105,7 +105,7 @@ def lately(session: Session, agreement_id: int, now: dt.datetime, account: str |
 
 _NOT_TOLD = """
     SELECT id, amount_ore FROM payouts WHERE agreement_id = :agreement AND state IN ('requested', 'approved')
-    ORDER BY id DESC FOR NO KEY UPDATE
+    ORDER BY id FOR NO KEY UPDATE
 """
 
 
@@ -116,7 +116,7 @@ def stop_payouts(session: Session, agreement_id: int, *, actor: str, now: dt.dat
     short = disputed(session, agreement_id) - credit.held(session, [agreement_id]).get(agreement_id, 0)
     if short <= 0:
         return stopped
-    for row in session.execute(text(_NOT_TOLD), {"agreement": agreement_id}).all():
+    for row in reversed(session.execute(text(_NOT_TOLD), {"agreement": agreement_id}).all()):
         if short <= 0:
             break
         session.execute(

@@ -143,7 +143,8 @@ class CreditEntry(Base):
     """overpaid, used, reversed, assigned, card_extra (a card paid what was settled another way), released (its claim
     became smaller), credit_note (a claim below zero), payout (ordered from us), payout_back (it did not come about),
     card_refund and card_refund_back (the same over the card that had paid), dispute (taken back by the card's bank),
-    dispute_refund (the same of a refund that failed after that), dispute_back (which it gave back after all)."""
+    dispute_payout and dispute_card_refund (the same of one that did not come about after that), dispute_back (which it
+    gave back after all)."""
     ref: Mapped[int] = mapped_column(BigInteger)
     value_date: Mapped[dt.date]
     """Of the payment that the money came with; of what was no payment the day of the entry."""

@@ -128,7 +128,7 @@ TAMPERED = {
     "disputes_payments": "UPDATE card_disputes SET attempt_id = 4711 WHERE state = 'won'",
     "disputes_cards": "UPDATE cards SET refused_code = 'disputed'",
     "disputes_lost": "UPDATE allocations SET amount_ore = amount_ore - 1 WHERE source = 'dispute'",
-    "disputes_refunds": "DELETE FROM credit_entries WHERE code = 'dispute_refund'",
+    "disputes_refunds": "DELETE FROM credit_entries WHERE code = 'dispute_card_refund'",
     "disputes_claims": "UPDATE allocations SET amount_ore = amount_ore + 1 WHERE source = 'dispute'",
     "transfers_disputes": "DELETE FROM transfers WHERE code = 'card_dispute_written_off'",
     "ledger_card_costs": "UPDATE card_transactions SET fee_ore = fee_ore + 1, net_ore = net_ore - 1 WHERE fee_ore > 0",

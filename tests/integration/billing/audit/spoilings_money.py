@@ -36,14 +36,15 @@ _GIVEN_BACK = (
     ("disputes_refunds", "UPDATE transfers SET amount_ore = amount_ore + 1 "
      "WHERE code = 'card_dispute_credit' AND part <> ''"),
     ("disputes_lost", "UPDATE transfers SET part = '' WHERE code = 'card_dispute_credit'"),
-    ("transfers_disputes", "DELETE FROM transfers WHERE code = 'card_dispute_written_back' AND part LIKE 'refund %'"),
+    ("transfers_disputes", "DELETE FROM transfers WHERE code = 'card_dispute_written_back' AND part <> ''"),
     ("refunds_credit", "UPDATE credit_entries SET agreement_id = agreement_id + 1 WHERE code = 'card_refund'"),
     ("transfers_refunds", "UPDATE transfers SET amount_ore = amount_ore + 1 WHERE code = 'card_refund'"),
     ("transfers_refunds_paid", "DELETE FROM transfers WHERE code = 'card_refund_paid'"),
     ("transfers_refunds_paid", "UPDATE card_refunds SET state = 'succeeded' WHERE state = 'failed'"),
     ("ledger_card_clearing", "UPDATE card_refunds SET amount_ore = amount_ore + 1 WHERE state = 'succeeded'"),
     ("ledger_refunds", "UPDATE card_refunds SET amount_ore = amount_ore + 1 WHERE state = 'approved'"),
-    ("disputes_payments", "UPDATE card_disputes SET amount_ore = 99999, withdrawn_ore = 99999 WHERE state = 'opened'"),
+    ("disputes_payments", "UPDATE card_disputes SET amount_ore = 99999, withdrawn_ore = 99999, "
+     "claim_ore = claim_ore + 99999 - withdrawn_ore WHERE state = 'lost'"),
     ("disputes_payments", "UPDATE card_disputes SET agreement_id = agreement_id + 1 WHERE state = 'opened'"),
     ("disputes_cards", "UPDATE attempts SET card_id = 4711 WHERE id IN (SELECT attempt_id FROM card_disputes)"),
     ("disputes_lost", "DELETE FROM credit_entries WHERE code = 'dispute'"),

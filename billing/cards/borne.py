@@ -1,0 +1,69 @@
+"""What we bear of money that left and take back from whom it went to, so that nothing is given twice.
+
+- A refund or a payout that does not come about after a dispute was lost is credit again; but the customer has had that
+  money of their card's bank. What we had borne of disputes that were lost while it was on its way is taken of that
+  credit first: it is as if the credit had been there when they were.
+- A refund whose money went although it had ended (``refund_late``) took what credit there was; the rest we bear.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from billing.cards.models import Dispute, Refund
+from billing.claims import credit
+from billing.ledger.book import Account, Entry, book
+from config.clock import business_date
+
+
+def give_back(session: Session, row: Refund, now: dt.datetime) -> None:
+    """Undo what a refund took: its credit is the customer's again, and what we bore of it is ours no more."""
+    took = -int(
+        session.execute(
+            text("SELECT coalesce(sum(amount_ore), 0) FROM credit_entries WHERE code = 'card_refund' AND ref = :id"),
+            {"id": row.id},
+        ).scalar_one()
+    )
+    today = business_date(now)
+    if took:
+        credit.payout_back(session, row.agreement_id, row.id, took, today, now, "card_refund")
+    if took < row.amount_ore:
+        entry = Entry(
+            Account("refunds"), Account("write_off"), row.amount_ore - took, "card_refund_written_back", row.id
+        )
+        book(session, [entry], booked_on=today, now=now)
+
+
+def take(
+    session: Session, owner: int, way: credit.Way, ref: int, ore: int, *, since: dt.datetime, now: dt.datetime
+) -> None:
+    """Take what we bore of disputes of an agreement that were lost since a payout or refund ``ref`` was asked for from
+    the credit (øre) that it gives back. The balance is locked."""
+    today = business_date(now)
+    left = min(ore, credit.held(session, [owner]).get(owner, 0))
+    lost = select(Dispute).where(
+        Dispute.agreement_id == owner,
+        Dispute.state == "lost",
+        Dispute.written_off_ore > 0,
+        Dispute.ended_at >= since,
+    )
+    entries: list[Entry] = []
+    for one in session.scalars(lost.order_by(Dispute.id).execution_options(populate_existing=True)).all():
+        taken, part = min(left, one.written_off_ore), f"{way} {ref}"
+        if taken:
+            one.written_off_ore, one.credit_ore, left = (
+                one.written_off_ore - taken,
+                one.credit_ore + taken,
+                left - taken,
+            )
+            entries += [
+                Entry(Account("disputes"), Account("write_off"), taken, "card_dispute_written_back", one.id, part),
+                Entry(Account("credit", owner), Account("disputes"), taken, "card_dispute_credit", one.id, part),
+            ]
+    if entries:
+        session.flush()
+        credit.dispute_borne(session, owner, ref, sum(one.amount_ore for one in entries) // 2, today, now, way)
+        book(session, entries, booked_on=today, now=now)
