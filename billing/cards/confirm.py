@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -151,12 +152,25 @@ def open_page(session: Session, agreement_id: int) -> int | None:
     ).one_or_none()
 
 
+def _at_once(asking: Callable[[], Found]) -> Found:
+    return asking()
+
+
 def sweep_one(
-    sessions: SessionFactory, gateway: CardGateway, attempt_id: int, *, seller: Seller, now: dt.datetime
+    sessions: SessionFactory,
+    gateway: CardGateway,
+    attempt_id: int,
+    *,
+    seller: Seller,
+    now: dt.datetime,
+    through: Callable[[Callable[[], Found]], Found] = _at_once,
 ) -> str:
-    """Ask about one attempt of kind on_session and record the answer. Returns succeeded, unknown or nothing."""
+    """Ask about one attempt of kind on_session and record the answer. Returns succeeded, unknown or nothing.
+
+    ``through``: how the provider is asked: at once, or at the pace that all workers share (``OneTurn.ask``).
+    """
     try:
-        found = look(sessions, gateway, attempt_id, real=now_utc())
+        found = through(lambda: look(sessions, gateway, attempt_id, real=now_utc()))
     except (GatewayUnavailable, GatewayMisuse) as error:
         found = Found(attempt_id, Unknown(reason=f"page: {error}"))
     with sessions() as session:

@@ -14,11 +14,12 @@ from billing.cards.due import call_off, decide
 from billing.cards.gateway import Succeeded
 from billing.cards.models import Attempt, Charge
 from billing.cards.queries import open_charge
-from billing.cards.rules import NEED_THE_SUM
+from billing.cards.rules import NEED_THE_SUM, morning
 from billing.claims import credit
 from billing.claims.standing import recompute_locked
 from billing.passages.models import Balance
 from config.clock import business_date
+from config.rates import whole
 
 
 def keep(session: Session, charge: Charge, attempt: Attempt, result: Succeeded, *, now: dt.datetime) -> None:
@@ -43,11 +44,16 @@ def keep(session: Session, charge: Charge, attempt: Attempt, result: Succeeded, 
 
 
 def _week(session: Session, agreement_id: int, paid_on: dt.date, *, now: dt.datetime) -> None:
-    """Let the week begin with a payment, and call off what is due and has not been tried: it waits for the week."""
+    """Let the week begin with a payment. What is due and has not been tried is called off and waits for the week's end;
+    what is being tried is not tried again before."""
     balance = session.get_one(Balance, agreement_id, populate_existing=True)
-    balance.last_charged_on = max(balance.last_charged_on or paid_on, paid_on)
+    begins = balance.last_charged_on = max(balance.last_charged_on or paid_on, paid_on)
     charge = open_charge(session, agreement_id, lock=True)
-    if charge is not None and charge.state == "due" and charge.cause in NEED_THE_SUM:
-        call_off(session, charge, now=now)
+    if charge is not None and charge.cause in NEED_THE_SUM:
+        if charge.state == "due":
+            call_off(session, charge, now=now)
+        elif charge.waits_for is None:
+            week = dt.timedelta(days=whole("card_week_days", business_date(now)))
+            charge.next_at = max(charge.next_at, morning(begins + week))
     session.flush()
     decide(session, [agreement_id], now=now)

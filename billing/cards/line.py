@@ -51,7 +51,7 @@ class Line:
     @classmethod
     def of(cls, sessions: SessionFactory, settings: Settings) -> Line:
         """Return a line at the pace of the settings."""
-        return cls(sessions, per_second=settings.card_rate_per_second, lease=2.0 * settings.http_timeout_seconds + 10.0)
+        return cls(sessions, per_second=settings.card_rate_per_second, lease=pace.lease(settings))
 
     @property
     def rate(self) -> float:
@@ -62,15 +62,6 @@ class Line:
         """Return how it stands with the provider."""
         with self._sessions() as session:
             return pace.state(session, self._name)
-
-    def wait(self) -> None:
-        """Wait for a turn, for a call that tells nothing of how the provider does. Raises Resting.
-
-        Not while it may be down: the turn that tries whether it is back must tell.
-        """
-        if (how := self.state()).probe:
-            raise Resting(max(how.resting, 1.0))
-        self._turn()
 
     def ask(self, call: Callable[[], R]) -> R:
         """Wait for a turn, call, and tell what kind of answer came. Raises Resting, nothing having been called."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from billing.cards import pace
-from billing.cards.gateway import GatewayUnavailable, RateLimited, Unknown
+from billing.cards.gateway import GatewayMisuse, GatewayUnavailable, RateLimited, Unknown
 from billing.cards.pace import Resting
 from billing.cards.provider import NAME
 from config.database import SessionFactory
@@ -24,41 +24,57 @@ AFTER_TOO_MANY = dt.timedelta(seconds=1)
 class OneTurn:
     """Asks a provider at the pace that all workers share, a turn at a time."""
 
-    def __init__(self, sessions: SessionFactory, *, per_second: float, name: str = NAME) -> None:
-        self._sessions, self._rate, self._name = sessions, per_second, name
+    def __init__(self, sessions: SessionFactory, *, per_second: float, lease: float = 60.0, name: str = NAME) -> None:
+        self._sessions, self._rate, self._name, self._lease = sessions, per_second, name, lease
 
     @classmethod
     def of(cls, sessions: SessionFactory, settings: Settings) -> OneTurn:
         """Return one at the pace of the settings."""
-        return cls(sessions, per_second=settings.card_rate_per_second)
+        return cls(sessions, per_second=settings.card_rate_per_second, lease=pace.lease(settings))
 
     def ask(self, call: Callable[[], T]) -> T:
-        """Wait for a turn, call, and tell what kind of answer came.
+        """Wait for a turn, call, and tell what kind of answer came. While the provider may be down, the turn may be the
+        one that tries whether it is back.
 
-        Raises GatewayUnavailable, nothing having been called, while the provider is left alone, where only a worker may
-        try whether it is back, and where the next turn is too far away; and what the call raises.
+        Raises GatewayUnavailable, nothing having been called, while the provider is left alone and where the next turn
+        is too far away; and what the call raises.
         """
-        self._turn()
-        result = call()
-        with self._sessions.begin() as session:
-            if isinstance(result, RateLimited):
-                pace.hold(session, self._name, result.retry_after or AFTER_TOO_MANY)
-            elif isinstance(result, Unknown) and not result.answered:
-                pace.failed(session, self._name, probe=False)
-            else:
-                pace.answered(session, self._name)
+        probe = self._turn()
+        try:
+            result = call()
+        except GatewayUnavailable as error:
+            self._tell(Unknown(str(error), answered=False, retry_after=error.retry_after), probe=probe)
+            raise
+        except GatewayMisuse:
+            self._tell(None, probe=probe)
+            raise
+        self._tell(result, probe=probe)
         return result
 
-    def _turn(self) -> None:
+    def _tell(self, result: object, *, probe: bool) -> None:
+        silent = isinstance(result, Unknown) and not result.answered
+        wait = result.retry_after if isinstance(result, RateLimited | Unknown) else None
+        with self._sessions.begin() as session:
+            if isinstance(result, RateLimited) or (silent and wait is not None):
+                pace.hold(session, self._name, wait or AFTER_TOO_MANY)
+            if silent and wait is None:
+                pace.failed(session, self._name, probe=probe)
+            else:
+                pace.answered(session, self._name)
+
+    def _turn(self) -> bool:
+        """Wait for a turn; say whether it is the one that tries whether the provider is back."""
         with self._sessions() as session:
             how = pace.state(session, self._name)
-        if how.resting or how.probe:
+        if how.resting:
             raise GatewayUnavailable("the gateway is left alone for now")
         try:
             with self._sessions.begin() as session:
-                [wait] = pace.reserve(session, self._name, 1, self._rate).waits
+                turns = pace.reserve(session, self._name, 1, self._rate, lease=self._lease)
         except Resting as resting:
             raise GatewayUnavailable(str(resting)) from resting
+        [wait] = turns.waits
         if wait > PATIENCE_SECONDS:
             raise GatewayUnavailable("too many wait for their turn at the gateway")
         time.sleep(wait)
+        return turns.probe

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from config.clock import DATABASE_NOW as NOW
+from config.settings import Settings
 
 TOO_MANY = 5
 """So many calls in a row without an answer, and the provider counts as down."""
@@ -94,6 +95,11 @@ _HOLD = text(
     f"UPDATE card_pace SET next_at = greatest(next_at, {NOW} + make_interval(secs => :seconds)) "  # noqa: S608 - no input in it
     "WHERE provider = :provider"
 )
+
+
+def lease(settings: Settings) -> float:
+    """Return for how many seconds the turn that tries whether the provider is back is nobody else's: a request's."""
+    return 2.0 * settings.http_timeout_seconds + 10.0
 
 
 def reserve(session: Session, provider: str, n: int, per_second: float, *, lease: float = 60.0) -> Turns:

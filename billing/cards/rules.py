@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from config.bankdays import add_bank_days
+from config.clock import OSLO
 from config.money import share
 
 NEED_THE_SUM = frozenset({"threshold", "week_over"})
@@ -55,6 +56,11 @@ def fee(amount_ore: int, *, segment: str, fee_bp: int, fee_ore: int) -> int:
     if segment != "commercial" or amount_ore <= 0:
         return 0
     return share(amount_ore, fee_bp) + fee_ore
+
+
+def morning(day: dt.date) -> dt.datetime:
+    """Return the instant at which cards are tried on an Oslo date: six o'clock, also when the clocks change."""
+    return dt.datetime.combine(day, dt.time(6), OSLO).astimezone(dt.UTC)
 
 
 Next = Literal["retry", "invoice"]

@@ -26,6 +26,7 @@ from billing.cards.gateway import KEY_REMEMBERED, CardGateway, GatewayMisuse, Ga
 from billing.cards.lanes import Answer, Lanes
 from billing.cards.line import Line
 from billing.cards.models import Attempt
+from billing.cards.one_turn import OneTurn
 from billing.cards.outcome import Seller
 from billing.cards.pace import Resting
 from billing.cards.prepare import prepared
@@ -180,7 +181,7 @@ class Run:
     def __init__(self, ctx: JobContext, gateway: CardGateway, seller: Seller, asked_before: dt.datetime) -> None:
         self._ctx, self._sessions, self._gateway, self._seller = ctx, ctx.sessions, gateway, seller
         self._asked_before, self._after = asked_before, 0
-        self._line = Line.of(ctx.sessions, ctx.settings)
+        self._line, self._turns = Line.of(ctx.sessions, ctx.settings), OneTurn.of(ctx.sessions, ctx.settings)
         self.counts: Counter[str] = Counter()
         self.failures = Failures("attempt")
         self.looked_at = 0
@@ -230,10 +231,9 @@ class Run:
                 return
             for attempt_id in ids:
                 try:
-                    self._line.wait()
-                    word = confirm.sweep_one(self._sessions, self._gateway, attempt_id, seller=self._seller, now=now)
-                except Resting:
-                    return
+                    word = confirm.sweep_one(
+                        self._sessions, self._gateway, attempt_id, seller=self._seller, now=now, through=self._turns.ask
+                    )
                 except Exception as error:
                     self.failures.add(attempt_id, error)
                 else:

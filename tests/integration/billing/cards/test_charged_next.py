@@ -75,6 +75,19 @@ def test_what_is_due_within_the_week_of_late_money_waits_for_it(
     assert driver.charge(gateway, MONDAY + 7 * DAY) == ["succeeded"]
 
 
+def test_what_is_tried_within_the_week_of_late_money_is_tried_again_after_it(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer
+) -> None:
+    attempt_id = invoiced_and_paid_after_all(driver, gateway, stand_in)
+    driver.drive(20_000, MONDAY + DAY)
+    stand_in.fault("decline", code="insufficient_funds")
+    assert driver.charge(gateway, MONDAY + DAY) == ["declined"]
+    tell(driver, attempt_id, MONDAY + DAY)
+    assert [driver.charge(gateway, MONDAY + days * DAY) for days in (2, 6)] == [[], []]
+    right(driver)
+    assert driver.charge(gateway, MONDAY + 7 * DAY) == ["succeeded"]
+
+
 def test_money_found_late_does_not_move_a_later_week_back(
     driver: Driver, gateway: CardGateway, stand_in: GatewayServer
 ) -> None:

@@ -9,10 +9,11 @@ from typing import Any, cast
 import pytest
 from sqlalchemy import text
 
-from billing.cards import refund_call, sweep
+from billing.cards import pace, refund_call, sweep
 from billing.cards.charge import PUT_OFF
 from billing.cards.gateway import CardGateway, ChargeRequest, GatewayMisuse, Outcome, Unknown
 from billing.cards.models import Attempt, Refund
+from billing.cards.provider import NAME
 from config.clock import now_utc
 from config.jobs import JobContext
 from simulator.gateway import GatewayServer
@@ -305,3 +306,21 @@ def test_a_page_is_asked_about_in_turn(
     context = JobContext(driver.sessions, card_settings(tmp_path, stand_in))
     assert sweep.sweep(context, asked_before=now_utc())["succeeded"] == 1
     assert time.monotonic() - began > 0.7
+
+
+def test_a_page_tries_whether_the_provider_is_back_where_nothing_else_asks(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, tmp_path: object
+) -> None:
+    customer = Customer(driver, gateway, stand_in)
+    stand_in.pay_page(ref(customer.press()))
+    context = JobContext(driver.sessions, card_settings(tmp_path, stand_in))
+    customer.sql("INSERT INTO card_pace (provider, next_at, failures) VALUES ('stripe', clock_timestamp(), 5)")
+    stand_in.fault("error", status=503, when="before", times=None, on="any")
+    assert sweep.sweep(context, asked_before=now_utc())["unknown"] == 1
+    with driver.sessions() as session:
+        assert pace.state(session, NAME).resting > 30, "left alone for longer"
+    stand_in.world.faults.clear()
+    customer.sql("UPDATE card_pace SET down_until = clock_timestamp() - interval '1 second'")
+    assert sweep.sweep(context, asked_before=now_utc())["succeeded"] == 1
+    with driver.sessions() as session:
+        assert not pace.state(session, NAME).probe, "it is up"
