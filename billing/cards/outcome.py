@@ -38,7 +38,7 @@ CARD_IS_WHY = frozenset({"resource_missing", "payment_method_unactivated", "paym
 
 
 NOT_TRIED = "not tried: turned away as one too many (429), asked again with the same key"
-"""Why an attempt is unknown that the provider has not looked at yet: each time it was asked it was too busy."""
+"""Why an attempt is unknown that the provider has not looked at: the only time it was asked it was too busy."""
 
 SUM_IS_WHY = frozenset({"amount_too_small", "amount_too_large"})
 """Declines for good that say nothing bad of the card."""
@@ -135,17 +135,16 @@ def _pays(session: Session, charge: Charge, attempt: Attempt, result: Succeeded,
 
 
 def _still_unknown(attempt: Attempt, result: Unknown | RateLimited) -> None:
-    first = attempt.asked_at == attempt.called_at
+    # The sweep writes ``sent_at`` before it sends: whoever sent it before that may not have lived to tell.
+    only_time = attempt.asked_at == attempt.called_at and attempt.sent_at is None
     attempt.asked_at = now_utc()
     if isinstance(result, Unknown):
         attempt.message = result.reason
         attempt.lookup = attempt.lookup or not result.same_key_helps
         if attempt.kind == "off_session":  # a page has its own
             attempt.provider_ref = attempt.provider_ref or result.ref
-    elif first or attempt.message == NOT_TRIED:
-        attempt.message = NOT_TRIED
     else:
-        attempt.message = "rate limited: asked again with the same key"
+        attempt.message = NOT_TRIED if only_time else "rate limited: asked again with the same key"
 
 
 def _declined(

@@ -95,7 +95,7 @@ def attempt_word(attempt: Attempt) -> tuple[str, str]:
         return t("betalt etterpå, til gode", "paid afterwards, in credit"), "good"
     if attempt.state == "unknown" and attempt.kind == "on_session":
         return t("hos kunden", "with the customer"), "warn"
-    if attempt.state == "unknown" and attempt.message == NOT_TRIED:
+    if attempt.state == "unknown" and attempt.message == NOT_TRIED and attempt.sent_at is None:
         return t("ikke prøvd ennå", "not tried yet"), "warn"
     return {
         "unknown": (t("uten svar", "no answer"), "warn"),

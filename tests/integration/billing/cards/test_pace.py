@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from sqlalchemy import text
 
-from billing.cards import charge, pace, sweep
+from billing.cards import charge, outcome, pace, sweep
 from billing.cards import line as module
+from billing.cards.failures import SomeFailed
 from billing.cards.gateway import CardGateway, ChargeRequest, Declined, Outcome, RateLimited, Unknown
 from billing.cards.line import Line
 from billing.cards.outcome import NOT_TRIED
@@ -24,6 +26,7 @@ from config.settings import Settings
 from simulator.gateway import GatewayServer
 from tests.integration.billing.cards.conftest import MONDAY, Driver, card_settings, make_driver
 from tests.integration.billing.passages.conftest import at_once
+from web.support.card_words import attempt_word
 
 DECLINED = Declined(None, "insufficient_funds", "", needs_customer=False, retry="later")
 SILENCE = Unknown(reason="no answer", answered=False)
@@ -219,6 +222,48 @@ def test_what_got_no_answer_first_is_not_called_untried(
     assert attempt.message != NOT_TRIED
     assert sweep.sweep(context, asked_before=now_utc())["succeeded"] == 1
     assert stand_in.books()["count"] == 1
+
+
+def test_what_may_have_been_sent_before_is_not_called_untried(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tmp_path: Path
+) -> None:
+    """The card has paid, and the worker was killed before it could write so; the sweep is turned away at first."""
+    driver = due_drivers(sessions, stand_in, gateway, 1)
+    with sessions.begin() as session:
+        ready = charge.prepare(session, driver.charges()[0].id, seller=driver.seller, now=MONDAY, real=now_utc())
+    assert ready is not None
+    charge.call(gateway, ready.request)
+    context = JobContext(sessions, settings_of(tmp_path, stand_in))
+    stand_in.fault("rate_limit")
+    assert sweep.sweep(context, asked_before=now_utc())["unknown"] == 1
+    assert (stand_in.books()["count"], untried(driver)) == (1, False)
+
+
+def test_what_the_sweep_may_have_sent_is_not_called_untried(
+    sessions: SessionFactory, stand_in: GatewayServer, gateway: CardGateway, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Turned away the first time; the sweep is killed after it has sent the key, and the next one is turned away."""
+    driver = due_drivers(sessions, stand_in, gateway, 1)
+    context = JobContext(sessions, settings_of(tmp_path, stand_in), "due_charges")
+    stand_in.fault("rate_limit")
+    assert charge.job(context, MONDAY)["unknown"] == 1
+    assert untried(driver)
+    with monkeypatch.context() as killed:
+        killed.setattr(outcome, "apply_some", lambda *_args, **_more: 1 / 0)
+        with pytest.raises(SomeFailed):
+            sweep.sweep(context, asked_before=now_utc())
+    assert stand_in.books()["count"] == 1
+    assert not untried(driver), "it has paid"
+    stand_in.fault("rate_limit")
+    assert sweep.sweep(context, asked_before=now_utc())["unknown"] == 1
+    assert not untried(driver)
+
+
+def untried(driver: Driver) -> bool:
+    """Say whether support reads that the attempt is not tried yet."""
+    with Flask("pages").test_request_context():
+        return attempt_word(driver.attempts()[0])[0] == "ikke prøvd ennå"
 
 
 def test_two_workers_share_what_is_due_and_one_pace(
