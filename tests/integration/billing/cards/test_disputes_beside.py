@@ -196,3 +196,30 @@ def test_what_a_bank_takes_once_more_is_booked(books: Books) -> None:
     payer.dispute(charge, "won", 20_000, 20_000)
     assert (payer.account("disputes"), payer.account("card_clearing")) == (0, 20_000)
     books.prove(NOW)
+
+
+@pytest.mark.parametrize("parts", [[20_300], [15_000, 5_300]])
+def test_what_a_bank_takes_beyond_the_payment_is_ours_to_bear(books: Books, parts: list[int]) -> None:
+    """A dispute is usually of the payment's sum, but may differ; together they may be more than it was."""
+    payer = CardPayer(books)
+    charge = payer.paid(20_000)
+    other = books.invoice(payer.agreement, 9_000)
+    books.pay(other.kid, 10_000, CHARGED)
+    for number, ore in enumerate(parts):
+        payer.dispute(charge, "lost", ore, ref=f"dp_{number}")
+        books.prove(noon(CHARGED + DAY))
+    of_each = [payer.the_dispute(f"dp_{number}") for number in range(len(parts))]
+    assert sum(one.claim_ore for one in of_each) == 20_000
+    assert [one.credit_ore for one in of_each] == [0] * len(parts), "the customer's other money is not touched"
+    assert of_each[-1].written_off_ore == payer.account("write_off") == 300
+
+
+def test_what_was_taken_once_more_and_came_back_unheard_of_is_not_booked(books: Books) -> None:
+    payer = CardPayer(books)
+    charge = payer.paid(20_000)
+    payer.dispute(charge, "lost", 20_000)
+    later = noon(CHARGED + DAY)
+    assert payer.dispute(charge, "won", 40_000, 40_000, amount=20_000, now=later) == "won"
+    assert (payer.account("disputes"), payer.account("card_clearing")) == (0, 20_000)
+    assert (payer.claim(charge), payer.the_dispute().withdrawn_ore) == ((20_000, 0, 20_000), 20_000)
+    books.prove(later)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import stripe
+from sqlalchemy import text
 
-from billing.cards import refund, refund_call
-from billing.cards.gateway import CardGateway, Declined, GatewayMisuse, Outcome, Succeeded
+from billing.cards import pace, refund, refund_call
+from billing.cards.gateway import CardGateway, Declined, GatewayMisuse, Outcome, Succeeded, Unknown
 from billing.cards.models import Refund
+from billing.cards.provider import NAME
 from billing.cards.stripe import refunds as stripe_refunds
 from billing.claims import leaving
 from config.clock import now_utc
+from config.jobs import JobContext
 from config.problems import Conflict
 from simulator.gateway import GatewayServer
 from tests.integration.billing.books import DAY, Books, noon
-from tests.integration.billing.cards.conftest import MONDAY, Driver
-from tests.integration.billing.cards.payer import CHARGED, KARI, LEAD, NOW, CardPayer
+from tests.integration.billing.cards.conftest import MONDAY, Driver, card_settings
+from tests.integration.billing.cards.payer import CHARGED, KARI, LEAD, NOW, OLA, CardPayer
 from tests.integration.billing.cards.test_refund_calls import ask, call, clearing, older, state, sweep, tell
 
 
@@ -245,3 +252,67 @@ def test_a_failure_of_an_older_try_does_not_end_one_that_is_pending(
     no = Declined("re_older", "expired_or_canceled_card", "No.", needs_customer=False, retry="later")
     with driver.sessions.begin() as session:
         assert refund_call.apply(session, asked, no, now=MONDAY) == "unknown"
+
+
+@pytest.mark.parametrize(("ore", "first"), [(900_000, "requested"), (150_000, "approved")])
+def test_one_that_was_refused_and_made_all_the_same_is_nobodys_alone(books: Books, ore: int, first: str) -> None:
+    """Refused in unknown words, looked up in vain, it waits for a person; then the provider tells it went."""
+    payer = CardPayer(books)
+    charge = payer.paid(ore, 160_000)
+    row = payer.ask_back(charge, 0)
+    assert row.state == first
+    if first == "requested":
+        refund.approve(books.session, row.id, actor=OLA, now=NOW)
+    payer.call(row)
+    payer.tell(row, Unknown("refused: something_new", same_key_helps=False))
+    assert refund_call.forget(books.session, row.id, real=now_utc() + dt.timedelta(hours=3)) == "requested"
+    books.prove(NOW)
+    more = payer.ask_back(charge, 1)
+    assert more.state == "approved", "what waits for a person does not count"
+    assert payer.tell(row, late(row)) == "succeeded"
+    assert row.approved_by == "card gateway"
+    books.prove(NOW)
+    assert leaving.lately(books.session, payer.agreement, NOW) == 160_000
+
+
+@pytest.mark.parametrize("end", ["succeeded", "failed"])
+def test_a_no_to_the_next_try_does_not_end_one_that_is_pending(books: Books, end: str) -> None:
+    """A try that was thought lost is pending, of which an event told; the next is refused because of it."""
+    payer = CardPayer(books)
+    charge = payer.paid(15_000, 5_000)
+    row = payer.ask_back(charge, 1)
+    payer.call(row)
+    payer.tell(row, Unknown("the refund is pending", ref="re_late"))
+    no = Declined(None, "charge_already_refunded", "No.", needs_customer=False, retry="never")
+    assert payer.tell(row, no) == "unknown"
+    assert (row.provider_ref, books.credit(payer.agreement)) == ("re_late", 0)
+    books.prove(NOW)
+    if end == "succeeded":
+        assert payer.tell(row, late(row)) == "succeeded"
+    else:
+        assert payer.tell(row, replace(no, ref="re_late")) == "failed"
+    assert payer.account("card_clearing") == (15_000 if end == "succeeded" else 20_000)
+    assert books.credit(payer.agreement) == (0 if end == "succeeded" else 5_000)
+    books.prove(NOW)
+
+
+def test_what_is_not_sent_does_not_tell_that_the_provider_is_back(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, asked: int, tmp_path: Path
+) -> None:
+    """The turn that tries it falls to a refund that must not go: the door stays closed until somebody has asked."""
+    stand_in.fault("error", on="refund", when="before", stored=False)
+    assert call(driver, gateway, asked) == "unknown"
+    inquire(driver, gateway, stand_in)
+    with driver.sessions.begin() as session:
+        session.execute(text("UPDATE card_refunds SET asked_at = asked_at - interval '5 minutes'"))
+        pace.reserve(session, NAME, 1, 1_000.0)
+        session.execute(text("UPDATE card_pace SET failures = 7, next_at = now(), down_until = now()"))
+    ctx = JobContext(driver.sessions, card_settings(tmp_path, stand_in), "card_refunds")
+    assert refund_call.job_sweep(ctx, MONDAY)["unknown"] == 1
+    with driver.sessions.begin() as session:
+        assert pace.state(session, NAME).probe
+        session.execute(text("UPDATE card_refunds SET asked_at = asked_at - interval '5 minutes'"))
+        session.execute(text("UPDATE card_pace SET down_until = now()"))
+    refund_call.job_sweep(ctx, MONDAY)
+    with driver.sessions() as session:
+        assert not pace.state(session, NAME).probe, "the look-up was answered"

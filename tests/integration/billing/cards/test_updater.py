@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from sqlalchemy import select, text
 
 from billing.audit import presented
+from billing.cards import outcome
 from billing.cards.cards import set_segment
-from billing.cards.gateway import CardDetails, CardGateway, Event, GatewayUnavailable
+from billing.cards.gateway import CardDetails, CardGateway, Declined, Event, GatewayUnavailable
 from billing.cards.models import Card, Charge, ProviderEvent
 from billing.cards.stripe.gateway import StripeGateway
 from billing.cards.updater import refresh
@@ -18,7 +20,9 @@ from billing.cards.webhook import receive
 from config.clock import now_utc
 from config.database import SessionFactory
 from simulator.gateway import GatewayServer
+from tests.integration.billing.books import SELLER, Books
 from tests.integration.billing.cards.conftest import MONDAY, Driver, make_driver
+from tests.integration.billing.cards.payer import NOW, CardPayer
 from tests.integration.billing.cards.test_cards import another, cards
 
 Tell = Callable[..., str]
@@ -219,3 +223,31 @@ def test_a_read_that_is_always_overtaken_has_the_event_sent_again(
     with sessions() as session:
         assert session.scalars(select(ProviderEvent)).all() == [], "nothing is stored"
     assert tell(card, name="evt_x") == "updated"
+
+
+@pytest.mark.parametrize(("status", "code"), [("open", "disputed"), ("lost", "disputed"), ("won", None)])
+@pytest.mark.parametrize("declined", ["first", "meanwhile"])
+def test_a_card_whose_payment_its_bank_disputes_is_not_charged_when_it_is_renewed(
+    books: Books, declined: str, status: Literal["open", "lost", "won"], code: str | None
+) -> None:
+    """It is refused as stolen, before the dispute or by an attempt under way; then the bank issues another number."""
+    payer, later = CardPayer(books), NOW + dt.timedelta(days=7)
+    disputed = payer.paid(20_000)
+    charge = payer.charge(20_000, now=later)
+    attempt = payer.attempt(charge, later)
+    no = Declined("pi_x", "stolen_card", "No.", needs_customer=True, retry="never")
+    if declined == "first":
+        outcome.apply(books.session, attempt.id, no, seller=SELLER, now=later)
+    payer.dispute(disputed, "open", 20_000, now=later)
+    if declined == "meanwhile":
+        outcome.apply(books.session, attempt.id, no, seller=SELLER, now=later)
+    if status != "open":
+        payer.dispute(disputed, status, 20_000, 20_000 if status == "won" else 0, now=later)
+    card = books.session.query(Card).filter_by(agreement_id=payer.agreement).one()
+    books.session.refresh(card)
+    assert card.refused_code == "stolen_card"
+    renewed = CardDetails(card.payment_method, "visa", "5353", 12, 2039, "debit", "NO", "consumer")
+    assert refresh(books.session, card.payment_method, renewed, now=later) == "updated"
+    books.session.refresh(card)
+    assert (card.last4, card.refused_code) == ("5353", code)
+    books.prove(later)
