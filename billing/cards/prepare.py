@@ -115,11 +115,13 @@ def _claim(session: Session, charges: Sequence[Charge], *, now: dt.datetime) -> 
     """Take what is unbilled into the charges' claims, and cancel those that have nothing to take.
 
     A charge that needs the sum is cancelled where that no longer reaches, and where the agreement has been closed or
-    pays by invoice now; the others take whatever is there.
+    pays by invoice now; the others take whatever is there. What was booked after ``now`` is not taken: whoever booked
+    it saw a charge open, so the daily sweep judges the sum anew.
     """
     if not charges:
         return
-    threshold = whole("card_threshold_ore", business_date(now))
+    today = business_date(now)
+    threshold = whole("card_threshold_ore", today)
     reach = set(
         session.scalars(
             select(Agreement.id)
@@ -146,7 +148,8 @@ def _claim(session: Session, charges: Sequence[Charge], *, now: dt.datetime) -> 
             without.append(charge.agreement_id)
     session.flush()
     if without:
-        session.execute(update(Balance).where(Balance.agreement_id.in_(without)).values(open_charge_id=None))
+        rid = update(Balance).where(Balance.agreement_id.in_(without))
+        session.execute(rid.values(open_charge_id=None, charge_not_before=today))
 
 
 def _make(

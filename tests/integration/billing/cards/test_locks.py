@@ -6,7 +6,7 @@ import datetime as dt
 
 from sqlalchemy import Engine
 
-from billing.cards.charge import charge_one, prepare, waiting
+from billing.cards.charge import charge_one, prepare, prepare_some, waiting
 from billing.cards.due import decide, week_over
 from billing.cards.gateway import CardGateway, Declined
 from billing.cards.outcome import apply
@@ -61,3 +61,24 @@ def test_a_charge_declined_meanwhile_waits_for_its_day(
     assert [attempt.state for attempt in driver.attempts()] == ["declined"]
     assert stand_in.books()["count"] == 0
     assert driver.charges()[0].next_at > MONDAY
+
+
+def test_what_was_booked_between_a_workers_instant_and_its_lock_is_charged_the_next_day(
+    driver: Driver, gateway: CardGateway
+) -> None:
+    """The sum reaches, but not without what came after that instant; whoever booked it saw that a charge was open."""
+    second = dt.timedelta(seconds=1)
+    driver.drive(25_000, MONDAY)
+    driver.drive(-10_000, MONDAY + second)
+    assert driver.drive(10_000, MONDAY + 10 * second) == 0
+    [due] = driver.charges()
+    with driver.sessions.begin() as session:
+        read = MONDAY + 5 * second
+        assert prepare_some(session, [due.id], seller=driver.seller, now=read, real=now_utc()) == []
+    assert [charge.state for charge in driver.charges()] == ["cancelled"]
+    tomorrow = MONDAY + DAY
+    with driver.sessions.begin() as session:
+        assert week_over(session, now=tomorrow)[:2] == (1, 1)
+    assert driver.charge(gateway, tomorrow) == ["succeeded"]
+    assert [charge.amount_ore for charge in driver.charges()] == [None, 25_000]
+    assert driver.balance().charge_not_before is None
