@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 from billing.audit.audit import audit
 from billing.cards import charge, dispute, due, refund, refund_call, register, sweep, webhook
 from billing.cards.failures import SomeFailed
-from billing.cards.gateway import CardGateway, ChargeRequest, GatewayMisuse, GatewayUnavailable, Outcome, Unknown
+from billing.cards.gateway import CardGateway, GatewayUnavailable
 from billing.cards.methods import choose_method
 from billing.cards.models import CardSetup
 from billing.cards.stripe import events as stripe_events
@@ -46,21 +46,10 @@ from simulator.gateway.errors import ApiError
 from simulator.gateway.faults import STATES
 from tests.conftest import database
 from tests.integration.billing.cards.conftest import MONDAY, SELLER, make_driver
+from tests.integration.billing.cards.shaky import FAULTS, KILLED, MINUTE, Killed, Shaky
 
 DAY = dt.timedelta(days=1)
 WEEK_DAYS = 7
-FAULTS: dict[str, dict[str, Any]] = {
-    "declined": {"kind": "decline", "code": "insufficient_funds"},
-    "stolen": {"kind": "decline", "code": "stolen_card"},
-    "answer lost": {"kind": "timeout", "when": "after", "hold_seconds": 0.6},
-    "request lost": {"kind": "timeout", "when": "before", "hold_seconds": 0.6},
-    "failed after": {"kind": "error", "status": 500, "when": "after"},
-    "failed before": {"kind": "error", "status": 503, "when": "before"},
-    "too fast": {"kind": "rate_limit"},
-    "under way": {"kind": "pending", "on": "charge", "state": "processing"},
-    "waits": {"kind": "pending", "on": "charge", "state": "requires_action"},
-}
-KILLED = ("before", "after", "slow")
 NOT_HERE = {
     "transfers_batches", "batches_passages", "passages_have_records", "passages_charger_id", "passages_batch_id",
     "transfers_reversals", "standings_history", "publications_standings",
@@ -70,54 +59,9 @@ NOT_HERE = {
 
 REFUND_FAULTS = ("answer lost", "request lost", "failed after", "failed before", "too fast")
 READ_FAULTS = ("answer lost", "failed before", "too fast")
-MINUTE = dt.timedelta(minutes=1)
 
 Pick = Callable[[Sequence[Any]], Any]
 """Choose one of these."""
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Shaky:
-    """The gateway, at whose call the process can be killed, and to which a request can be under way for a while."""
-
-    def __init__(self, gateway: CardGateway) -> None:
-        self.gateway = gateway
-        self.kill: str | None = None
-        self.under_way: list[tuple[dt.timedelta, Callable[[], Outcome]]] = []
-
-    def charge(self, request: ChargeRequest) -> Outcome:
-        return self._asked(lambda: self.gateway.charge(request))
-
-    def refund(self, **what: Any) -> Outcome:
-        return self._asked(lambda: self.gateway.refund(**what))
-
-    def _asked(self, ask: Callable[[], Outcome]) -> Outcome:
-        kill, self.kill = self.kill, None
-        if kill == "before":
-            raise Killed
-        if kill == "slow":
-            self.under_way.append((dt.timedelta(0), ask))
-            return Unknown(reason="no answer", answered=False)
-        answer = ask()
-        if kill == "after":
-            raise Killed
-        return answer
-
-    def arrive(self, later: dt.timedelta | None = None, *, lost: bool = False) -> None:
-        """What is under way arrives, or so much time goes by: what would be older than a request lives arrives before
-        that is over, or never does."""
-        old = [one for one in self.under_way if later is None or one[0] + later >= sweep.REQUEST_LIVES]
-        self.under_way = [(age + (later or MINUTE), ask) for age, ask in self.under_way if (age, ask) not in old]
-        for _, ask in old:
-            if not lost:
-                with suppress(GatewayMisuse):
-                    ask()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.gateway, name)
 
 
 ACTIONS: dict[str, dict[str, Sequence[Any]]] = {
