@@ -206,8 +206,10 @@ def answer(engine: Engine, context: JobContext, job: Job, *, only_occurrences: b
     """
     ran = 0
     with alone(engine, job.name):
-        while (due := _next_due(context.sessions, job.name)) is not None:
-            _attempt(context, job, due)
+        with context.sessions.begin() as session:
+            due = _take_next(session, job.name)
+        while due is not None:
+            due = _attempt(context, job, due)
             ran += 1
         if ran == 0 and not only_occurrences:
             try:
@@ -220,24 +222,23 @@ def answer(engine: Engine, context: JobContext, job: Job, *, only_occurrences: b
     return ran
 
 
-def _next_due(sessions: SessionFactory, name: str) -> dt.datetime | None:
+def _take_next(session: Session, name: str) -> dt.datetime | None:
     """Mark the oldest occurrence that is due as running, and return it. The job's lock is held: one that
     says it is running belongs to somebody who died."""
-    with sessions.begin() as session:
-        found: dt.datetime | None = session.scalar(
-            text(
-                "UPDATE job_occurrences SET state = 'running', attempts = attempts + 1, started_at = :now"
-                " WHERE job = :job AND scheduled_for = (SELECT scheduled_for FROM job_occurrences WHERE job = :job"
-                " AND (state IN ('due', 'running') OR (state = 'failed' AND next_at <= :now))"
-                " ORDER BY scheduled_for LIMIT 1) RETURNING scheduled_for"
-            ),
-            {"job": name, "now": now_utc()},
-        )
+    found: dt.datetime | None = session.scalar(
+        text(
+            "UPDATE job_occurrences SET state = 'running', attempts = attempts + 1, started_at = :now"
+            " WHERE job = :job AND scheduled_for = (SELECT scheduled_for FROM job_occurrences WHERE job = :job"
+            " AND (state IN ('due', 'running') OR (state = 'failed' AND next_at <= :now))"
+            " ORDER BY scheduled_for LIMIT 1) RETURNING scheduled_for"
+        ),
+        {"job": name, "now": now_utc()},
+    )
     return found
 
 
-def _attempt(context: JobContext, job: Job, scheduled_for: dt.datetime) -> None:
-    """Run one occurrence and write down what became of it."""
+def _attempt(context: JobContext, job: Job, scheduled_for: dt.datetime) -> dt.datetime | None:
+    """Run one occurrence, write down what became of it, and take the next in the same transaction."""
     values: dict[str, Any]
     try:
         result = _call(context, job, scheduled_for)
@@ -267,6 +268,7 @@ def _attempt(context: JobContext, job: Job, scheduled_for: dt.datetime) -> None:
                     "at": scheduled_for,
                 },
             )
+        return _take_next(session, job.name)
 
 
 def _call(context: JobContext, job: Job, scheduled_for: dt.datetime) -> Result:

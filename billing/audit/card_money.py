@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from billing.audit.ledger import each_transfer
 from billing.audit.rules import FEES_BACK, Rule, same_person, took_credit
+from config.jobs import BEGINNING
 from config.rates import figures
 
 # What we bear of money that went although its refund had ended: what it did not take of the credit. Of those alone.
@@ -65,14 +66,25 @@ _ALONE = f"""
     ) AS x
 """  # noqa: S608 - no input in it
 
+
+def _first_look(job: str) -> str:
+    """Return when a job that came with a release was first due here, as SQL: null before. The mark that its schedule
+    begins is of before the release did."""
+    return (
+        f"(SELECT min(scheduled_for) FROM job_occurrences WHERE job = '{job}' "  # noqa: S608 - no input in it
+        f"AND (result->>'note') IS DISTINCT FROM '{BEGINNING}')"
+    )
+
+
 # The first releases kept the whole fee when a receipt was issued anew. What they wrote stays as it is; the next version
 # that is made of such a claim gives back all that is due. When a release that does so began here is told by the first
 # fee that went back, and by the first look of a job that came with it.
-_FEES_GO_BACK_SINCE = """
-    coalesce((SELECT min(at) FROM (
-        SELECT min(created_at) AS at FROM transfers WHERE code = 'card_fee_back' UNION ALL
-        SELECT min(scheduled_for) FROM job_occurrences WHERE job = 'card_disputes') AS signs), 'infinity')
-"""
+_FEES_GO_BACK_SINCE = f"""
+    coalesce(least((SELECT min(created_at) FROM transfers WHERE code = 'card_fee_back'),
+                   {_first_look("card_disputes")}), 'infinity')
+"""  # noqa: S608 - no input in it
+# The first releases counted payouts by agreement.
+_BY_HOLDER_SINCE = f"coalesce({_first_look('cards_forgotten')}, 'infinity')"
 
 RULES = (
     Rule(
@@ -168,7 +180,9 @@ RULES = (
         SELECT format('%s %s of %s øre, asked for by %s at %s: with what one person had let leave before are %s øre',
                       l.way, l.id, l.amount_ore, l.requested_by, l.requested_at, l.ore)
         FROM (
-            SELECT *, CASE way WHEN 'refund' THEN holder_ore ELSE greatest(agreement_ore, account_ore) END AS ore
+            SELECT *, CASE WHEN way = 'refund' THEN holder_ore
+                           WHEN requested_at >= {_BY_HOLDER_SINCE} THEN greatest(holder_ore, account_ore)
+                           ELSE greatest(agreement_ore, account_ore) END AS ore
             FROM ({_ALONE}) AS x
         ) AS l
         WHERE l.ore > CASE l.way WHEN 'refund' THEN {_limit("card_refund_second_approver_ore", "l.requested_at")}

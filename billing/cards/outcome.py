@@ -152,13 +152,17 @@ def _declined(
 ) -> None:
     attempt.state, attempt.provider_ref, attempt.ended_at = "declined", result.ref, now
     attempt.code, attempt.message = result.code, result.message
-    if result.retry == "never" and result.code not in SUM_IS_WHY and not result.confirm:
-        session.execute(update(Card).where(Card.id == attempt.card_id).values(refused_code=result.code))
+    card = session.get_one(Card, attempt.card_id, populate_existing=True)
+    # A decline of before its bank gave it another number or expiry says nothing of the card as it is now.
+    renewed = card.updated_at is not None and card.updated_at > attempt.started_at
+    if result.retry == "never" and result.code not in SUM_IS_WHY and not result.confirm and not renewed:
+        card.refused_code = card.refused_code or result.code
+        session.flush()
     turn = _turn(session, charge, now=now)
     if charge.state != "claimed":
         return  # it ended while this attempt was unknown: there is nothing left to try
     charge.tries += 1
-    another = turn is not None and turn.id != attempt.card_id
+    another = turn is not None and (turn.id != attempt.card_id or renewed)
     if turn is not None and another and not _tried(session, charge, turn):
         charge.next_at = now
         ring(session, "due_charges")
@@ -198,9 +202,11 @@ def _turn(session: Session, charge: Charge, *, now: dt.datetime) -> Card | None:
 
 
 def _tried(session: Session, charge: Charge, card: Card) -> bool:
-    """Say whether a card has been tried for a charge: then it waits for the next day of retries, as it did."""
-    tried = select(Attempt.id).where(Attempt.charge_id == charge.id, Attempt.card_id == card.id).limit(1)
-    return session.scalars(tried).one_or_none() is not None
+    """Say whether a card, as it is now, has been tried for a charge: then it waits for the next day of retries."""
+    tried = select(Attempt.id).where(Attempt.charge_id == charge.id, Attempt.card_id == card.id)
+    if card.updated_at is not None:
+        tried = tried.where(Attempt.started_at >= card.updated_at)
+    return session.scalars(tried.limit(1)).one_or_none() is not None
 
 
 def _morning(day: dt.date) -> dt.datetime:

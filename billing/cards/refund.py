@@ -25,7 +25,7 @@ from accounts.customers.tell import NewMessage, tell
 from billing.cards import borne
 from billing.cards.models import Charge, Refund
 from billing.claims import credit
-from billing.claims.leaving import after_debts, disputed, lately, must_be_payable, must_be_there, take_turns
+from billing.claims.leaving import after_debts, disputed, in_turn, lately, must_be_payable, must_be_there, take_turns
 from billing.invoices.reissue import LONGEST_REASON, Reissued, reissue
 from billing.ledger.book import Account, Entry, book
 from billing.passages import join
@@ -133,6 +133,7 @@ def _choose(payments: Sequence[Paid], amount_ore: int | None) -> Paid:
 def _ask(
     session: Session, charge: Charge, chosen: Paid, ore: int, *, reason: str, actor: str, now: dt.datetime
 ) -> Refund:
+    now = in_turn(session, charge.agreement_id, now)
     today = business_date(now)
     second = lately(session, charge.agreement_id, now) + ore > whole("card_refund_second_approver_ore", today)
     row = Refund(

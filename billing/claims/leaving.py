@@ -22,6 +22,10 @@ from config.problems import Conflict
 from config.rates import whole
 
 
+WAITED = dt.timedelta(minutes=1)
+"""Longer than anybody waits for a turn."""
+
+
 def must_be_payable(session: Session, agreement_id: int) -> None:
     """Raise Conflict (``set-off-only``) where the holder's rulebook has credit used on invoices and never paid out."""
     org_no = session.scalar(
@@ -79,20 +83,21 @@ def take_turns(session: Session, agreement_id: int, account: str | None = None) 
             session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
 
 
-_LATELY = """
+_GONE = """
     WITH mine AS (
         SELECT id FROM agreements WHERE customer_id = (SELECT customer_id FROM agreements WHERE id = :agreement)
-    )
-    SELECT coalesce(sum(ore), 0)::bigint FROM (
-        SELECT amount_ore AS ore FROM card_refunds
+    ), gone AS (
+        SELECT amount_ore AS ore, requested_at FROM card_refunds
         WHERE agreement_id IN (SELECT id FROM mine) AND approved_by IS NULL AND requested_at >= :since
           AND state IN ('approved', 'unknown', 'succeeded')
         UNION ALL
-        SELECT amount_ore FROM payouts
+        SELECT amount_ore, requested_at FROM payouts
         WHERE (agreement_id IN (SELECT id FROM mine) OR account = :account) AND approved_by IS NULL
           AND requested_at >= :since AND state IN ('approved', 'ordered', 'paid')
-    ) AS gone
+    )
 """
+_LATELY = _GONE + "SELECT coalesce(sum(ore), 0)::bigint FROM gone"
+_NEWEST = _GONE + "SELECT max(requested_at) FROM gone WHERE requested_at <= :until"
 
 
 def lately(session: Session, agreement_id: int, now: dt.datetime, account: str | None = None) -> int:
@@ -101,6 +106,15 @@ def lately(session: Session, agreement_id: int, now: dt.datetime, account: str |
     since = now - dt.timedelta(days=whole("payout_window_days", business_date(now)))
     params = {"agreement": agreement_id, "account": account, "since": since}
     return int(session.execute(text(_LATELY), params).scalar_one())
+
+
+def in_turn(session: Session, agreement_id: int, now: dt.datetime, account: str | None = None) -> dt.datetime:
+    """Return when it is that this turn asks: ``now``, or when the turn before did that began later and was let go
+    first. So requests have the order in which they counted each other; the audit reads it. What lies further ahead
+    than ``WAITED`` was asked for under a clock that has been moved back since, and moves nothing."""
+    params = {"agreement": agreement_id, "account": account, "since": now, "until": now + WAITED}
+    newest: dt.datetime | None = session.execute(text(_NEWEST), params).scalar_one()
+    return newest or now
 
 
 _NOT_TOLD = """

@@ -21,7 +21,7 @@ from accounts.access.principal import must_be_another
 from accounts.customers.tell import NewMessage, tell
 from billing.cards import borne
 from billing.claims import credit
-from billing.claims.leaving import after_debts, disputed, lately, must_be_payable, must_be_there, take_turns
+from billing.claims.leaving import after_debts, disputed, in_turn, lately, must_be_payable, must_be_there, take_turns
 from billing.ledger.book import Account, Entry, book
 from billing.passages.balances import lock
 from billing.payments.payout_models import Payout, PayoutOrder
@@ -57,9 +57,10 @@ def request(
         raise Invalid("That is not a Norwegian account number of 11 digits.", errors=[wrong]) from None
     if amount_ore is not None and amount_ore <= 0:
         raise Invalid("A payout is more than nothing.", errors=[{"field": "amount_ore", "message": "must be above 0"}])
-    today = business_date(now)
     lock(session, [agreement_id])
     take_turns(session, agreement_id, account)
+    now = in_turn(session, agreement_id, now, account)
+    today = business_date(now)
     must_be_payable(session, agreement_id)
     there = after_debts(session, agreement_id, now, actor)
     withheld = disputed(session, agreement_id)

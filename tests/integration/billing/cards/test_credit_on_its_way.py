@@ -110,6 +110,21 @@ def test_of_several_losses_what_we_bore_is_taken_as_far_as_it_goes(books: Books,
     books.prove(LATER)
 
 
+def test_no_more_is_taken_than_came_back(books: Books) -> None:
+    """Of two payouts one is refused; the other was paid, and what the holder has in credit otherwise is theirs."""
+    payer = CardPayer(books)
+    charge = payer.paid(15_000, 5_000)
+    free(payer, charge, 1)
+    pay_out(payer, 3_000)
+    row = ordered(payer, 2_000)
+    payer.dispute(charge, "lost", 20_000)
+    other = books.invoice(payer.agreement, 9_000)
+    books.pay(other.kid, 13_000, CHARGED + DAY)
+    payouts.rejected(books.session, row.id, why="closed", actor=KARI, now=LATER)
+    assert (placed(payer), books.credit(payer.agreement)) == ((15_000, 2_000, 3_000), 4_000)
+    books.prove(LATER)
+
+
 def test_a_payout_that_the_bank_refuses_during_the_dispute_pays_nothing_past_due(books: Books) -> None:
     payer = CardPayer(books)
     charge = payer.paid(15_000, 5_000)

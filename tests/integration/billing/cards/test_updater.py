@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import select, text
 
 from billing.audit import presented
+from billing.cards import sweep
 from billing.cards import outcome
 from billing.cards.cards import set_segment
 from billing.cards.gateway import CardDetails, CardGateway, Declined, Event, GatewayUnavailable
@@ -251,3 +252,64 @@ def test_a_card_whose_payment_its_bank_disputes_is_not_charged_when_it_is_renewe
     books.session.refresh(card)
     assert (card.last4, card.refused_code) == ("5353", code)
     books.prove(later)
+
+
+HOUR = dt.timedelta(hours=1)
+
+
+@pytest.mark.parametrize("code", ["expired_card", "insufficient_funds", "authentication_required"])
+def test_a_late_decline_says_nothing_of_the_card_that_its_bank_has_renewed_since(
+    driver: Driver, stand_in: GatewayServer, gateway: CardGateway, code: str
+) -> None:
+    """The answer was lost, the bank renewed the card, then the sweep learns of the old number: the new one is tried."""
+    driver.drive(20_000, MONDAY)
+    stand_in.fault("timeout", when="before", hold_seconds=0.7)
+    assert driver.charge(gateway, MONDAY) == ["unknown"]
+    renewed(driver, stand_in, gateway, MONDAY + HOUR)
+    stand_in.fault("decline", code=code)
+    assert swept(driver, gateway, MONDAY + 2 * HOUR) == "declined"
+    [card] = cards(driver)
+    assert (card.refused_code, card.last4) == (None, "5353")
+    [open_one] = driver.charges()
+    assert (open_one.state, open_one.waits_for, open_one.next_at) == ("claimed", None, MONDAY + 2 * HOUR)
+    stand_in.fault("decline", code="insufficient_funds")
+    assert driver.charge(gateway, MONDAY + 2 * HOUR) == ["declined"]
+    assert driver.charge(gateway, MONDAY + 2 * HOUR) == [], "the new number has its days as any card"
+    assert driver.charge(gateway, driver.charges()[0].next_at) == ["succeeded"]
+
+
+def test_a_decline_of_the_renewed_card_is_its_own(
+    driver: Driver, stand_in: GatewayServer, gateway: CardGateway
+) -> None:
+    renewed(driver, stand_in, gateway, MONDAY)
+    driver.drive(20_000, MONDAY + HOUR)
+    stand_in.fault("decline", code="stolen_card")
+    assert driver.charge(gateway, MONDAY + HOUR) == ["declined"]
+    assert [card.refused_code for card in cards(driver)] == ["stolen_card"]
+    assert [charge.state for charge in driver.charges()] == ["invoiced"]
+
+
+def test_a_late_decline_leaves_a_disputed_card_disputed(
+    driver: Driver, stand_in: GatewayServer, gateway: CardGateway
+) -> None:
+    driver.drive(20_000, MONDAY)
+    stand_in.fault("timeout", when="before", hold_seconds=0.7)
+    assert driver.charge(gateway, MONDAY) == ["unknown"]
+    with driver.sessions.begin() as session:
+        session.get_one(Card, cards(driver)[0].id).refused_code = "disputed"
+    stand_in.fault("decline", code="stolen_card")
+    assert swept(driver, gateway, MONDAY) == "declined"
+    assert [card.refused_code for card in cards(driver)] == ["disputed"]
+
+
+def renewed(driver: Driver, stand_in: GatewayServer, gateway: CardGateway, now: dt.datetime) -> None:
+    """Have the bank renew the card, and keep that."""
+    [card] = cards(driver)
+    stand_in.renew_card(card.payment_method)
+    with driver.sessions.begin() as session:
+        assert refresh(session, card.payment_method, gateway.card(card.payment_method), now=now) == "updated"
+
+
+def swept(driver: Driver, gateway: CardGateway, now: dt.datetime) -> str:
+    """Have the sweep ask about the newest attempt."""
+    return sweep.sweep_one(driver.sessions, gateway, driver.attempts()[-1].id, seller=driver.seller, now=now)
