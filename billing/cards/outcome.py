@@ -156,7 +156,7 @@ def _declined(
     # A decline of before its bank gave it another number or expiry says nothing of the card as it is now.
     renewed = card.updated_at is not None and card.updated_at > attempt.started_at
     if result.retry == "never" and result.code not in SUM_IS_WHY and not result.confirm and not renewed:
-        card.refused_code = card.refused_code or result.code
+        card.refused_code = result.code  # of a disputed card too: it stays when that is won (updater asks for disputes)
         session.flush()
     turn = _turn(session, charge, now=now)
     if charge.state != "claimed":

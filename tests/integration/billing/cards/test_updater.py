@@ -10,8 +10,7 @@ import pytest
 from sqlalchemy import select, text
 
 from billing.audit import presented
-from billing.cards import sweep
-from billing.cards import outcome
+from billing.cards import outcome, sweep
 from billing.cards.cards import set_segment
 from billing.cards.gateway import CardDetails, CardGateway, Declined, Event, GatewayUnavailable
 from billing.cards.models import Card, Charge, ProviderEvent
@@ -287,19 +286,6 @@ def test_a_decline_of_the_renewed_card_is_its_own(
     assert driver.charge(gateway, MONDAY + HOUR) == ["declined"]
     assert [card.refused_code for card in cards(driver)] == ["stolen_card"]
     assert [charge.state for charge in driver.charges()] == ["invoiced"]
-
-
-def test_a_late_decline_leaves_a_disputed_card_disputed(
-    driver: Driver, stand_in: GatewayServer, gateway: CardGateway
-) -> None:
-    driver.drive(20_000, MONDAY)
-    stand_in.fault("timeout", when="before", hold_seconds=0.7)
-    assert driver.charge(gateway, MONDAY) == ["unknown"]
-    with driver.sessions.begin() as session:
-        session.get_one(Card, cards(driver)[0].id).refused_code = "disputed"
-    stand_in.fault("decline", code="stolen_card")
-    assert swept(driver, gateway, MONDAY) == "declined"
-    assert [card.refused_code for card in cards(driver)] == ["disputed"]
 
 
 def renewed(driver: Driver, stand_in: GatewayServer, gateway: CardGateway, now: dt.datetime) -> None:
