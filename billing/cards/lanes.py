@@ -20,7 +20,7 @@ BATCH = 50
 FIRST = 8
 """The first ones are few, so that calls begin at once."""
 GATHER_SECONDS = 0.4
-"""What has come is recorded when there are fifty, or after so long."""
+"""What has come is recorded when there are fifty or nothing else is under way, or after so long."""
 
 T = TypeVar("T")
 Answer = tuple[T, Outcome | None]
@@ -65,7 +65,7 @@ class Lanes(Generic[T]):
                     under_way += len(items)
                 if not under_way:
                     return not self._resting
-                under_way -= self._take_in()
+                under_way -= self._take_in(under_way)
         finally:
             threads.shutdown(cancel_futures=True)
 
@@ -75,11 +75,11 @@ class Lanes(Generic[T]):
         except BaseException as error:  # handed to the job's own thread
             self._done.put((item, error))
 
-    def _take_in(self) -> int:
-        """Wait for answers and record them; return how many items ended."""
+    def _take_in(self, under_way: int) -> int:
+        """Wait for answers of those under way and record them; return how many items ended."""
         ended = [self._done.get()]
         until = time.monotonic() + GATHER_SECONDS
-        while len(ended) < BATCH and (left := until - time.monotonic()) > 0:
+        while len(ended) < min(BATCH, under_way) and (left := until - time.monotonic()) > 0:
             try:
                 ended.append(self._done.get(timeout=left))
             except Empty:
