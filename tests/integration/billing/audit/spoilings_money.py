@@ -28,6 +28,15 @@ _GIVEN_BACK = (
     ("refunds_alone", "UPDATE payouts SET amount_ore = 300000"),
     ("refunds_alone", "UPDATE payouts SET amount_ore = 499500, requested_at = requested_at + interval '29 days', "
      "agreement_id = (SELECT min(agreement_id) FROM card_refunds WHERE state = 'succeeded') WHERE state = 'approved'"),
+    (
+        "refunds_alone",  # two agreements of a holder, two accounts, since the release that counts them together
+        "WITH since AS (INSERT INTO job_occurrences (job, scheduled_for) VALUES ('cards_forgotten', '2026-01-01')), "
+        "held AS (UPDATE agreements SET customer_id = (SELECT k.customer_id FROM agreements AS k JOIN payouts AS p "
+        "ON p.agreement_id = k.id LIMIT 1) WHERE id = (SELECT min(agreement_id) FROM card_refunds)) "
+        "UPDATE payouts SET amount_ore = 300000, account = '1503001234' || (state = 'paid')::int, "
+        "agreement_id = CASE state WHEN 'paid' THEN agreement_id ELSE (SELECT min(agreement_id) FROM card_refunds) END "
+        "WHERE state IN ('paid', 'approved')",
+    ),
     ("refunds_credit", "UPDATE credit_entries SET amount_ore = amount_ore - 1 WHERE code = 'card_refund' "
      "AND ref IN (SELECT id FROM card_refunds WHERE requested_by = 'card gateway')"),
     ("transfers_refunds", "DELETE FROM transfers WHERE code = 'card_refund_written_off'"),

@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 from sqlalchemy import Engine, text
 
+from billing.audit.audit import audit
 from billing.cards import dispute, refund
 from billing.cards.gateway import Declined, DisputeDetails
 from billing.cards.models import Attempt, Charge, Refund
@@ -16,7 +17,7 @@ from billing.passages.credit import credit
 from billing.payments import payout_orders, payouts
 from billing.payments.pain001 import Debtor
 from billing.payments.payout_models import Payout
-from config.clock import business_date
+from config.clock import business_date, move_clock
 from config.database import session_factory
 from config.problems import Conflict
 from config.rates import whole
@@ -285,3 +286,70 @@ def test_the_sum_of_what_left_is_of_both_ways(books: Books) -> None:
     pay_out(payer, 20_000)
     assert leaving.lately(books.session, payer.agreement, NOW) == 120_000
     assert leaving.lately(books.session, CardPayer(books).agreement, NOW, THEIRS) == 20_000
+
+
+@pytest.mark.parametrize("before", ["card", "bank"])
+def test_who_waited_for_a_turn_asks_when_the_one_before_did(books: Books, before: str) -> None:
+    """A request that began first and had its turn second counted the other; the other did not count it."""
+    first, second = CardPayer(books), CardPayer(books)
+    same_holder(first, second)
+    one, two = first.paid(300_000), second.paid(150_000, 50_000)
+    free(first, one, 0)
+    soon = NOW + dt.timedelta(seconds=1)
+    if before == "card":
+        states = [(row.state, row.requested_at) for row in (back(second, two, 0, soon), pay_out(first, 300_000))]
+    else:
+        states = [(row.state, row.requested_at) for row in (pay_out(first, 150_000, now=soon), back(second, two, 1))]
+    assert states == [("approved", soon)] * 2
+    books.prove(soon)
+
+
+@pytest.mark.parametrize(("ahead", "moved"), [(60, True), (61, False)])
+def test_a_clock_that_was_moved_back_dates_nothing_ahead(books: Books, ahead: int, moved: bool) -> None:
+    one, two = CardPayer(books), CardPayer(books)
+    a, b = one.paid(20_000), two.paid(20_000)
+    free(one, a, 0)
+    free(two, b, 0)
+    then = NOW + dt.timedelta(seconds=ahead)
+    pay_out(one, 100, now=then)
+    assert pay_out(two, 100, now=NOW).requested_at == (then if moved else NOW), "they go to one account"
+    assert pay_out(two, 100, ANOTHER, now=NOW).requested_at == (then if moved else NOW), "they are of one holder"
+    other = CardPayer(books)
+    c = other.paid(20_000)
+    free(other, c, 0)
+    assert pay_out(other, 100, "15030078907", now=NOW).requested_at == NOW
+
+
+SINCE = "INSERT INTO job_occurrences (job, scheduled_for, state, result) VALUES ('cards_forgotten', :at, 'done', :said)"
+BEGAN = '{"note": "the schedule begins here"}'
+
+
+@pytest.mark.parametrize(
+    ("looks", "seen"),
+    [
+        ([], False),
+        ([(-1, BEGAN)], False),
+        ([(-1, BEGAN), (2, "{}")], False),
+        ([(-1, BEGAN), (1, "{}"), (2, "{}")], True),
+        ([(0, None)], True),
+    ],
+)
+def test_the_audit_counts_payouts_of_all_agreements_of_a_holder_since_the_rooms_do(
+    books: Books, looks: list[tuple[int, str | None]], seen: bool
+) -> None:
+    """A release before counted each agreement for itself, and let go what is too much now."""
+    first, second, later = CardPayer(books), CardPayer(books), NOW + dt.timedelta(hours=1)
+    same_holder(first, second)
+    one, two = first.paid(450_000), second.paid(450_000)
+    free(first, one, 0)
+    free(second, two, 0)
+    assert pay_out(first, 450_000).state == "approved"
+    row = pay_out(second, 450_000, ANOTHER, now=later)
+    assert row.state == "requested"
+    row.state, row.approved_at = "approved", later
+    books.session.flush()
+    for hours, said in looks:
+        books.session.execute(text(SINCE), {"at": NOW + dt.timedelta(hours=hours), "said": said})
+    move_clock(books.session, later, running=False)
+    found = [check.name for check in audit(books.session, ["refunds_alone"]).checks if not check.ok]
+    assert found == (["refunds_alone"] if seen else [])

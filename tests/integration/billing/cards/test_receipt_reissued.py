@@ -104,7 +104,7 @@ class TestOfTheFirstReleases:
 
     @staticmethod
     def begun(books: Books, at: dt.datetime) -> None:
-        """Write what the scheduler does when it first sees a job."""
+        """Write that a job of that release was due, as the scheduler does."""
         books.session.execute(
             text("INSERT INTO job_occurrences (job, scheduled_for, state) VALUES ('card_disputes', :at, 'done')"),
             {"at": at},
