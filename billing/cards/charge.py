@@ -160,9 +160,13 @@ class Run:
 
     def _call(self, ready: Prepared) -> Outcome:
         """Ask the provider, unless that was put off so long (a machine that slept) that others may think it never will
-        be: the sweep, which knows what the provider remembers, asks then."""
+        be: the sweep, which knows what the provider remembers, asks then. Nor where the card was removed meanwhile."""
         if now_utc() - ready.called_at > PUT_OFF:
             return Unknown(reason="not sent: it waited too long for its turn", sent=False)
+        with self._sessions() as session:
+            lookup = session.scalars(select(Attempt.lookup).where(Attempt.id == ready.attempt_id)).one()
+        if lookup:
+            return Unknown(reason="not sent: the card was removed while it waited for its turn", sent=False)
         return call(self._gateway, ready.request)
 
     def record(self, answers: Sequence[Answer[Prepared]]) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import select, text, update
 
 from accounts.agreements.models import Agreement
-from billing.cards import acts, due, forgotten, register, sweep
+from billing.cards import acts, charge, due, forgotten, register, sweep
 from billing.cards.cards import remove
-from billing.cards.gateway import CardGateway
+from billing.cards.gateway import CardGateway, Outcome
+from billing.cards.line import Line
 from billing.cards.models import Card, CardSetup
 from billing.cards.queries import forgettable
 from config.clock import move_clock
@@ -91,10 +93,10 @@ def test_a_chosen_card_that_is_refused_leaves_the_default_its_days(
     with driver.sessions.begin() as session:
         acts.by_card(session, driver.charges()[0].id, chosen, now=MONDAY)
     assert driver.charge(gateway, MONDAY) == ["declined"]
-    [charge] = driver.charges()
-    assert (charge.state, charge.next_at) == ("claimed", dt.datetime(2026, 3, 3, 5, tzinfo=dt.UTC))
+    [found] = driver.charges()
+    assert (found.state, found.next_at) == ("claimed", dt.datetime(2026, 3, 3, 5, tzinfo=dt.UTC))
     assert (default(driver), told(driver)) == (first, [])
-    assert driver.charge(gateway, charge.next_at) == ["succeeded"]
+    assert driver.charge(gateway, found.next_at) == ["succeeded"]
 
 
 @pytest.mark.parametrize("code", ["insufficient_funds", "authentication_required"])
@@ -168,6 +170,30 @@ def test_a_card_that_was_removed_is_not_sent_again_and_is_forgotten_in_the_end(
     assert gateway.card(method) is None, "the provider has let go of it"
 
 
+def test_a_card_that_is_removed_while_its_attempt_waits_for_its_turn_is_not_charged(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, turn = adopted(driver, gateway, stand_in), Line.ask
+    driver.drive(20_000, MONDAY)
+    with driver.sessions.begin() as session:
+        move_clock(session, MONDAY, running=False)
+
+    def wait(self: Line, call: Callable[[], Outcome]) -> Outcome:
+        monkeypatch.setattr(Line, "ask", turn)
+        removed(driver, gone)
+        return turn(self, call)
+
+    monkeypatch.setattr(Line, "ask", wait)
+    ctx = JobContext(driver.sessions, card_settings(tmp_path, stand_in))
+    assert charge.job(ctx, MONDAY)["unknown"] == 1
+    assert stand_in.books()["count"] == 0
+    with driver.sessions.begin() as session:
+        session.execute(text("UPDATE attempts SET called_at = called_at - interval '2 hours'"))
+    assert ask(driver, gateway, driver.attempts()[0].id) == "nothing"
+    assert charge.job(ctx, MONDAY)["succeeded"] == 1
+    assert [one.card_id == gone for one in driver.attempts()] == [True, False]
+
+
 def test_what_is_unknown_on_a_removed_card_waits_and_a_card_in_use_is_not_forgotten(
     driver: Driver, gateway: CardGateway, stand_in: GatewayServer
 ) -> None:
@@ -239,7 +265,7 @@ def test_a_new_card_pays_what_a_closed_agreement_has_left(
     stand_in.give_card(setup, "mastercard")
     finish(driver, gateway, setup)
     assert driver.charge(gateway, MONDAY + DAY) == ["succeeded"]
-    assert [charge.cause for charge in driver.charges()] == ["closing"]
+    assert [one.cause for one in driver.charges()] == ["closing"]
 
 
 def test_an_agreement_that_is_closed_while_the_page_is_open_keeps_its_way_to_pay(
