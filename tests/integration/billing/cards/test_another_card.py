@@ -207,7 +207,39 @@ def test_what_is_unknown_on_a_removed_card_waits_and_a_card_in_use_is_not_forgot
     ask(driver, gateway, driver.attempts()[0].id)
     with driver.sessions() as session:
         method = session.get_one(Card, gone).payment_method
-        assert [forgotten.waiting(session, now=MONDAY + days * DAY) for days in (1, 2, 3)] == [[method], [method], []]
+        assert forgotten.waiting(session, now=MONDAY + 2 * DAY) == [method]
+
+
+DONE = '{"forgotten": 3, "unanswered": 0}'
+
+
+@pytest.mark.parametrize(
+    ("day", "said", "asked"),
+    [
+        (0, DONE, True),
+        (2, DONE, True),
+        (3, DONE, False),
+        (3, '{"forgotten": 0, "unanswered": 1}', True),
+        (3, '{"forgotten": 0, "unanswered": 0, "note": "no card gateway is configured"}', True),
+        (3, '{"note": "the schedule begins here"}', True),
+        (41, DONE, True),
+    ],
+)
+def test_a_removed_card_is_forgotten_also_after_a_long_outage(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, day: int, said: str, asked: bool
+) -> None:
+    """The job looks back to when the provider last answered for all, at most sixty days."""
+    removed(driver, adopted(driver, gateway, stand_in))
+    with driver.sessions.begin() as session:
+        ran = "INSERT INTO job_occurrences (job, scheduled_for, state, result) VALUES (:job, :at, 'done', :said)"
+        session.execute(text(ran), {"job": forgotten.JOB, "at": MONDAY + day * DAY, "said": said})
+        assert bool(forgotten.waiting(session, now=MONDAY + 40 * DAY)) is asked
+        assert forgotten.waiting(session, now=MONDAY + 61 * DAY) == []
+
+
+def test_without_a_gateway_nobody_was_asked(driver: Driver, stand_in: GatewayServer, tmp_path: object) -> None:
+    nobody = replace(card_settings(tmp_path, stand_in), stripe_api_key="")
+    assert "note" in forgotten.job(JobContext(driver.sessions, nobody), MONDAY)
 
 
 def ask(driver: Driver, gateway: CardGateway, attempt_id: int) -> str:
