@@ -64,6 +64,11 @@ def database(like: str | None = None) -> AbstractContextManager[str]:
     return copied(like) if like else lent(os.environ[TEMPLATE])
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: a quarter of the time a worker waits, for the server or a process of its own."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take long, so that none of them is what everything waits for at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
