@@ -311,8 +311,8 @@ RULES = (
     ),
     Rule(
         "disputes_claims",
-        "what is lost is owed again as far as the card still paid its claim: only when it pays nothing of it any more "
-        "is the credit taken, or the rest borne by us",
+        "what is lost is owed again as far as the card still paid its claim, also with what came back of it before: "
+        "only when it pays nothing of it any more is the credit taken, or the rest borne by us",
         """
         SELECT format('dispute %s: %s øre of credit and %s øre written off, though its card still paid %s øre of claim '
                       '%s, of which %s øre were settled', d.id, d.credit_ore, d.written_off_ore, p.ore, h.claim_id,
@@ -320,11 +320,19 @@ RULES = (
         FROM card_disputes AS d JOIN attempts AS t ON t.id = d.attempt_id AND NOT t.credited
         JOIN charges AS h ON h.id = d.charge_id
         CROSS JOIN LATERAL (
-            SELECT coalesce(sum(a.amount_ore), 0) AS ore FROM allocations AS a
+            SELECT coalesce(sum(e.amount_ore), 0) AS ore
+            FROM credit_entries AS e JOIN card_disputes AS o ON o.id = e.ref
+            WHERE e.code = 'dispute_back' AND o.charge_id = d.charge_id AND e.at < d.ended_at
+        ) AS b
+        CROSS JOIN LATERAL (
+            SELECT coalesce(sum(a.amount_ore) FILTER (WHERE a.source <> 'credit'), 0)
+                   + least(coalesce(sum(a.amount_ore) FILTER (WHERE a.source = 'credit'), 0), b.ore) AS ore
+            FROM allocations AS a
             LEFT JOIN card_disputes AS o ON a.source = 'dispute' AND o.id = a.source_id
             LEFT JOIN attempts AS ot ON ot.id = o.attempt_id
             WHERE a.claim_id = h.claim_id AND a.at <= d.ended_at
-              AND (a.source = 'card' OR (a.source = 'dispute' AND NOT ot.credited))
+              AND (a.source = 'card' OR (a.source = 'dispute' AND NOT ot.credited)
+                   OR (a.source = 'credit' AND a.at < d.ended_at))
         ) AS p
         CROSS JOIN LATERAL (
             SELECT coalesce(min(x.upto), 0) AS ore FROM (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
+from billing.audit.audit import audit
 from billing.cards import dispute, refund
 from billing.cards.gateway import Declined, DisputeDetails, Succeeded
 from billing.cards.models import Attempt, Charge
@@ -204,8 +205,9 @@ def test_what_a_bank_takes_beyond_the_payment_is_ours_to_bear(books: Books, part
     payer = CardPayer(books)
     charge = payer.paid(20_000)
     other = books.invoice(payer.agreement, 9_000)
-    books.pay(other.kid, 10_000, CHARGED)
     for number, ore in enumerate(parts):
+        if number + 1 == len(parts):
+            books.pay(other.kid, 10_000, CHARGED)
         payer.dispute(charge, "lost", ore, ref=f"dp_{number}")
         books.prove(noon(CHARGED + DAY))
     of_each = [payer.the_dispute(f"dp_{number}") for number in range(len(parts))]
@@ -223,3 +225,28 @@ def test_what_was_taken_once_more_and_came_back_unheard_of_is_not_booked(books: 
     assert (payer.account("disputes"), payer.account("card_clearing")) == (0, 20_000)
     assert (payer.claim(charge), payer.the_dispute().withdrawn_ore) == ((20_000, 0, 20_000), 20_000)
     books.prove(later)
+
+
+@pytest.mark.parametrize("paid_otherwise", [0, 5_000])
+def test_the_audit_sees_what_a_second_dispute_left_of_money_that_had_come_back(
+    books: Books, paid_otherwise: int
+) -> None:
+    """The first came back, and pays the claim as credit: the second takes it off the claim, not of other credit."""
+    payer = CardPayer(books)
+    charge = payer.paid(15_000, 5_000)
+    second, third = noon(CHARGED + 2 * DAY), noon(CHARGED + 3 * DAY)
+    payer.dispute(charge, "lost", 20_000)
+    if paid_otherwise:
+        books.pay(last_kid(books, charge), paid_otherwise, CHARGED + DAY)
+    payer.dispute(charge, "won", 20_000, 20_000, now=second)
+    other = books.invoice(payer.agreement, 9_000)
+    books.pay(other.kid, 15_000, CHARGED + DAY)
+    payer.dispute(charge, "lost", 20_000, ref="dp_2", now=third)
+    one, left = payer.the_dispute("dp_2"), 20_000 - paid_otherwise
+    assert (one.claim_ore, one.credit_ore, one.written_off_ore) == (left, paid_otherwise, 0)
+    books.prove(third)
+    books.session.execute(text("SET LOCAL session_replication_role = replica"))
+    books.session.execute(text("DELETE FROM allocations WHERE source = 'dispute' AND source_id = :d"), {"d": one.id})
+    one.claim_ore, one.written_off_ore = 0, left
+    books.session.flush()
+    assert [check.name for check in audit(books.session, ["disputes_claims"]).checks if not check.ok]
