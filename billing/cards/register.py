@@ -24,7 +24,6 @@ from billing.cards.models import Card, CardCustomer, CardSetup
 from billing.cards.queries import cards_of, forgettable, open_charge
 from billing.cards.rules import segment_of
 from billing.passages.balances import lock
-from billing.passages.models import Balance
 from config.database import SessionFactory
 from config.problems import Conflict, NotFound
 
@@ -53,7 +52,7 @@ def begin(
     """
     with sessions() as session:
         agreement = session.get_one(Agreement, agreement_id)
-        if agreement.standing == "closed" and not may_pay(session, agreement):
+        if agreement.standing == "closed" and not may_pay(session, agreement, now=now):
             raise Conflict("This agreement is closed, and there is nothing left that a card could pay.")
         customer = session.get_one(Customer, agreement.customer_id)
         known = session.get(CardCustomer, agreement_id)
@@ -78,12 +77,9 @@ def begin(
     return Begun(setup_id, begun.url)
 
 
-def may_pay(session: Session, agreement: Agreement) -> bool:
+def may_pay(session: Session, agreement: Agreement, *, now: dt.datetime) -> bool:
     """Say whether a card registered on a closed agreement would pay anything: an open charge, or what is left."""
-    if open_charge(session, agreement.id) is not None:
-        return True
-    balance = session.get(Balance, agreement.id, populate_existing=True)
-    return agreement.payment_method == "card" and balance is not None and balance.unbilled_ore > 0
+    return open_charge(session, agreement.id) is not None or closings.would_pay(session, agreement.id, now=now)
 
 
 def _customer(

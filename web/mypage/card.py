@@ -36,8 +36,8 @@ def card(number: int) -> str | Response:
     agreement = own(number)
     if "setup" in request.args:
         return _finish(agreement, request.args["setup"][:255])
-    session, today = http.current_session(), business_date(http.request_now())
-    settings = http.current_settings()
+    session, now, settings = http.current_session(), http.request_now(), http.current_settings()
+    today = business_date(now)
     page = queries.charges_of(session, agreement.id, after=request.args.get("after") or None, limit=PAGE)
     claims = [story.charge.claim_id for story in page.items if story.charge.claim_id]
     numbers = listed.numbers(session, claims)
@@ -56,7 +56,7 @@ def card(number: int) -> str | Response:
         cards=cards,
         card=next((card for card in cards if card.is_default), None),
         works=bool(usable),
-        may_register=agreement.standing != "closed" or register.may_pay(session, agreement),
+        may_register=agreement.standing != "closed" or register.may_pay(session, agreement, now=now),
         trying=opened is not None and opened.charge.state == "claimed",
         only_way=usable[0].id if len(usable) == 1 else None,
         open_sentence=explain.open_sentence(opened, cards) if opened is not None else None,

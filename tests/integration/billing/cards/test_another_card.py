@@ -10,12 +10,14 @@ import pytest
 from sqlalchemy import select, text, update
 
 from accounts.agreements.models import Agreement
-from billing.cards import acts, charge, due, forgotten, register, sweep
+from billing.cards import acts, charge, closings, due, forgotten, register, sweep
 from billing.cards.cards import remove
 from billing.cards.gateway import CardGateway, Outcome
 from billing.cards.line import Line
 from billing.cards.models import Card, CardSetup
 from billing.cards.queries import forgettable
+from billing.passages import held
+from billing.passages.models import Passage
 from config.clock import move_clock
 from config.jobs import JobContext
 from config.problems import Conflict
@@ -313,3 +315,34 @@ def test_an_agreement_that_is_closed_while_the_page_is_open_keeps_its_way_to_pay
         assert session.get_one(Agreement, driver.agreement_id).payment_method == "invoice"
         assert session.scalars(select(CardSetup.state)).all() == ["finished"]
     assert driver.charges() == []
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_no_card_is_asked_for_what_an_ended_agreement_is_invoiced(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer, before: bool
+) -> None:
+    """What came after the end is; and what came after the closing's own charge."""
+    if before:
+        driver.drive(700, MONDAY)
+    close(driver, MONDAY)
+    if before:
+        with driver.sessions.begin() as session:
+            assert closings.close_one(session, driver.agreement_id, now=MONDAY)
+        assert driver.charge(gateway, MONDAY) == ["succeeded"]
+    driver.drive(9_000, MONDAY + (dt.timedelta(0) if before else DAY))
+    with driver.sessions.begin() as session:
+        session.execute(update(Card).values(refused_code="lost_card"))
+    with pytest.raises(Conflict):
+        begin(driver, gateway)
+    adopted(driver, gateway, stand_in)
+    assert [one.state for one in driver.charges()] == (["succeeded"] if before else [])
+
+
+def test_what_is_disputed_of_an_ended_agreement_asks_for_no_card(driver: Driver, gateway: CardGateway) -> None:
+    driver.drive(700, MONDAY)
+    with driver.sessions.begin() as session:
+        session.execute(update(Card).values(refused_code="lost_card"))
+        assert held.hold(session, session.scalars(select(Passage)).one(), MONDAY)
+    close(driver, MONDAY)
+    with pytest.raises(Conflict):
+        begin(driver, gateway)
