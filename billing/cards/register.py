@@ -113,7 +113,8 @@ def finish(
     now: dt.datetime,
     agreement_id: int | None = None,
 ) -> Card | None:
-    """Take over the card that a finished set-up gave; again is harmless. None while the customer has not given one.
+    """Take over the card that a finished set-up gave; again is harmless. None while the customer has not given one,
+    and when it has been removed since.
 
     Raises NotFound for a set-up that is not ours, or not of ``agreement_id`` where one is named.
     """
@@ -155,7 +156,8 @@ def read(gateway: CardGateway, setup: CardSetup) -> Given:
 def take(session: Session, given: Given, *, now: dt.datetime) -> tuple[Card | None, list[str]]:
     """Take over what was given on a set-up; return the card, and those that the provider may ``forget`` after that.
 
-    Raises Conflict for a card that was registered for somebody else.
+    None for a card that was given, and has been removed since. Raises Conflict for one that was registered for
+    somebody else.
     """
     setup, details = given.setup, given.details
     if details is None:
@@ -167,6 +169,8 @@ def take(session: Session, given: Given, *, now: dt.datetime) -> tuple[Card | No
     if known is None or details.customer_id not in (None, known.provider_customer):
         raise Conflict("This card was registered for somebody else.")
     card = adopt(session, setup, details, now=now)
+    if card.removed_at is not None:
+        return None, []
     replaced = session.scalars(
         select(Card).where(Card.agreement_id == card.agreement_id, Card.removed_at == now, Card.id < card.id)
     ).all()

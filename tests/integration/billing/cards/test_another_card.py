@@ -138,6 +138,20 @@ def removed(driver: Driver, card_id: int) -> list[str]:
         return forgettable(session, [remove(session, driver.agreement_id, card_id, seller=SELLER, now=MONDAY)])
 
 
+def test_a_removed_card_that_is_brought_again_is_none(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer
+) -> None:
+    """By the browser's way back, or a late event: nothing may say that it pays from now on."""
+    setup = begin(driver, gateway)
+    stand_in.give_card(setup, "mastercard")
+    finish(driver, gateway, setup)
+    removed(driver, default(driver) or 0)
+    for _ in range(2):
+        assert register.finish(driver.sessions, gateway, setup, now=MONDAY + DAY) is None
+    with driver.sessions() as session:
+        assert session.scalars(select(Card.last4).where(Card.removed_at.is_(None))).all() == ["4242"]
+
+
 @pytest.mark.parametrize("made", [False, True])
 def test_a_card_that_was_removed_is_not_sent_again_and_is_forgotten_in_the_end(
     driver: Driver, gateway: CardGateway, stand_in: GatewayServer, tmp_path: object, made: bool
