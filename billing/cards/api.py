@@ -86,7 +86,9 @@ class AgreementCard(MethodView):
     def post(self, args: dict[str, Any], number: int) -> dict[str, str]:
         """Begin registering a card: send the customer to the answered address, then call `card/finish`.
 
-        On a closed agreement only while a charge is open or its card has something left to pay; 409 otherwise.
+        On a closed agreement only while a charge is open or its card has something left to pay; 409 otherwise. Where
+        the provider has lost its customer, that is made anew, but not while an attempt is unknown (409
+        `charge-unknown`). 503 `card-provider-refuses` while the provider takes no registrations from us.
         """
         agreement = seen(number)
         try:
@@ -120,7 +122,11 @@ class FinishCard(MethodView):
     @blp.response(200, CardSchema)
     @blp.problems(404, 409, 503)
     def post(self, args: dict[str, Any], number: int) -> Card:
-        """Take over the card the customer gave; it becomes the way to pay. Again is harmless."""
+        """Take over the card the customer gave; it becomes the way to pay. Again is harmless.
+
+        409 where none was given, where it has been removed since, and where the provider does not know the
+        registration any more: begin anew.
+        """
         agreement = seen(number)
         now = http.request_now()
         try:
@@ -130,7 +136,7 @@ class FinishCard(MethodView):
         except GatewayUnavailable as error:
             raise Unavailable("The card provider does not answer just now. Try again in a minute.") from error
         if card is None:
-            raise Conflict("The card has not been given yet, or its registration was given up. Begin anew.")
+            raise Conflict("The card has not been given yet, or its registration is over. Begin anew.")
         trail.record(http.current_session(), principal(), "register_card", f"agreement:{number}", now)
         return card
 

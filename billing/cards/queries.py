@@ -44,6 +44,12 @@ def unanswered_of(session: Session, charge_id: int) -> int | None:
     return session.scalar(select(Attempt.id).where(Attempt.charge_id == charge_id, Attempt.state == "unknown"))
 
 
+def unanswered(session: Session, agreement_id: int) -> bool:
+    """Say whether there is an attempt of an agreement whose outcome nobody knows yet."""
+    one = select(Attempt.id).join(Charge, Charge.id == Attempt.charge_id).where(Attempt.state == "unknown")
+    return session.scalars(one.where(Charge.agreement_id == agreement_id).limit(1)).first() is not None
+
+
 @dataclass(frozen=True)
 class ChargeStory:
     """A charge with all its attempts, oldest first."""

@@ -6,10 +6,11 @@ Orchestrates several transactions with the provider's calls between them, so the
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
@@ -18,14 +19,18 @@ from accounts.agreements.models import Agreement
 from accounts.customers.models import Customer
 from billing.cards import closings, outcome
 from billing.cards.default import take_over
-from billing.cards.gateway import CardDetails, CardGateway, GatewayMisuse, GatewayUnavailable, SetupNotFinished
+from billing.cards.gateway import CardDetails, CardGateway, GatewayMisuse, GatewayUnavailable, Setup, SetupNotFinished
 from billing.cards.methods import pay_by_card
 from billing.cards.models import Card, CardCustomer, CardSetup
-from billing.cards.queries import cards_of, forgettable, open_charge
+from billing.cards.queries import cards_of, forgettable, open_charge, unanswered
 from billing.cards.rules import segment_of
 from billing.passages.balances import lock
 from config.database import SessionFactory
-from config.problems import Conflict, NotFound
+from config.problems import Conflict, NotFound, Unavailable
+
+log = structlog.get_logger()
+GONE = "resource_missing"
+"""The code of a GatewayMisuse: the provider has no such thing (any more)."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,10 @@ def begin(
 ) -> Begun:
     """Begin registering a card; ``return_url`` gets the provider's setup id appended as ``setup=…``.
 
-    Raises Conflict for a closed agreement that has nothing left for a card to pay, GatewayUnavailable where the
-    provider does not answer (a new try is harmless).
+    A customer that the provider does not know any more (deleted there, or another account) is made anew. Raises
+    Conflict for a closed agreement that has nothing left for a card to pay, and ``charge-unknown`` while nobody knows
+    what became of an attempt on a customer that is gone; GatewayUnavailable where the provider does not answer (a new
+    try is harmless), Unavailable ``card-provider-refuses`` where it will not.
     """
     with sessions() as session:
         agreement = session.get_one(Agreement, agreement_id)
@@ -59,18 +66,9 @@ def begin(
         setup = CardSetup(agreement_id=agreement_id, declared_commercial=declared_commercial, started_at=now)
         session.add(setup)
         session.commit()
-        setup_id, number = setup.id, agreement.number
-    provider_customer = known.provider_customer if known is not None else None
-    if provider_customer is None:
-        provider_customer = _customer(sessions, gateway, agreement_id, str(number), customer.email, setup_id, now)
-    joiner = "&" if "?" in return_url else "?"
-    begun = gateway.start_setup(
-        customer_id=provider_customer,
-        success_url=f"{return_url}{joiner}setup={{CHECKOUT_SESSION_ID}}",
-        cancel_url=return_url,
-        idempotency_key=f"brikke-setup-{agreement_id}-{setup_id}-{int(now.timestamp())}",
-        language=customer.language,
-    )
+        setup_id = setup.id
+    with _told(agreement_id):
+        begun = _page(sessions, gateway, agreement, customer, setup_id, known, return_url=return_url, now=now)
     with sessions() as session:
         session.execute(update(CardSetup).where(CardSetup.id == setup_id).values(provider_ref=begun.id))
         session.commit()
@@ -82,19 +80,61 @@ def may_pay(session: Session, agreement: Agreement, *, now: dt.datetime) -> bool
     return open_charge(session, agreement.id) is not None or closings.would_pay(session, agreement.id, now=now)
 
 
-def _customer(
+def _page(
     sessions: SessionFactory,
     gateway: CardGateway,
-    agreement_id: int,
-    ref: str,
-    email: str,
+    agreement: Agreement,
+    customer: Customer,
     setup_id: int,
+    known: CardCustomer | None,
+    *,
+    return_url: str,
     now: dt.datetime,
-) -> str:
-    """Make the provider's customer; of two that do so at once the first one stored is everybody's."""
-    made = gateway.create_customer(
-        ref=ref, email=email, idempotency_key=f"brikke-customer-{agreement_id}-{setup_id}-{int(now.timestamp())}"
-    )
+) -> Setup:
+    """Have the provider make the page where a card is given, and its customer where there is none (any more)."""
+    joiner = "&" if "?" in return_url else "?"
+    key = f"{agreement.id}-{setup_id}-{int(now.timestamp())}"
+
+    def page(customer_id: str, part: str = "") -> Setup:
+        return gateway.start_setup(
+            customer_id=customer_id,
+            success_url=f"{return_url}{joiner}setup={{CHECKOUT_SESSION_ID}}",
+            cancel_url=return_url,
+            idempotency_key=f"brikke-setup-{key}{part}",
+            language=customer.language,
+        )
+
+    def made() -> str:
+        return gateway.create_customer(
+            ref=str(agreement.number), email=customer.email, idempotency_key=f"brikke-customer-{key}"
+        )
+
+    if known is None:
+        return page(_keep(sessions, agreement.id, made(), now))
+    try:
+        return page(known.provider_customer)
+    except GatewayMisuse as misuse:
+        if misuse.code != GONE:
+            raise
+    return page(_anew(sessions, agreement.id, known.provider_customer, made, now), "-anew")
+
+
+@contextmanager
+def _told(agreement_id: int) -> Iterator[None]:
+    """Tell what the provider will never accept, which nobody who registers a card can help, as a problem."""
+    try:
+        yield
+    except GatewayMisuse as misuse:
+        log.error("card_registration_refused", agreement=agreement_id, code=misuse.code, error=str(misuse))
+        raise Unavailable(
+            "The card provider takes no registrations from us just now, which has to be mended here. Try again later, "
+            "or choose an invoice meanwhile.",
+            slug="card-provider-refuses",
+        ) from misuse
+
+
+def _keep(sessions: SessionFactory, agreement_id: int, made: str, now: dt.datetime) -> str:
+    """Keep the provider's customer; of two that were made at once the first one stored is everybody's."""
     with sessions() as session:
         session.execute(
             insert(CardCustomer)
@@ -103,6 +143,36 @@ def _customer(
         )
         session.commit()
         return session.get_one(CardCustomer, agreement_id).provider_customer
+
+
+def _anew(sessions: SessionFactory, agreement_id: int, gone: str, make: Callable[[], str], now: dt.datetime) -> str:
+    """Let a new customer take the place of one that the provider does not know any more; return whose place it is now.
+
+    Not while an attempt is unknown: it can only be sent again, and found, as that customer's.
+    """
+    with sessions() as session:
+        _nothing_unknown(session, agreement_id)
+    made = make()
+    with sessions() as session:
+        lock(session, [agreement_id])
+        _nothing_unknown(session, agreement_id)
+        session.execute(
+            update(CardCustomer)
+            .where(CardCustomer.agreement_id == agreement_id, CardCustomer.provider_customer == gone)
+            .values(provider_customer=made, created_at=now)
+        )
+        session.commit()
+        log.warning("card_customer_made_anew", agreement=agreement_id, gone=gone)
+        return session.get_one(CardCustomer, agreement_id, populate_existing=True).provider_customer
+
+
+def _nothing_unknown(session: Session, agreement_id: int) -> None:
+    if unanswered(session, agreement_id):
+        raise Conflict(
+            "The bank has not answered yet whether the card has paid. It is asked again by itself; register a card "
+            "after that.",
+            slug="charge-unknown",
+        )
 
 
 def finish(
@@ -114,15 +184,22 @@ def finish(
     agreement_id: int | None = None,
 ) -> Card | None:
     """Take over the card that a finished set-up gave; again is harmless. None while the customer has not given one,
-    and when it has been removed since.
+    when it has been removed since, and when the provider does not know the set-up any more.
 
-    Raises NotFound for a set-up that is not ours, or not of ``agreement_id`` where one is named.
+    Raises NotFound for a set-up that is not ours, or not of ``agreement_id`` where one is named; Conflict for a card
+    that was registered for somebody else, GatewayUnavailable, and Unavailable ``card-provider-refuses``.
     """
     with sessions() as session:
         setup = setup_of(session, provider_ref)
     if setup is None or agreement_id not in (None, setup.agreement_id):
         raise NotFound("No registration of a card has this id.")
-    given = read(gateway, setup)
+    with _told(setup.agreement_id):
+        try:
+            given = read(gateway, setup)
+        except GatewayMisuse as misuse:
+            if misuse.code != GONE:
+                raise
+            return None
     with sessions() as session:
         card, forgotten = take(session, given, now=now)
         session.commit()

@@ -20,11 +20,12 @@ from billing.invoices import listed
 from billing.invoices.words import brand
 from config import http
 from config.clock import business_date
-from config.problems import Conflict, NotFound
+from config.problems import Conflict, NotFound, Unavailable
 from config.rates import whole
 from web import words
 from web.mypage import explain
 from web.mypage.blueprint import blp, customers_only, me, own
+from web.mypage.card_change import refusal
 
 PAGE = 20
 
@@ -95,6 +96,9 @@ def _finish(agreement: Agreement, setup: str) -> Response:
     except GatewayUnavailable:
         flash(_not_answering(), "warn")
         return back
+    except Unavailable as refused:
+        flash(refusal(refused), "warn")
+        return back
     except Conflict:
         flash(words.t("Kortet kunne ikke tas i bruk.", "The card could not be used."), "bad")
         return back
@@ -149,7 +153,7 @@ def register_card(number: int) -> Response:
     except GatewayUnavailable:
         flash(_not_answering(), "warn")
         return redirect(here, 303)
-    except Conflict:
-        flash(words.t("Avtalen er avsluttet.", "The agreement is closed."), "warn")
+    except (Conflict, Unavailable) as refused:
+        flash(refusal(refused), "warn")
         return redirect(here, 303)
     return redirect(begun.url, 303)

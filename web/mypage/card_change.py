@@ -55,6 +55,13 @@ def refusal(refused: Problem) -> str:
             "Betalingssiden er åpen, og kortleverandøren svarer ikke akkurat nå. Prøv igjen om et minutt.",
             "The payment page is open, and the card provider does not answer just now. Try again in a minute.",
         )
+    if slug == "card-provider-refuses":
+        return words.t(
+            "Kortleverandøren tar ikke imot kort fra oss akkurat nå. Feilen er ikke din. Prøv igjen senere, eller velg "
+            "faktura så lenge.",
+            "The card provider takes no cards from us just now. The mistake is not yours. Try again later, or choose "
+            "an invoice meanwhile.",
+        )
     if slug == "card-refused":
         return words.t(
             "Banken har avvist dette kortet for godt. Registrer det på nytt, eller et annet.",

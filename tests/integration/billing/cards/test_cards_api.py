@@ -13,8 +13,9 @@ from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from accounts.agreements.models import Agreement
-from billing.cards.gateway import CardGateway
+from billing.cards.gateway import CardGateway, GatewayMisuse
 from billing.cards.models import Card
+from billing.cards.stripe.gateway import StripeGateway
 from config.clock import move_clock
 from config.database import SessionFactory
 from config.settings import Settings, load
@@ -115,6 +116,24 @@ class TestCards:
         assert old is not None
         assert new is not None
         assert (old["customer"], new["customer"]) == (None, driver.provider_customer)
+
+    def test_a_provider_that_takes_no_cards_from_us_is_said(
+        self, ask: Ask, driver: Driver, number: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = f"/agreements/{number}/card"
+        begun = ask("POST", path, {"return_url": f"/mypage/{number}/card"}).get_json()["url"]
+        setup = begun.rsplit("/", 1)[-1].split("?")[0]
+
+        def refused(*_args: str, **_more: str) -> None:
+            raise GatewayMisuse("Invalid API Key provided")
+
+        for name in ("start_setup", "finish_setup"):
+            monkeypatch.setattr(StripeGateway, name, refused)
+        for answer in (
+            ask("POST", path, {"return_url": f"/mypage/{number}/card"}),
+            ask("POST", f"{path}/finish", {"setup": setup}),
+        ):
+            assert (answer.status_code, answer.get_json()["type"]) == (503, "/problems/card-provider-refuses")
 
     def test_one_that_may_have_to_be_asked_again_is_not_forgotten_by_the_provider(
         self, ask: Ask, driver: Driver, gateway: CardGateway, stand_in: GatewayServer, number: int

@@ -11,7 +11,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from accounts.agreements.models import Agreement
+from billing.cards.gateway import GatewayMisuse
 from billing.cards.models import Card
+from billing.cards.stripe.gateway import StripeGateway
 from config.settings import Settings
 from simulator.gateway import GatewayServer
 from tests.browser.world import People, Person, Town, at
@@ -129,6 +131,42 @@ class TestCard:
         answer = post(client, f"{path}/register", path)
         assert (answer.status_code, answer.headers["Location"]) == (303, path)
         assert "Kortleverandøren svarer ikke akkurat nå." in read(client.get(path))
+
+    @pytest.mark.parametrize("where", ["start_setup", "finish_setup"])
+    def test_a_provider_that_takes_no_cards_from_us(
+        self, client: FlaskClient, town: Town, monkeypatch: pytest.MonkeyPatch, where: str
+    ) -> None:
+        person = town.person("Prøver Igjen")
+        sign_in(client, person)
+        path = f"/mypage/{person.number}/card"
+        setup = self.begin(client, person)
+
+        def refused(*_args: str, **_more: str) -> None:
+            raise GatewayMisuse("Invalid API Key provided")
+
+        monkeypatch.setattr(StripeGateway, where, refused)
+        if where == "start_setup":
+            answer = post(client, f"{path}/register", path)
+        else:
+            answer = client.get(path, query_string={"setup": setup})
+        assert (answer.status_code, answer.headers["Location"]) == (303, path)
+        assert "Kortleverandøren tar ikke imot kort fra oss akkurat nå. Feilen er ikke din." in read(client.get(path))
+
+    def test_a_lost_customer_whose_charge_is_not_known(
+        self, client: FlaskClient, town: Town, stand_in: GatewayServer
+    ) -> None:
+        person = town.person("Kort Hansen")
+        town.vehicle(person, "EL50505")
+        town.card(person, "consumer", stand_in)
+        sign_in(client, person)
+        path = f"/mypage/{person.number}/card"
+        town.drive("EL50505", at(1, 10), 25000)
+        stand_in.fault("rate_limit")
+        town.charge(at(1, 10, 9))
+        with stand_in.world.store.lock:
+            stand_in.world.store.db.execute("DELETE FROM objects WHERE kind = 'customer'")
+        assert post(client, f"{path}/register", path).headers["Location"] == path
+        assert "Vi spør igjen selv; prøv igjen om noen minutter." in read(client.get(path))
 
 
 def test_without_a_provider_cards_are_not_offered(client: FlaskClient, people: People) -> None:
