@@ -24,12 +24,13 @@ from billing.cards.methods import pay_by_card
 from billing.cards.models import Card, CardCustomer, CardSetup
 from billing.cards.queries import cards_of, forgettable, open_charge, unanswered
 from billing.cards.rules import segment_of
+from billing.cards.updater import GONE
 from billing.passages.balances import lock
 from config.database import SessionFactory
 from config.problems import Conflict, NotFound, Unavailable
 
 log = structlog.get_logger()
-GONE = "resource_missing"
+NO_SUCH = "resource_missing"
 """The code of a GatewayMisuse: the provider has no such thing (any more)."""
 
 
@@ -114,7 +115,7 @@ def _page(
     try:
         return page(known.provider_customer)
     except GatewayMisuse as misuse:
-        if misuse.code != GONE:
+        if misuse.code != NO_SUCH:
             raise
     return page(_anew(sessions, agreement.id, known.provider_customer, made, now), "-anew")
 
@@ -148,7 +149,8 @@ def _keep(sessions: SessionFactory, agreement_id: int, made: str, now: dt.dateti
 def _anew(sessions: SessionFactory, agreement_id: int, gone: str, make: Callable[[], str], now: dt.datetime) -> str:
     """Let a new customer take the place of one that the provider does not know any more; return whose place it is now.
 
-    Not while an attempt is unknown: it can only be sent again, and found, as that customer's.
+    The cards were that customer's, and can pay no more. Not while an attempt is unknown: it can only be sent again, and
+    found, as that customer's.
     """
     with sessions() as session:
         _nothing_unknown(session, agreement_id)
@@ -156,14 +158,14 @@ def _anew(sessions: SessionFactory, agreement_id: int, gone: str, make: Callable
     with sessions() as session:
         lock(session, [agreement_id])
         _nothing_unknown(session, agreement_id)
-        session.execute(
-            update(CardCustomer)
-            .where(CardCustomer.agreement_id == agreement_id, CardCustomer.provider_customer == gone)
-            .values(provider_customer=made, created_at=now)
-        )
+        there = session.get_one(CardCustomer, agreement_id, populate_existing=True)
+        if there.provider_customer == gone:  # else somebody else was here meanwhile
+            there.provider_customer, there.created_at = made, now
+            for card in cards_of(session, agreement_id):
+                card.refused_code = card.refused_code or GONE
+            log.warning("card_customer_made_anew", agreement=agreement_id, gone=gone)
         session.commit()
-        log.warning("card_customer_made_anew", agreement=agreement_id, gone=gone)
-        return session.get_one(CardCustomer, agreement_id, populate_existing=True).provider_customer
+        return there.provider_customer
 
 
 def _nothing_unknown(session: Session, agreement_id: int) -> None:
@@ -197,7 +199,7 @@ def finish(
         try:
             given = read(gateway, setup)
         except GatewayMisuse as misuse:
-            if misuse.code != GONE:
+            if misuse.code != NO_SUCH:
                 raise
             return None
     with sessions() as session:

@@ -15,6 +15,7 @@ from config.problems import Conflict, Problem, Unavailable
 from simulator.gateway import GatewayServer
 from tests.integration.billing.cards.conftest import MONDAY, Driver
 from tests.integration.billing.cards.test_another_card import begin, finish
+from tests.integration.billing.cards.test_cards import cards
 
 DAY = dt.timedelta(days=1)
 
@@ -47,6 +48,7 @@ def test_a_customer_that_the_provider_has_lost_is_made_anew(
 ) -> None:
     setup = begin(driver, gateway)
     assert customer(driver) != lost
+    assert [card.refused_code for card in cards(driver)] == ["detached"], "it was the lost one's"
     stand_in.give_card(setup, "mastercard")
     finish(driver, gateway, setup)
     driver.drive(20_000, MONDAY + DAY)
@@ -56,6 +58,7 @@ def test_a_customer_that_the_provider_has_lost_is_made_anew(
     before = customer(driver)
     begin(driver, gateway)
     assert customer(driver) == before, "one that is there stays"
+    assert [card.refused_code for card in cards(driver)] == ["detached", None]
 
 
 def test_of_two_made_anew_at_once_the_first_is_everybodys(
@@ -143,7 +146,7 @@ def test_a_registration_that_the_provider_does_not_know_any_more_gave_no_card(
     setup = begin(driver, gateway)
 
     def gone(self: StripeGateway, ref: str) -> CardDetails:
-        raise GatewayMisuse(f"No such checkout session: '{ref}'", register.GONE)
+        raise GatewayMisuse(f"No such checkout session: '{ref}'", register.NO_SUCH)
 
     monkeypatch.setattr(StripeGateway, "finish_setup", gone)
     assert register.finish(driver.sessions, gateway, setup, now=MONDAY) is None
