@@ -10,7 +10,18 @@ from typing import Annotated, Any, cast
 
 import psycopg
 from psycopg.types.array import ListDumper
-from sqlalchemy import BigInteger, CursorResult, DateTime, Engine, Identity, MetaData, Result, Text, create_engine
+from sqlalchemy import (
+    BigInteger,
+    CursorResult,
+    DateTime,
+    Engine,
+    Identity,
+    MetaData,
+    Result,
+    Text,
+    create_engine,
+    event,
+)
 from sqlalchemy.orm import DeclarativeBase, Session, mapped_column, sessionmaker
 
 NAMING = {
@@ -62,19 +73,28 @@ def sqlalchemy_url(url: str) -> str:
 _OPTIONS = "-c timezone=UTC -c jit=off -c temp_buffers=32MB"
 
 
+PREPARED = 400
+"""Statements that a connection remembers. With the driver's hundred a worker, whose jobs use twice as many one after
+another, has forgotten each when it comes again, and the server plans them all anew."""
 SPARE = 5
 """Connections that are made besides those that are kept, when all are in use."""
 
 
 def make_engine(url: str, *, pool_size: int = 5) -> Engine:
     """Return an engine on ``url``; connections run in UTC, READ COMMITTED."""
-    return create_engine(
+    engine = create_engine(
         sqlalchemy_url(url),
         pool_size=pool_size,
         max_overflow=SPARE,
         pool_pre_ping=True,
         connect_args={"options": _OPTIONS, "connect_timeout": 10},
     )
+    event.listen(engine, "connect", _remember)
+    return engine
+
+
+def _remember(connection: psycopg.Connection[Any], _record: object) -> None:
+    connection.prepared_max = PREPARED
 
 
 def session_factory(engine: Engine) -> SessionFactory:

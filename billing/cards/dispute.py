@@ -234,8 +234,8 @@ def _came_back(
         credit.dispute_back(session, owner, row.id, theirs_ore, today, now)
         if charge.claim_id is not None:
             credit.use(session, [charge.claim_id], today, now)
-        credit.use(session, credit.past_due(session, [owner], today), today, now)
         recompute_locked(session, [owner], today, now, ACTOR)
+        _spend(session, owner, now)
         data = {"amount_ore": theirs_ore}
         tell(session, [NewMessage(owner, "card_dispute_returned", f"card_dispute:{row.id}", None, data)], now=now)
     log.warning("card_dispute_came_back", dispute=row.id, ref=row.provider_ref)
