@@ -127,11 +127,11 @@ class FinishCard(MethodView):
         409 where none was given, where it has been removed since, and where the provider does not know the
         registration any more: begin anew.
         """
-        agreement = seen(number)
-        now = http.request_now()
+        agreement_id, now = seen(number).id, http.request_now()
+        http.current_session().rollback()  # nothing is held open while the provider is asked
         try:
             card = register.finish(
-                http.current_sessions(), _gateway(), args["setup"], agreement_id=agreement.id, now=now
+                http.current_sessions(), _gateway(), args["setup"], agreement_id=agreement_id, now=now
             )
         except GatewayUnavailable as error:
             raise Unavailable("The card provider does not answer just now. Try again in a minute.") from error
@@ -281,13 +281,15 @@ class StripeWebhook(MethodView):
             )
         except BadSignature as error:
             raise Problem(f"This event is not taken: {error}.", slug="bad-signature") from None
+        now = http.request_now()
+        http.current_session().rollback()  # nothing is held open while the provider is asked
         try:
             effect = webhook.receive(
                 http.current_sessions(),
                 gateway,
                 event,
                 seller=seller_of(settings),
-                now=http.request_now(),
+                now=now,
                 turns=OneTurn.of(http.current_sessions(), settings),
             )
         except GatewayUnavailable as error:

@@ -16,14 +16,14 @@ from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited,
 from billing.cards.late import keep
 from billing.cards.models import Attempt, Card, Charge
 from billing.cards.paid import Payment, Seller, release, succeed
-from billing.cards.rules import after_decline, confirm_by
+from billing.cards.rules import after_decline, confirm_by, morning
 from billing.cards.steps import passed
 from billing.cards.why import Why, reasons
 from billing.cards.why import tell as tell_why
 from billing.invoices.issue import issue
 from billing.invoices.rules import due_date
 from billing.passages.balances import lock
-from config.clock import OSLO, business_date, now_utc
+from config.clock import business_date, now_utc
 from config.jobs import ring
 from config.rates import whole, wholes
 
@@ -187,7 +187,7 @@ def _declined(
     if then.on is None:
         give_up(session, charge, seller=seller, now=now)
     else:
-        charge.next_at = _morning(then.on)
+        charge.next_at = morning(then.on)
 
 
 def _turn(session: Session, charge: Charge, *, now: dt.datetime) -> Card | None:
@@ -209,17 +209,12 @@ def _tried(session: Session, charge: Charge, card: Card) -> bool:
     return session.scalars(tried.limit(1)).one_or_none() is not None
 
 
-def _morning(day: dt.date) -> dt.datetime:
-    """Return the instant at which cards are tried on an Oslo date: six o'clock, also when the clocks change."""
-    return dt.datetime.combine(day, dt.time(6), OSLO).astimezone(dt.UTC)
-
-
 def _wait_for_customer(session: Session, charge: Charge, attempt: Attempt, until: dt.date, *, now: dt.datetime) -> None:
     """Try no more by ourselves, have the customer told that the bank wants them to confirm, and invoice it after that.
 
     ``until`` is the day that they are told: the last on which it helps. It is invoiced the morning after.
     """
-    charge.waits_for, charge.next_at = "customer", _morning(until + dt.timedelta(days=1))
+    charge.waits_for, charge.next_at = "customer", morning(until + dt.timedelta(days=1))
     told = NewMessage(
         charge.agreement_id,
         "card_confirm",
