@@ -6,6 +6,7 @@ one without durability, started by the first process and shared by all workers.
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import tempfile
@@ -67,6 +68,13 @@ def database(like: str | None = None) -> AbstractContextManager[str]:
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: a quarter of the time a worker waits, for the server or a process of its own."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 50)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
