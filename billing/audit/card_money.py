@@ -142,7 +142,8 @@ RULES = (
             FROM card_disputes AS x WHERE x.attempt_id = r.attempt_id AND r.requested_by <> 'card gateway'
         ) AS d ON true
         WHERE t.id IS NULL OR t.state <> 'succeeded' OR (t.charge_id, h.agreement_id) <> (r.charge_id, r.agreement_id)
-           OR (r.state NOT IN ('failed', 'cancelled') AND r.upto + coalesce(d.lost, 0) > t.amount_ore) OR d.open
+           OR (r.state NOT IN ('failed', 'cancelled') AND r.upto + coalesce(d.lost, 0) > t.amount_ore)
+           OR (r.state NOT IN ('failed', 'cancelled') AND d.open)
         ORDER BY r.id
         """,
     ),

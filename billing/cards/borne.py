@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from billing.cards.models import Dispute, Refund
+from billing.cards.models import Attempt, Dispute, Refund
 from billing.claims import credit
 from billing.ledger.book import Account, Entry, book
 from config.clock import business_date
@@ -37,6 +37,12 @@ def give_back(session: Session, row: Refund, now: dt.datetime) -> None:
         book(session, [entry], booked_on=today, now=now)
 
 
+def theirs(session: Session, attempt_id: int, paid_ore: int) -> int:
+    """Return what disputes may still take of the customer for a payment (øre): a bank may take more than it was."""
+    before = select(func.coalesce(func.sum(Dispute.claim_ore + Dispute.credit_ore), 0))
+    return paid_ore - int(session.scalars(before.where(Dispute.attempt_id == attempt_id)).one())
+
+
 def take(
     session: Session, owner: int, way: credit.Way, ref: int, ore: int, *, since: dt.datetime, now: dt.datetime
 ) -> None:
@@ -52,7 +58,10 @@ def take(
     )
     entries: list[Entry] = []
     for one in session.scalars(lost.order_by(Dispute.id).execution_options(populate_existing=True)).all():
-        taken, part = min(left, one.written_off_ore), f"{way} {ref}"
+        session.flush()
+        paid_ore = session.get_one(Attempt, one.attempt_id).amount_ore
+        taken = min(left, one.written_off_ore, theirs(session, one.attempt_id, paid_ore))
+        part = f"{way} {ref}"
         if taken:
             one.written_off_ore, one.credit_ore, left = (
                 one.written_off_ore - taken,

@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import structlog
-from sqlalchemy import and_, func, or_, select, text, update
+from sqlalchemy import and_, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from accounts.customers.tell import NewMessage, tell
-from billing.cards import ours, outcome, refund
+from billing.cards import borne, ours, outcome, refund
 from billing.cards.failures import Failures
 from billing.cards.gateway import CardGateway, DisputeDetails, GatewayUnavailable, Outcome, Succeeded
 from billing.cards.line import Line
@@ -182,9 +182,11 @@ def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> 
 
 
 def _spend(session: Session, agreement_id: int, now: dt.datetime) -> None:
-    """Pay what is past due with credit that no dispute holds any more."""
+    """Pay what is open with credit that no dispute holds any more."""
+    today = business_date(now)
     if not leaving.disputed(session, agreement_id):
-        leaving.after_debts(session, agreement_id, now, ACTOR)
+        credit.use(session, credit.to_pay(session, [agreement_id]), today, now)
+        recompute_locked(session, [agreement_id], today, now, ACTOR)
 
 
 def held_against(session: Session, card_id: int) -> bool:
@@ -232,7 +234,7 @@ def _came_back(
     _trust(session, attempt)
     if theirs_ore:
         credit.dispute_back(session, owner, row.id, theirs_ore, today, now)
-        if charge.claim_id is not None:
+        if charge.claim_id is not None and not leaving.disputed(session, owner):
             credit.use(session, [charge.claim_id], today, now)
         recompute_locked(session, [owner], today, now, ACTOR)
         _spend(session, owner, now)
@@ -286,7 +288,7 @@ def _lost(
         text(_PAYS), {"claim": charge.claim_id, "charge": charge.id, "credited": attempt.credited}
     ).one_or_none()
     pays_ore, held = max(pays.ore, 0) if pays else 0, credit.held(session, [owner]).get(owner, 0)
-    most_ore = min(row.withdrawn_ore, _theirs(session, attempt))
+    most_ore = min(row.withdrawn_ore, borne.theirs(session, attempt.id, attempt.amount_ore))
     if attempt.credited:
         credit_ore = min(most_ore, held)
         claim_ore = min(most_ore - credit_ore, pays_ore)
@@ -314,12 +316,6 @@ def _lost(
         tell(session, [NewMessage(owner, "card_dispute_lost", f"card_dispute:{row.id}", None, data)], now=now)
 
 
-def _theirs(session: Session, attempt: Attempt) -> int:
-    """Return what disputes may still take of the customer for a payment (øre): a bank may take more than it was."""
-    before = select(func.coalesce(func.sum(Dispute.claim_ore + Dispute.credit_ore), 0))
-    return attempt.amount_ore - int(session.scalars(before.where(Dispute.attempt_id == attempt.id)).one())
-
-
 def _owed_again(
     session: Session,
     row: Dispute,
@@ -335,7 +331,8 @@ def _owed_again(
     if allocate(session, [taken], business_date(now), now).leftovers:
         raise AssertionError(f"claim {claim_id} changed although its balance is locked")
     number = session.execute(text(refund.DOCUMENT), {"claim": claim_id}).scalar_one()
-    reissue(session, number, reason=REASON, seller=seller, now=now, actor=ACTOR, card_gone=card_gone)
+    spend = not leaving.disputed(session, row.agreement_id)
+    reissue(session, number, reason=REASON, seller=seller, now=now, actor=ACTOR, card_gone=card_gone, spend=spend)
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:

@@ -238,15 +238,14 @@ class GatewayMisuse(Exception):
 
 
 class GatewayUnavailable(Exception):
-    """No usable answer (time-out, 429, 5xx) to a call that does not move money; try again later, with the
-    same key.
+    """No usable answer (time-out, 429, 5xx) to a call that does not move money; try again later, with the same key.
 
-    `retry_after`: how long to wait, where the gateway said so.
+    `retry_after`: how long to wait, where the gateway said so. `answered`: it is up and said "too many" (429).
     """
 
-    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+    def __init__(self, message: str, retry_after: timedelta | None = None, *, answered: bool = False) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after, self.answered = retry_after, answered
 
 
 class SetupNotFinished(Exception):

@@ -43,7 +43,7 @@ class OneTurn:
         try:
             result = call()
         except GatewayUnavailable as error:
-            self._tell(Unknown(str(error), answered=False, retry_after=error.retry_after), probe=probe)
+            self._tell(error, probe=probe)
             raise
         except GatewayMisuse:
             self._tell(None, probe=probe)
@@ -52,12 +52,11 @@ class OneTurn:
         return result
 
     def _tell(self, result: object, *, probe: bool) -> None:
-        silent = isinstance(result, Unknown) and not result.answered
-        wait = result.retry_after if isinstance(result, RateLimited | Unknown) else None
+        silent = isinstance(result, Unknown | GatewayUnavailable) and not result.answered
         with self._sessions.begin() as session:
-            if isinstance(result, RateLimited) or (silent and wait is not None):
-                pace.hold(session, self._name, wait or AFTER_TOO_MANY)
-            if silent and wait is None:
+            if isinstance(result, RateLimited | GatewayUnavailable) and not silent:
+                pace.hold(session, self._name, result.retry_after or AFTER_TOO_MANY)
+            if silent:
                 pace.failed(session, self._name, probe=probe)
             else:
                 pace.answered(session, self._name)

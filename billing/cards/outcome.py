@@ -16,13 +16,14 @@ from billing.cards.gateway import Declined, GatewayMisuse, Outcome, RateLimited,
 from billing.cards.late import keep
 from billing.cards.models import Attempt, Card, Charge
 from billing.cards.paid import Payment, Seller, release, succeed
-from billing.cards.rules import after_decline, confirm_by, morning
+from billing.cards.rules import NEED_THE_SUM, after_decline, confirm_by, morning
 from billing.cards.steps import passed
 from billing.cards.why import Why, reasons
 from billing.cards.why import tell as tell_why
 from billing.invoices.issue import issue
 from billing.invoices.rules import due_date
 from billing.passages.balances import lock
+from billing.passages.models import Balance
 from config.clock import business_date, now_utc
 from config.jobs import ring
 from config.rates import whole, wholes
@@ -164,7 +165,7 @@ def _declined(
     charge.tries += 1
     another = turn is not None and (turn.id != attempt.card_id or renewed)
     if turn is not None and another and not _tried(session, charge, turn):
-        charge.next_at = now
+        charge.next_at = _in_its_week(session, charge, now, now=now)
         ring(session, "due_charges")
         return
     first = session.scalars(
@@ -187,7 +188,15 @@ def _declined(
     if then.on is None:
         give_up(session, charge, seller=seller, now=now)
     else:
-        charge.next_at = morning(then.on)
+        charge.next_at = _in_its_week(session, charge, morning(then.on), now=now)
+
+
+def _in_its_week(session: Session, charge: Charge, at: dt.datetime, *, now: dt.datetime) -> dt.datetime:
+    """Return when a charge may be tried again: not within the week of money that was found meanwhile."""
+    paid_on = session.get_one(Balance, charge.agreement_id, populate_existing=True).last_charged_on
+    if paid_on is None or charge.cause not in NEED_THE_SUM:
+        return at
+    return max(at, morning(paid_on + dt.timedelta(days=whole("card_week_days", business_date(now)))))
 
 
 def _turn(session: Session, charge: Charge, *, now: dt.datetime) -> Card | None:

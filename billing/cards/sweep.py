@@ -230,6 +230,8 @@ class Run:
             if not ids:
                 return
             for attempt_id in ids:
+                if self._line.state().resting:
+                    return
                 try:
                     word = confirm.sweep_one(
                         self._sessions, self._gateway, attempt_id, seller=self._seller, now=now, through=self._turns.ask

@@ -32,6 +32,7 @@ from billing.cards.one_turn import OneTurn
 from billing.cards.outcome import Seller
 from config.clock import now_utc
 from config.database import SessionFactory
+from config.problems import Conflict
 
 log = structlog.get_logger()
 PROVIDER = "stripe"
@@ -120,7 +121,11 @@ def _page(taken: Taken) -> Apply:
     given = taken.asked(lambda: register.read(taken.gateway, setup))
 
     def take(session: Session) -> str:
-        card, forgotten = register.take(session, given, now=taken.now)
+        try:
+            card, forgotten = register.take(session, given, now=taken.now)
+        except Conflict:  # the agreement has another customer at the provider by now: it will not become right
+            log.warning("card_of_others", setup=setup.id, agreement=setup.agreement_id)
+            return "ignored"
         taken.afterwards.append(lambda: register.forget(taken.gateway, forgotten))
         return "finished" if card is not None else "ignored"
 

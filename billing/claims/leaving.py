@@ -82,13 +82,14 @@ def take_turns(session: Session, agreement_id: int, account: str | None = None) 
             session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"), {"key": key})
 
 
+# What the provider made although it waited for a person again is of whoever asked for it.
 _GONE = """
     WITH mine AS (
         SELECT id FROM agreements WHERE customer_id = (SELECT customer_id FROM agreements WHERE id = :agreement)
     ), gone AS (
         SELECT amount_ore AS ore, requested_at FROM card_refunds
-        WHERE agreement_id IN (SELECT id FROM mine) AND approved_by IS NULL AND requested_at >= :since
-          AND state IN ('approved', 'unknown', 'succeeded')
+        WHERE agreement_id IN (SELECT id FROM mine) AND coalesce(approved_by, 'card gateway') = 'card gateway'
+          AND requested_at >= :since AND state IN ('approved', 'unknown', 'succeeded')
         UNION ALL
         SELECT amount_ore, requested_at FROM payouts
         WHERE (agreement_id IN (SELECT id FROM mine) OR account = :account) AND approved_by IS NULL

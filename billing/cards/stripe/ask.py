@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TypeVar
 
 import stripe
@@ -12,8 +11,6 @@ from billing.cards.gateway import Declined, GatewayMisuse, GatewayUnavailable, R
 from billing.cards.stripe.outcomes import outcome_of_error, retry_after
 
 T = TypeVar("T")
-A_MOMENT = timedelta(seconds=1)
-"""How long to wait after "too many" that does not say."""
 
 
 def ask(call: Callable[[], T]) -> T:
@@ -24,5 +21,7 @@ def ask(call: Callable[[], T]) -> T:
         outcome = outcome_of_error(error)  # raises GatewayMisuse where asking again is no use
         if isinstance(outcome, Declined):
             raise GatewayMisuse(outcome.message, outcome.code) from error
-        wait = (outcome.retry_after or A_MOMENT) if isinstance(outcome, RateLimited) else retry_after(error)
-        raise GatewayUnavailable(f"the gateway gave no answer ({type(error).__name__})", wait) from error
+        told = f"the gateway gave no answer ({type(error).__name__})"
+        if isinstance(outcome, RateLimited):
+            raise GatewayUnavailable(told, outcome.retry_after, answered=True) from error
+        raise GatewayUnavailable(told, retry_after(error)) from error

@@ -69,7 +69,9 @@ def _open(passage_id: int) -> Select[Complaint]:
 
 
 def _check_again(session: Session, passage_id: int, said: str, again: bool) -> None:
-    if session.scalar(select(Complaint.id).where(Complaint.passage_id == passage_id).limit(1)) is None:
+    # One that is open was made at this moment, and is found when ours is not inserted.
+    ended = select(Complaint.id).where(Complaint.passage_id == passage_id, text_of(f"NOT ({_HOLDS})"))
+    if session.scalar(ended.limit(1)) is None:
         return
     if not again:
         raise Conflict(

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from billing.audit.audit import RULES, audit
 from billing.cards import acts, due, outcome
-from billing.cards.gateway import CardGateway, Succeeded
+from billing.cards.gateway import CardGateway, Declined, Succeeded
 from config.clock import now_utc
 from config.database import SessionFactory
 from simulator.gateway import GatewayServer
@@ -85,6 +85,22 @@ def test_what_is_tried_within_the_week_of_late_money_is_tried_again_after_it(
     tell(driver, attempt_id, MONDAY + DAY)
     assert [driver.charge(gateway, MONDAY + days * DAY) for days in (2, 6)] == [[], []]
     right(driver)
+    assert driver.charge(gateway, MONDAY + 7 * DAY) == ["succeeded"]
+
+
+def test_what_is_declined_within_the_week_of_late_money_is_tried_again_after_it(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer
+) -> None:
+    attempt_id = invoiced_and_paid_after_all(driver, gateway, stand_in)
+    driver.drive(20_000, MONDAY + DAY)
+    stand_in.fault("timeout", when="before", hold_seconds=0.7)
+    assert driver.charge(gateway, MONDAY + DAY) == ["unknown"]
+    under_way = driver.attempts()[-1].id
+    tell(driver, attempt_id, MONDAY + DAY)
+    no = Declined("pi_no", "insufficient_funds", "No.", needs_customer=False, retry="later")
+    with driver.sessions.begin() as session:
+        outcome.apply(session, under_way, no, seller=SELLER, now=MONDAY + DAY)
+    assert [driver.charge(gateway, MONDAY + days * DAY) for days in (2, 6)] == [[], []]
     assert driver.charge(gateway, MONDAY + 7 * DAY) == ["succeeded"]
 
 

@@ -110,6 +110,35 @@ def test_of_several_losses_what_we_bore_is_taken_as_far_as_it_goes(books: Books,
     books.prove(LATER)
 
 
+def test_what_a_bank_takes_beyond_a_payment_is_not_taken_of_what_comes_back(books: Books) -> None:
+    payer = CardPayer(books)
+    charge = payer.paid(20_000)
+    other = payer.paid(20_000, 5_000, now=LATER)
+    free(payer, other, 1)
+    row = refund.request(books.session, other.id, amount_ore=5_000, reason="x", actor=KARI, now=LATER)
+    payer.call(row, LATER)
+    payer.dispute(charge, "lost", 22_000, now=LATER)
+    assert placed(payer) == (20_000, 0, 2_000)
+    payer.tell(row, Declined(None, "expired_or_canceled_card", "No.", needs_customer=False, retry="never"), LATER)
+    assert placed(payer) == (20_000, 0, 2_000)
+    assert row.state == "failed"
+    books.prove(LATER)
+
+
+def test_the_invoice_of_one_loss_does_not_spend_what_another_dispute_holds(books: Books) -> None:
+    """200 and 150 + 50 are disputed, the 50 are in credit; the first is lost, then the other."""
+    payer = CardPayer(books)
+    first, second = payer.paid(20_000), payer.paid(15_000, 5_000, now=LATER)
+    free(payer, second, 1)
+    payer.dispute(first, "open", 20_000, ref="dp_1", now=LATER)
+    payer.dispute(second, "open", 20_000, ref="dp_2", now=LATER)
+    payer.dispute(first, "lost", 20_000, ref="dp_1", now=LATER)
+    assert (placed(payer, "dp_1"), books.credit(payer.agreement)) == ((20_000, 0, 0), 5_000)
+    payer.dispute(second, "lost", 20_000, ref="dp_2", now=LATER)
+    assert (placed(payer, "dp_2"), books.credit(payer.agreement)) == ((15_000, 5_000, 0), 0)
+    books.prove(LATER)
+
+
 def test_no_more_is_taken_than_came_back(books: Books) -> None:
     """Of two payouts one is refused; the other was paid, and what the holder has in credit otherwise is theirs."""
     payer = CardPayer(books)

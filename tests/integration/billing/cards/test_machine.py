@@ -272,10 +272,13 @@ class Machine(RuleBasedStateMachine):
             self._try(lambda session: refund.request(session, charge_id, amount_ore=ore, **about))
             return
         passages = self._ask(
-            f"SELECT p.id FROM passages AS p JOIN charges AS c ON c.claim_id = p.claim_id WHERE c.id = {charge_id} "
-            "AND p.reverses_id IS NULL AND p.amount_ore > 0 ORDER BY 1"
+            f"SELECT p.id, p.amount_ore FROM passages AS p JOIN charges AS c ON c.claim_id = p.claim_id "
+            f"WHERE c.id = {charge_id} "
+            "AND p.reverses_id IS NULL ORDER BY 1"
         )
-        some = None if which == "all" or not passages else [pick(passages)[0]]
+        mine = [number for number, ore in passages if ore > 0]  # one below zero stands for a correction
+        every = mine if len(mine) < len(passages) else None
+        some = every if which == "all" or not mine else [pick(mine)]
         self._try(lambda session: refund.give_back(session, charge_id, some, seller=SELLER, **about))
 
     def decide_on_refunds(self, approve: bool) -> None:

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 from sqlalchemy import select
 
-from billing.cards import register, sweep
+from billing.cards import outcome, register, sweep
 from billing.cards.gateway import CardDetails, CardGateway, GatewayMisuse, Setup
 from billing.cards.models import Card, CardCustomer, CardSetup
 from billing.cards.stripe.gateway import StripeGateway
@@ -16,6 +16,8 @@ from simulator.gateway import GatewayServer
 from tests.integration.billing.cards.conftest import MONDAY, Driver
 from tests.integration.billing.cards.test_another_card import begin, finish
 from tests.integration.billing.cards.test_cards import cards
+from tests.integration.billing.cards.test_charging import sum_of
+from tests.integration.billing.cards.test_webhooks_read import event, hear
 
 DAY = dt.timedelta(days=1)
 
@@ -153,3 +155,24 @@ def test_a_registration_that_the_provider_does_not_know_any_more_gave_no_card(
     with driver.sessions() as session:
         assert session.scalars(select(CardSetup.state)).all() == ["started"]
         assert len(session.scalars(select(Card)).all()) == 1
+
+
+def test_late_money_and_a_page_of_the_lost_one_are_known_still(
+    driver: Driver, gateway: CardGateway, stand_in: GatewayServer
+) -> None:
+    """The answer was lost and the attempt given up; then the customer is made anew; then the events come."""
+    driver.drive(20_000, MONDAY)
+    stand_in.fault("timeout", when="after", hold_seconds=0.7)
+    assert driver.charge(gateway, MONDAY) == ["unknown"]
+    begin(driver, gateway)
+    page = next(one for one in stand_in.world.store.everything("checkout.session"))
+    stand_in.give_card(page["id"], "mastercard")
+    with driver.sessions.begin() as session:
+        outcome.forget(session, driver.attempts()[0].id, now=MONDAY)
+    with stand_in.world.store.lock:  # who it was; what was paid and begun before stays
+        stand_in.world.store.db.execute("DELETE FROM objects WHERE id = ?", (driver.provider_customer,))
+    begin(driver, gateway)
+    [paid] = stand_in.world.store.everything("payment_intent")
+    assert hear(driver, gateway, event("payment_intent.succeeded", paid)) == "succeeded"
+    assert hear(driver, gateway, event("checkout.session.completed", {**page, "metadata": {}})) == "ignored"
+    assert sum_of(driver.sessions, "card_clearing") == 20_000

@@ -259,7 +259,8 @@ def test_the_provider_is_asked_at_the_shared_pace(
         with pytest.raises(GatewayUnavailable):
             hear(driver, reader, event("payment_intent.succeeded", about), turns)
     assert reader.reads == 0
-    stranger = event("payment_intent.succeeded", {**about, "customer": "cus_other"})
+    unkeyed = {name: word for name, word in about["metadata"].items() if name != "key"}
+    stranger = event("payment_intent.succeeded", {**about, "customer": "cus_other", "metadata": unkeyed})
     assert hear(driver, reader, stranger, turns) == "ignored", "that takes no turn"
     stands()
     for answer, then in ((Unknown("no answer", answered=False), 1), (RateLimited(dt.timedelta(seconds=20)), 0)):
@@ -321,7 +322,8 @@ def test_what_waits_for_an_answer_tries_whether_the_provider_is_back(
     ("error", "failures", "held"),
     [
         (GatewayUnavailable("no answer"), 1, False),
-        (GatewayUnavailable("too many", dt.timedelta(seconds=20)), 0, True),
+        (GatewayUnavailable("too many", dt.timedelta(seconds=20), answered=True), 0, True),
+        (GatewayUnavailable("come back then", dt.timedelta(seconds=20)), 1, False),
         (GatewayMisuse("no such card", "resource_missing"), 0, False),
     ],
 )
