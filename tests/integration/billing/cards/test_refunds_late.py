@@ -255,7 +255,7 @@ def test_a_failure_of_an_older_try_does_not_end_one_that_is_pending(
 
 
 @pytest.mark.parametrize(("ore", "first"), [(900_000, "requested"), (150_000, "approved")])
-def test_one_that_was_refused_and_made_all_the_same_is_nobodys_alone(books: Books, ore: int, first: str) -> None:
+def test_one_that_was_refused_and_made_all_the_same_counts_and_is_no_alarm(books: Books, ore: int, first: str) -> None:
     """Refused in unknown words, looked up in vain, it waits for a person; then the provider tells it went."""
     payer = CardPayer(books)
     charge = payer.paid(ore, 160_000)
@@ -272,7 +272,7 @@ def test_one_that_was_refused_and_made_all_the_same_is_nobodys_alone(books: Book
     assert payer.tell(row, late(row)) == "succeeded"
     assert row.approved_by == "card gateway"
     books.prove(NOW)
-    assert leaving.lately(books.session, payer.agreement, NOW) == 160_000
+    assert leaving.lately(books.session, payer.agreement, NOW) == ore + 160_000, "it went: from now on it counts"
 
 
 @pytest.mark.parametrize("end", ["succeeded", "failed"])
