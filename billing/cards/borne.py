@@ -63,11 +63,9 @@ def take(
         taken = min(left, one.written_off_ore, theirs(session, one.attempt_id, paid_ore))
         part = f"{way} {ref}"
         if taken:
-            one.written_off_ore, one.credit_ore, left = (
-                one.written_off_ore - taken,
-                one.credit_ore + taken,
-                left - taken,
-            )
+            one.written_off_ore -= taken
+            one.credit_ore += taken
+            left -= taken
             entries += [
                 Entry(Account("disputes"), Account("write_off"), taken, "card_dispute_written_back", one.id, part),
                 Entry(Account("credit", owner), Account("disputes"), taken, "card_dispute_credit", one.id, part),

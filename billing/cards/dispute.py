@@ -173,7 +173,7 @@ def _book_back(session: Session, row: Dispute, ore: int, now: dt.datetime, part:
 
 
 def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> None:
-    """Give back what was withheld meanwhile: the card is charged again, and the credit pays what is past due."""
+    """Give back what was withheld meanwhile: the card is charged again, and the credit pays what is open."""
     row.state, row.ended_at = "won", now
     session.flush()
     _book_back(session, row, row.withdrawn_ore, now)
@@ -181,12 +181,13 @@ def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> 
     _spend(session, row.agreement_id, now)
 
 
-def _spend(session: Session, agreement_id: int, now: dt.datetime) -> None:
-    """Pay what is open with credit that no dispute holds any more."""
+def _spend(session: Session, agreement_id: int, now: dt.datetime, first: int | None = None) -> None:
+    """Pay what is open, a claim ``first``, with credit that no dispute holds any more, and judge the agreement anew."""
     today = business_date(now)
     if not leaving.disputed(session, agreement_id):
+        credit.use(session, [first] if first else [], today, now)
         credit.use(session, credit.to_pay(session, [agreement_id]), today, now)
-        recompute_locked(session, [agreement_id], today, now, ACTOR)
+    recompute_locked(session, [agreement_id], today, now, ACTOR)
 
 
 def held_against(session: Session, card_id: int) -> bool:
@@ -234,10 +235,7 @@ def _came_back(
     _trust(session, attempt)
     if theirs_ore:
         credit.dispute_back(session, owner, row.id, theirs_ore, today, now)
-        if charge.claim_id is not None and not leaving.disputed(session, owner):
-            credit.use(session, [charge.claim_id], today, now)
-        recompute_locked(session, [owner], today, now, ACTOR)
-        _spend(session, owner, now)
+        _spend(session, owner, now, charge.claim_id)
         data = {"amount_ore": theirs_ore}
         tell(session, [NewMessage(owner, "card_dispute_returned", f"card_dispute:{row.id}", None, data)], now=now)
     log.warning("card_dispute_came_back", dispute=row.id, ref=row.provider_ref)
@@ -309,7 +307,6 @@ def _lost(
     if claim_ore and pays and charge.claim_id is not None:
         gone = claim_ore == pays_ore and not attempt.credited
         _owed_again(session, row, charge.claim_id, pays.paid_on, card_gone=gone, seller=seller, now=now)
-    recompute_locked(session, [owner], today, now, ACTOR)
     _spend(session, owner, now)
     if claim_ore or credit_ore:
         data = {"amount_ore": claim_ore + credit_ore}

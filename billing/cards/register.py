@@ -34,6 +34,10 @@ NO_SUCH = "resource_missing"
 """The code of a GatewayMisuse: the provider has no such thing (any more)."""
 
 
+class SomebodyElses(Conflict):
+    """A card was given by another customer of the provider's than the agreement has (now)."""
+
+
 @dataclass(frozen=True)
 class Begun:
     """A registration the customer shall go on with at ``url``."""
@@ -235,8 +239,7 @@ def read(gateway: CardGateway, setup: CardSetup) -> Given:
 def take(session: Session, given: Given, *, now: dt.datetime) -> tuple[Card | None, list[str]]:
     """Take over what was given on a set-up; return the card, and those that the provider may ``forget`` after that.
 
-    None for a card that was given, and has been removed since. Raises Conflict for one that was registered for
-    somebody else.
+    None for a card that was given, and has been removed since. Raises SomebodyElses, nothing having been written.
     """
     setup, details = given.setup, given.details
     if details is None:
@@ -246,7 +249,7 @@ def take(session: Session, given: Given, *, now: dt.datetime) -> tuple[Card | No
         return None, []
     known = session.get(CardCustomer, setup.agreement_id)
     if known is None or details.customer_id not in (None, known.provider_customer):
-        raise Conflict("This card was registered for somebody else.")
+        raise SomebodyElses("This card was registered for somebody else.")
     card = adopt(session, setup, details, now=now)
     if card.removed_at is not None:
         return None, []

@@ -32,7 +32,6 @@ from billing.cards.one_turn import OneTurn
 from billing.cards.outcome import Seller
 from config.clock import now_utc
 from config.database import SessionFactory
-from config.problems import Conflict
 
 log = structlog.get_logger()
 PROVIDER = "stripe"
@@ -123,7 +122,7 @@ def _page(taken: Taken) -> Apply:
     def take(session: Session) -> str:
         try:
             card, forgotten = register.take(session, given, now=taken.now)
-        except Conflict:  # the agreement has another customer at the provider by now: it will not become right
+        except register.SomebodyElses:  # the agreement has another customer by now: it will not become right
             log.warning("card_of_others", setup=setup.id, agreement=setup.agreement_id)
             return "ignored"
         taken.afterwards.append(lambda: register.forget(taken.gateway, forgotten))
