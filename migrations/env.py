@@ -6,17 +6,9 @@ from alembic import context
 from sqlalchemy import Connection
 
 from config.database import make_engine
-from migrations.tables import metadata
+from migrations.tables import include_object, metadata
 
 config = context.config
-
-
-def include_object(item: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
-    """Leave out what is not declared as a model: the queue's tables and the monthly partitions."""
-    del item, compare_to
-    if kind == "table" and reflected and name is not None:
-        return name in metadata.tables
-    return True
 
 
 def run(connection: Connection) -> None:

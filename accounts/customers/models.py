@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, Sequence, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Sequence,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from config.database import Base, Id, Instant, Str
+
+CHOICES = ("email", "best_digital", "avtalegiro", "efaktura", "vipps", "digipost", "eboks", "paper", "ehf")
+"""What a customer can have chosen. AvtaleGiro is chosen at the bank only: the mandate that comes from there says it."""
 
 CUSTOMER_NUMBERS = Sequence("customer_numbers", start=1_000_001, metadata=Base.metadata)
 
@@ -21,7 +35,8 @@ class Customer(Base):
         CheckConstraint("kind IN ('private', 'business')", name="kind"),
         CheckConstraint("(kind = 'business') = (org_no IS NOT NULL)", name="org_no"),
         CheckConstraint("language IN ('nb', 'en')", name="language"),
-        CheckConstraint("channel IN ('email')", name="channel"),
+        CheckConstraint(f"channel IN {CHOICES}", name="channel"),
+        CheckConstraint("payment_term_days BETWEEN 1 AND 60", name="payment_term_days"),
         Index("ix_customers_name", "name", postgresql_using="gin", postgresql_ops={"name": "gin_trgm_ops"}),
         Index("ix_customers_email", text("lower(email)")),
     )
@@ -42,6 +57,16 @@ class Customer(Base):
     language: Mapped[Str] = mapped_column(server_default="nb")
     channel: Mapped[Str] = mapped_column(server_default="email")
     """How documents go out; e-mail from the start."""
+    efaktura_beside: Mapped[bool] = mapped_column(server_default="false")
+    """Whether what AvtaleGiro pays is shown as an eFaktura too."""
+    details_in_copy: Mapped[bool] = mapped_column(server_default="true")
+    """Whether the copy that is sent lists the passages; on My Page they are in any case."""
+    payment_term_days: Mapped[int | None] = mapped_column(SmallInteger)
+    """Days to pay that were agreed; null: the figure."""
+    national_id: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """Encrypted (`config.sealed`); for look-ups in eFaktura and Digipost only."""
+    efaktura_id: Mapped[Str | None]
+    """The holder's eFaktura id (nine digits), where they have told it."""
     created_at: Mapped[Instant]
     version: Mapped[int] = mapped_column(Integer, server_default="1")
 
@@ -74,3 +99,31 @@ class Message(Base):
     data: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}")
     made_at: Mapped[Instant]
     planned_at: Mapped[Instant | None]
+
+
+class Mandate(Base):
+    """An AvtaleGiro mandate: that a payer's bank may pay what we claim of an agreement. Set up and ended at the bank;
+    we read it from the bank's files and can do neither.
+
+    ``kid`` is as the bank has it; what of it counts is its fixed customer part (``customer_part``), of the KID
+    structure named ``structure``. ``notice``: the payer wants to be told by us before each claim (J) or by nobody (N).
+    At most one of a KID stands (``ended_at`` null). Ended ones are kept.
+    """
+
+    __tablename__ = "mandates"
+    __table_args__ = (
+        Index("uq_mandates_standing", "kid", unique=True, postgresql_where="ended_at IS NULL"),
+        Index("ix_mandates_agreement", "agreement_id", postgresql_where="ended_at IS NULL"),
+    )
+
+    id: Mapped[Id]
+    agreement_id: Mapped[int] = mapped_column(ForeignKey("agreements.id"))
+    kid: Mapped[Str]
+    customer_part: Mapped[Str]
+    structure: Mapped[Str]
+    notice: Mapped[bool]
+    since: Mapped[Instant]
+    changed_at: Mapped[Instant]
+    ended_at: Mapped[Instant | None]
+    ending: Mapped[Str | None]
+    """deleted (the bank told so), missing (not in the bank's full list), moved (to another KID structure)."""

@@ -115,6 +115,7 @@ class Document(Base):
             name="due_or_paid",
         ),
         CheckConstraint("credits_id IS NULL OR kind = 'credit_note'", name="credits"),
+        CheckConstraint("settlement IN ('transfer', 'avtalegiro')", name="settlement"),
         Index("ix_documents_agreement", "agreement_id", "id"),
         Index("ix_documents_due", "due_on", postgresql_where="due_on IS NOT NULL"),
     )
@@ -146,6 +147,26 @@ class Document(Base):
     paid_ore: Mapped[Ore] = mapped_column(server_default="0")
     reason: Mapped[Str | None]
     actor: Mapped[Str | None]
+    settlement: Mapped[Str] = mapped_column(server_default="transfer")
+    """How it was to be paid when it was issued, which set its due date: transfer or avtalegiro."""
+
+
+class DueExtension(Base):
+    """That a document is to be paid later than it says. Its due date is only ever extended: the latest row counts.
+
+    The claim's ``due_on`` follows in the same transaction. Unique (document, due date): the same one twice is one.
+    """
+
+    __tablename__ = "due_extensions"
+    __table_args__ = (UniqueConstraint("document_id", "due_on"),)
+
+    id: Mapped[Id]
+    document_id: Mapped[int] = mapped_column(ForeignKey("documents.id"))
+    due_on: Mapped[dt.date]
+    reason: Mapped[Str]
+    """A word for why: fallback (another channel presents it), agent, unread."""
+    actor: Mapped[Str]
+    at: Mapped[Instant]
 
 
 class DocumentLine(Base):
