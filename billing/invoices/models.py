@@ -189,13 +189,15 @@ class DocumentLine(Base):
 
 
 class Rendering(Base):
-    """A document's PDF as rendered, kept so that a copy is the same bytes."""
+    """A document's PDF in a form, kept so that a copy is the same bytes. ``template`` is the page that drew it."""
 
     __tablename__ = "renderings"
-    __table_args__ = (PrimaryKeyConstraint("document_id", "template"),)
+    __table_args__ = (PrimaryKeyConstraint("document_id", "template", "form"),)
 
     document_id: Mapped[int] = mapped_column(BigInteger)
     template: Mapped[int] = mapped_column(SmallInteger)
+    form: Mapped[Str] = mapped_column(server_default="transfer")
+    """How it is to be paid, ``-short`` without the passages, ``-due:2026-03-02`` with a later due date (`forms`)."""
     sha256: Mapped[bytes] = mapped_column(LargeBinary)
     pdf: Mapped[bytes] = mapped_column(LargeBinary)
     made_at: Mapped[Instant]
