@@ -22,8 +22,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import BinaryIO
 
-from billing.payments.ocr_lines import (
+from billing.delivery.avtalegiro.lines import (
     Lines,
+    OcrFileError,
     digits,
     number,
     total_date,
@@ -34,7 +35,6 @@ from billing.payments.ocr_types import (
     Assignment,
     OcrFault,
     OcrFile,
-    OcrFileError,
     OtherAssignment,
     Transaction,
     Transmission,

@@ -10,7 +10,7 @@ import re
 from datetime import date
 from typing import NamedTuple
 
-from billing.payments.ocr_lines import has_control_characters, parse_date
+from billing.delivery.avtalegiro.lines import has_control_characters, parse_date
 from billing.payments.ocr_types import REVERSAL_TYPES, Transaction
 
 _KID = re.compile(r"[0-9]*-?")

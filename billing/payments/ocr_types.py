@@ -16,19 +16,6 @@ from dataclasses import dataclass
 REVERSAL_TYPES = frozenset({18, 20})
 
 
-class OcrFileError(ValueError):
-    """The file as a whole cannot be trusted: nothing of it may be booked.
-
-    `line` is the line (from 1) at which it was seen: the line that is wrong in itself, or the line of the
-    total that does not agree with what stands before it.
-    """
-
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(f"line {line}: {message}")
-        self.line = line
-        self.message = message
-
-
 @dataclass(frozen=True, slots=True)
 class OcrFault:
     """One record whose own fields cannot be read, in a file whose counts and sums do hold.

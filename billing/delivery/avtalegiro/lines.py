@@ -1,7 +1,7 @@
 """Lines and fields of the clearing house's 80-character records: the lowest step of reading a file.
 
-Everything is checked against limits before it is kept. Positions in messages are 1-based, as in the
-specification.
+Payments (billing.payments) and AvtaleGiro come in such files, often in one. Everything is checked against limits before
+it is kept. Positions in messages are 1-based, as in the specification.
 """
 
 from __future__ import annotations
@@ -11,13 +11,24 @@ from datetime import date
 from io import BytesIO
 from typing import BinaryIO
 
-from billing.payments.ocr_types import OcrFileError
-
 RECORD_LENGTH = 80
 # A record, CR LF and an end-of-file mark; what is longer is wrong anyway and is not read further.
 _LONGEST = RECORD_LENGTH + 3
 _EOF_MARK = "\x1a"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+class OcrFileError(ValueError):
+    """The file as a whole cannot be trusted: nothing of it may be booked.
+
+    `line` is the line (from 1) at which it was seen: the line that is wrong in itself, or the line of the
+    total that does not agree with what stands before it.
+    """
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(f"line {line}: {message}")
+        self.line = line
+        self.message = message
 
 
 class Lines:
