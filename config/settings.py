@@ -19,6 +19,7 @@ from dotenv import dotenv_values
 
 from config import values
 from config.database import SPARE
+from config.once import kept
 from config.values import Issuer, MailTarget
 
 # The folder that `.env` and `var/` belong to: the checkout, or where one stands when Brikke is installed.
@@ -88,6 +89,20 @@ TABLE: tuple[Setting, ...] = (
     Setting("CARD_RATE_PER_SECOND", number(1, 1000), "80", "requests a second to the card gateway, all hosts together"),
     Setting("CARD_CONCURRENCY", number(1, 200), "16", "requests to the card gateway a worker has under way at once"),
     Setting("SECRET_KEY", text, "", "signs web sessions; empty: made once, in {var}/secret.key", True),
+    Setting("SEALING_KEYS", values.sealing_keys, "",
+            "keys of 32 bytes in base64 that national ids are encrypted by: the first encrypts, all decrypt; "
+            "empty: made once, in {var}/sealing.key", True),
+    Setting("SYNTHETIC_NATIONAL_IDS", values.one_of("demo", "true", "false"), "demo",
+            "take made-up national ids (for tests): true, false, or demo: with DEMO only"),
+    Setting("DIGIPOST_URL", values.partner_address, "", "Digipost's API, such as https://api.digipost.no; empty: off"),
+    Setting("DIGIPOST_SENDER_ID", values.sender_id, "", "our number at Digipost"),
+    Setting("DIGIPOST_KEY_FILE", text, "", "private key that signs requests to Digipost: PEM or PKCS#12"),
+    Setting("DIGIPOST_KEY_PASSWORD", text, "", "password of that file; empty: it has none", True),
+    Setting("EBOKS_URL", values.partner_address, "", "the distributor's API for e-Boks; empty: off"),
+    Setting("EBOKS_KEY", text, "", "bearer key at the distributor, or with EBOKS_TOKEN_URL the client's secret", True),
+    Setting("EBOKS_TOKEN_URL", values.partner_address, "", "where OAuth2 tokens are got; empty: none are"),
+    Setting("EBOKS_CLIENT_ID", text, "", "our name where tokens are got"),
+    Setting("EBOKS_SCOPE", text, "", "scope to ask for there; empty: none is named"),
     Setting("TOKEN_KEY_FILE", filled, "{var}/token.key", "private key of our own tokens; made when it is missing"),
     Setting("TOKEN_ISSUER", filled, "brikke", "name of ourselves in our own tokens"),
     Setting("TOKEN_AUDIENCE", filled, "brikke", "audience that every token must name"),
@@ -144,6 +159,17 @@ class Settings:
     card_rate_per_second: int
     card_concurrency: int
     secret_key: str
+    sealing_keys: tuple[str, ...]
+    synthetic_national_ids: str
+    digipost_url: str
+    digipost_sender_id: str
+    digipost_key_file: str
+    digipost_key_password: str
+    eboks_url: str
+    eboks_key: str
+    eboks_token_url: str
+    eboks_client_id: str
+    eboks_scope: str
     token_key_file: Path
     token_issuer: str
     token_audience: str
@@ -165,19 +191,11 @@ class Settings:
         """Return the key of web sessions: the setting, or one made once and kept in ``var/secret.key``."""
         if self.secret_key:
             return self.secret_key
-        path = self.var / "secret.key"
-        self.var.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f"secret.key.{secrets.token_hex(4)}")
-        if not path.exists():
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(secrets.token_urlsafe(48))
-            try:
-                os.link(fresh, path)  # of two processes that start at once, one wins and both read its key
-            except FileExistsError:
-                pass
-            finally:
-                fresh.unlink()
-        return path.read_text().strip()
+        return kept(self.var / "secret.key", lambda: secrets.token_urlsafe(48))
+
+    def takes_synthetic_ids(self) -> bool:
+        """Say whether made-up national ids (for tests, +80 or +65 on the month) are taken as real ones are."""
+        return self.demo if self.synthetic_national_ids == "demo" else self.synthetic_national_ids == "true"
 
 
 def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = None) -> Settings:
@@ -205,6 +223,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = No
     for folder in ("bank_inbox", "bank_outbox", "roadside_folder", "roadside_keys", "token_key_file"):
         found[folder] = home / found[folder]
     found["var"] = var
+    found["digipost_key_file"] = str(home / found["digipost_key_file"]) if found["digipost_key_file"] else ""
     if found["mail_url"].folder:
         found["mail_url"] = MailTarget(folder=home / found["mail_url"].folder)
     found["url"] = found["url"] or f"http://{found['host']}:{found['port']}"
@@ -233,6 +252,7 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.stripe_api_key and not settings.stripe_webhook_secrets:
         raise SettingsError("STRIPE_WEBHOOK_SECRETS is missing; with STRIPE_API_KEY it must be set")
+    _check_channels(settings)
     threads = max(settings.web_threads, settings.worker_concurrency)
     if threads >= settings.database_pool + SPARE:  # as many that book at once hold one each, and none gets a second
         raise SettingsError(
@@ -241,6 +261,21 @@ def _check_together(settings: Settings) -> None:
         )
     if settings.secret_key and len(settings.secret_key) < 32:
         raise SettingsError("SECRET_KEY must have at least 32 characters")
+
+
+def _check_channels(settings: Settings) -> None:
+    """Refuse a channel that is half set up."""
+    if settings.digipost_url:
+        for name, value in (
+            ("DIGIPOST_SENDER_ID", settings.digipost_sender_id),
+            ("DIGIPOST_KEY_FILE", settings.digipost_key_file),
+        ):
+            if not value:
+                raise SettingsError(f"{name} is missing; with DIGIPOST_URL it must be set")
+    if settings.eboks_url and not settings.eboks_key:
+        raise SettingsError("EBOKS_KEY is missing; with EBOKS_URL it must be set")
+    if settings.eboks_token_url and not settings.eboks_client_id:
+        raise SettingsError("EBOKS_CLIENT_ID is missing; with EBOKS_TOKEN_URL it must be set")
 
 
 def describe(settings: Settings) -> dict[str, str | int | bool]:

@@ -3,6 +3,8 @@ name (config/settings.py adds it) and without repeating a secret."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import re
 from collections.abc import Callable
@@ -97,6 +99,43 @@ def one_of(*choices: str) -> Callable[[str], str]:
 def comma_list(value: str) -> tuple[str, ...]:
     """Return what stands between commas, without empty parts."""
     return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def sealing_key(value: str) -> bytes:
+    """Return the 32 bytes of a key that is written in base64, either alphabet."""
+    try:
+        key = base64.b64decode(value.replace("-", "+").replace("_", "/"), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise ValueError("takes keys of 32 bytes in base64, such as `openssl rand -base64 32` gives")
+    return key
+
+
+def sealing_keys(value: str) -> tuple[str, ...]:
+    """Return keys as they are written, several with commas between; each is looked at, none is repeated in an error."""
+    keys = comma_list(value)
+    for key in keys:
+        sealing_key(key)
+    return keys
+
+
+def partner_address(value: str) -> str:
+    """Return the base URL of somebody we call: https, except on this machine; empty stays empty."""
+    address = web_address(value)
+    if address.startswith("http:") and not is_loopback(urlsplit(address).hostname or ""):
+        raise ValueError(f"must be called by https, not {value!r}")
+    if urlsplit(address).query or urlsplit(address).fragment or urlsplit(address).username:
+        raise ValueError("must be an address without a query, a fragment or a password")
+    return address
+
+
+def sender_id(value: str) -> str:
+    """Return our number at a partner: digits; empty stays empty."""
+    kept = value.strip()
+    if kept and not re.fullmatch("[0-9]{1,18}", kept):
+        raise ValueError(f"must be a number, not {value!r}")
+    return kept
 
 
 def database_url(value: str) -> str:

@@ -21,12 +21,21 @@ from accounts.customers import queries
 from accounts.customers.change import change
 from accounts.customers.close import close_agreement
 from accounts.customers.models import Customer
+from accounts.customers.national_id import keep
 from accounts.customers.rules import FIELDS
-from accounts.customers.schemas import CloseSchema, ContactSchema, CustomerSchema, NewCustomerSchema, SearchQuery
+from accounts.customers.schemas import (
+    CloseSchema,
+    ContactSchema,
+    CustomerSchema,
+    NationalIdSchema,
+    NewCustomerSchema,
+    SearchQuery,
+)
 from accounts.customers.sign_up import add_agreement, sign_up
 from accounts.vehicles.when import instant_of
 from config import http
 from config.problems import NotFound
+from config.sealed import sealing
 
 blp = http.Blueprint("customers", __name__, url_prefix="/v1", description="Who holds agreements.")
 WHO = ("customer", "agent", "lead")
@@ -38,7 +47,11 @@ def shown(customers: Sequence[Customer]) -> list[dict[str, Any]]:
     for agreement in of_customers(http.current_session(), list(held)):
         held[agreement.customer_id].append(agreement)
     names = (*FIELDS, "number", "kind", "channel", "created_at")
-    return [{**{name: getattr(one, name) for name in names}, "agreements": held[one.id]} for one in customers]
+    return [
+        {name: getattr(one, name) for name in names}
+        | {"agreements": held[one.id], "has_national_id": one.national_id is not None}
+        for one in customers
+    ]
 
 
 def _customer(number: int, *, lock: bool = False) -> Customer:
@@ -115,6 +128,38 @@ class OneCustomer(MethodView):
             subject = f"customer:{number}"
             trail.record(session, principal(), "customer.change", subject, http.request_now(), detail=detail)
         return shown([customer])[0], http.etag(customer.version)
+
+
+@blp.route("/customers/<int:number>/national-id")
+class NationalId(MethodView):
+    """A customer's national id."""
+
+    @require(*WHO)
+    @blp.arguments(NationalIdSchema)
+    @blp.response(200, CustomerSchema)
+    def put(self, given: dict[str, Any], number: int) -> tuple[dict[str, Any], dict[str, str]]:
+        """Keep a customer's national id, in place of one that was kept before.
+
+        It is encrypted, used to look the customer up in eFaktura, Digipost and e-Boks, and never shown again.
+        """
+        return _kept(number, given["national_id"])
+
+    @require(*WHO)
+    @blp.response(200, CustomerSchema)
+    def delete(self, number: int) -> tuple[dict[str, Any], dict[str, str]]:
+        """Forget a customer's national id."""
+        return _kept(number, None)
+
+
+def _kept(number: int, value: str | None) -> tuple[dict[str, Any], dict[str, str]]:
+    """Keep or forget a national id; what goes into the trail is that it was done, not the id."""
+    session, settings = http.current_session(), http.current_settings()
+    customer = _customer(number, lock=True)
+    synthetic = settings.takes_synthetic_ids()
+    if keep(session, customer, value, sealing=sealing(settings), synthetic=synthetic):
+        act = "customer.national_id.forget" if value is None else "customer.national_id.keep"
+        trail.record(session, principal(), act, f"customer:{number}", http.request_now())
+    return shown([customer])[0], http.etag(customer.version)
 
 
 @blp.route("/customers/<int:number>/agreements")

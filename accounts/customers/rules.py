@@ -6,12 +6,18 @@ import re
 from collections.abc import Mapping
 from functools import cache
 
+from stdnum.exceptions import ValidationError
+from stdnum.no import fodselsnummer
+
 from config.checks import Checks, Wrong, email, one_line, organisation_number, phone
 
 KINDS = ("private", "business")
 LANGUAGES = ("nb", "en")
 FIELDS = ("name", "org_no", "email", "phone", "street", "postal_code", "city", "country", "language")
 """What a customer can change. The kind stays: a business is another customer than the person who runs it."""
+
+SYNTHETIC_MONTHS = (80, 65)
+"""What is added to the month of birth in national ids that are nobody's."""
 
 _NOT_COUNTRIES = frozenset({"EU", "EZ", "UN", "QO", "XA", "XB", "ZZ"})
 
@@ -44,6 +50,29 @@ def postal_code(land: str, value: str) -> str:
     if not value.strip():
         return ""
     return one_line(12)(value)
+
+
+def national_id(value: str, *, synthetic: bool) -> str:
+    """Return a Norwegian national id: 11 digits (fødselsnummer or D-nummer), a space after the sixth allowed.
+
+    ``synthetic``: made-up ones are taken too; they have 80 (Skatteetaten's) or 65 added to the month. Raises Wrong,
+    which does not repeat what was given.
+    """
+    kept = value.strip()
+    kept = kept[:6] + kept[7:] if re.fullmatch(r"[0-9]{6} [0-9]{5}", kept) else kept
+    if not re.fullmatch(r"[0-9]{11}", kept):
+        raise Wrong("national_id", "must be a national id of 11 digits")
+    month = int(kept[2:4])
+    added = next((more for more in SYNTHETIC_MONTHS if 1 <= month - more <= 12), 0)
+    if added and not synthetic:
+        raise Wrong("synthetic", "is a made-up national id, which is not taken here")
+    if (kept[9], kept[10]) != (fodselsnummer.calc_check_digit1(kept), fodselsnummer.calc_check_digit2(kept)):
+        raise Wrong("national_id", "is not a national id: the check digits are wrong")
+    try:
+        fodselsnummer.get_birth_date(f"{kept[:2]}{month - added:02}{kept[4:]}")
+    except ValidationError:
+        raise Wrong("national_id", "is not a national id: it holds no date") from None
+    return kept
 
 
 def checked(kind: str, given: Mapping[str, str | None]) -> dict[str, str | None]:

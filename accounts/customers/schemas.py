@@ -43,8 +43,15 @@ class CustomerSchema(ContactSchema):
     number = http.whole("The customer's number.", 1000001, dump_only=True)
     kind = http.choice("A private person or a business.", KINDS, dump_only=True)
     channel = http.choice("How documents go out.", ("email",), dump_only=True)
+    has_national_id = http.flag("Whether we keep their national id, for look-ups at mailboxes.", False, dump_only=True)
     created_at = http.instant("When they became a customer.", dump_only=True)
     agreements = http.many(HeldAgreementSchema, "Their agreements.", dump_only=True)
+
+
+class NationalIdSchema(http.Schema):
+    """A national id, on its way in only: it is never shown again."""
+
+    national_id = http.text("Fødselsnummer or D-nummer, 11 digits.", "15108695088", max_length=20, load_only=True)
 
 
 class SearchQuery(http.PageQuery):
