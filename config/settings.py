@@ -17,9 +17,10 @@ from typing import Any
 
 from dotenv import dotenv_values
 
-from config import values
+from config import targets, values
 from config.database import SPARE
 from config.once import kept
+from config.targets import Exchange, Mailbox
 from config.values import Issuer, MailTarget
 
 # The folder that `.env` and `var/` belong to: the checkout, or where one stands when Brikke is installed.
@@ -81,6 +82,18 @@ TABLE: tuple[Setting, ...] = (
     Setting("MAIL_URL", values.mail_target, "folder:{var}/mailbox",
             "folder:PATH, smtp://HOST, smtps://USER:PASSWORD@HOST or smtp+starttls://USER:PASSWORD@HOST:PORT", True),
     Setting("MAIL_FROM", values.email, "faktura@brikke.example", "sender of every e-mail", own=True),
+    Setting("MAIL_DOCUMENTS", values.one_of("attached", "link"), "attached",
+            "how a document goes by e-mail: attached, or behind a signed link"),
+    Setting("MAIL_LINK_DAYS", number(1, 480), "90", "how long such a link opens the document"),
+    Setting("MAIL_UNOPENED", values.yes_or_no, "false",
+            "whether a link that nobody opens (mail_unopened_days) is followed by the next channel"),
+    Setting("BOUNCE_URL", targets.mailbox, "",
+            "mailbox that mail to MAIL_FROM comes to, read for bounces: imaps://USER:PASSWORD@HOST/INBOX "
+            "or folder:PATH (Maildir); empty: not read", True),
+    Setting("PRINT_TARGET", targets.exchange, "",
+            "the print house: folder:PATH or sftp://USER@HOST/PATH, with in/ and out/; empty: no paper", True),
+    Setting("PRINT_HOST_KEY", targets.host_key, "", "fingerprint of the print house's server (SHA256:...)"),
+    Setting("PRINT_KEY_FILE", text, "", "our private key there (mode 0600); empty: the password of PRINT_TARGET"),
     Setting("ISSUER_ID", values.provider, "NO:BRIKKE", "our country and identifier in messages with chargers"),
     Setting("STRIPE_API_KEY", text, "", "secret key of the card gateway; empty: no cards", True),
     Setting("STRIPE_PUBLISHABLE_KEY", text, "", "the gateway's key for the browser"),
@@ -103,6 +116,11 @@ TABLE: tuple[Setting, ...] = (
     Setting("EBOKS_TOKEN_URL", values.partner_address, "", "where OAuth2 tokens are got; empty: none are"),
     Setting("EBOKS_CLIENT_ID", text, "", "our name where tokens are got"),
     Setting("EBOKS_SCOPE", text, "", "scope to ask for there; empty: none is named"),
+    Setting("EFAKTURA_URL", values.partner_address, "", "the eFaktura hub's address for issuers; empty: off"),
+    Setting("EFAKTURA_USER", text, "", "our user name there (WS-Security)"),
+    Setting("EFAKTURA_PASSWORD", text, "", "its password", True),
+    Setting("EFAKTURA_ISSUER", text, "", "our id there as one who sends invoices"),
+    Setting("EFAKTURA_TIMEOUT_SECONDS", number(1, 600), "60", "how long the hub may take to answer"),
     Setting("TOKEN_KEY_FILE", filled, "{var}/token.key", "private key of our own tokens; made when it is missing"),
     Setting("TOKEN_ISSUER", filled, "brikke", "name of ourselves in our own tokens"),
     Setting("TOKEN_AUDIENCE", filled, "brikke", "audience that every token must name"),
@@ -151,6 +169,13 @@ class Settings:
     exchange_alarm_after: int
     mail_url: MailTarget
     mail_from: str
+    mail_documents: str
+    mail_link_days: int
+    mail_unopened: bool
+    bounce_url: Mailbox | None
+    print_target: Exchange | None
+    print_host_key: str
+    print_key_file: str
     issuer_id: str
     stripe_api_key: str
     stripe_publishable_key: str
@@ -170,6 +195,11 @@ class Settings:
     eboks_token_url: str
     eboks_client_id: str
     eboks_scope: str
+    efaktura_url: str
+    efaktura_user: str
+    efaktura_password: str
+    efaktura_issuer: str
+    efaktura_timeout_seconds: int
     token_key_file: Path
     token_issuer: str
     token_audience: str
@@ -226,6 +256,9 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = No
     found["digipost_key_file"] = str(home / found["digipost_key_file"]) if found["digipost_key_file"] else ""
     if found["mail_url"].folder:
         found["mail_url"] = MailTarget(folder=home / found["mail_url"].folder)
+    for place in ("bounce_url", "print_target"):
+        if found[place] is not None and found[place].folder is not None:
+            found[place] = dataclasses.replace(found[place], folder=home / found[place].folder)
     found["url"] = found["url"] or f"http://{found['host']}:{found['port']}"
     settings = Settings(**found)
     _check_together(settings)
@@ -250,6 +283,11 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError(
             f"DEMO lets anybody sign in as anyone, so BRIKKE_HOST must be a loopback address, not {settings.host}"
         )
+    if settings.print_target is not None and settings.print_target.host:
+        if not settings.print_host_key:
+            raise SettingsError("PRINT_HOST_KEY is missing; with a server in PRINT_TARGET it must be set")
+        if not settings.print_key_file and settings.print_target.password is None:
+            raise SettingsError("PRINT_KEY_FILE is missing, and PRINT_TARGET has no password")
     if settings.stripe_api_key and not settings.stripe_webhook_secrets:
         raise SettingsError("STRIPE_WEBHOOK_SECRETS is missing; with STRIPE_API_KEY it must be set")
     _check_channels(settings)
@@ -276,6 +314,14 @@ def _check_channels(settings: Settings) -> None:
         raise SettingsError("EBOKS_KEY is missing; with EBOKS_URL it must be set")
     if settings.eboks_token_url and not settings.eboks_client_id:
         raise SettingsError("EBOKS_CLIENT_ID is missing; with EBOKS_TOKEN_URL it must be set")
+    if settings.efaktura_url:
+        for name, value in (
+            ("EFAKTURA_USER", settings.efaktura_user),
+            ("EFAKTURA_PASSWORD", settings.efaktura_password),
+            ("EFAKTURA_ISSUER", settings.efaktura_issuer),
+        ):
+            if not value:
+                raise SettingsError(f"{name} is missing; with EFAKTURA_URL it must be set")
 
 
 def describe(settings: Settings) -> dict[str, str | int | bool]:
