@@ -274,7 +274,8 @@ RULES = (
                        CASE code WHEN 'dispute' THEN 0 ELSE amount_ore END, agreement_id
                 FROM credit_entries WHERE code IN ('dispute', 'dispute_back') UNION ALL
                 SELECT t.ref, NULL, 0, t.amount_ore, 0, e.agreement_id
-                FROM transfers AS t LEFT JOIN credit_entries AS e ON e.code IN ('dispute_payout', 'dispute_card_refund')
+                FROM transfers AS t LEFT JOIN credit_entries AS e
+                     ON e.code IN ('dispute_payout', 'dispute_card_refund', 'dispute_card_dispute')
                      AND t.part = replace(e.code, 'dispute_', '') || ' ' || e.ref
                 WHERE t.code = 'card_dispute_credit' AND t.part <> ''
             ) AS moved GROUP BY 1
@@ -288,14 +289,13 @@ RULES = (
     ),
     Rule(
         "disputes_refunds",
-        "what a refund or a payout that did not come about gave back of what we bore of a dispute came off the credit, "
-        "once",
+        "what a refund, a payout or another dispute gave back of what we bore of a dispute came off the credit, once",
         """
         SELECT format('%s of agreement %s: %s øre came off the credit, %s øre are booked', coalesce(e.part, t.part),
                       e.agreement_id, -coalesce(e.amount_ore, 0), coalesce(t.ore, 0))
         FROM (
             SELECT *, replace(code, 'dispute_', '') || ' ' || ref AS part
-            FROM credit_entries WHERE code IN ('dispute_payout', 'dispute_card_refund')
+            FROM credit_entries WHERE code IN ('dispute_payout', 'dispute_card_refund', 'dispute_card_dispute')
         ) AS e
         FULL JOIN (
             SELECT part, sum(amount_ore) AS ore, max(debit_owner) AS owner FROM transfers
@@ -305,6 +305,8 @@ RULES = (
             SELECT 'card_refund ' || id AS part, agreement_id FROM card_refunds WHERE state IN ('failed', 'cancelled')
             UNION ALL
             SELECT 'payout ' || id, agreement_id FROM payouts WHERE state IN ('rejected', 'cancelled')
+            UNION ALL
+            SELECT 'card_dispute ' || id, agreement_id FROM card_disputes WHERE state = 'won'
         ) AS r ON r.part = e.part
         WHERE (-e.amount_ore, e.agreement_id, e.agreement_id) IS DISTINCT FROM (t.ore, t.owner, r.agreement_id)
         ORDER BY 1
@@ -365,7 +367,8 @@ RULES = (
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_credit_back'), 0) AS credit_back,
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_written_back'), 0) AS written_back,
                    max(created_at) FILTER (WHERE code NOT LIKE '%\\_back' AND part <> 'after all'
-                                           AND part NOT LIKE 'card\\_refund %' AND part NOT LIKE 'payout %') AS last,
+                                           AND part NOT LIKE 'card\\_refund %' AND part NOT LIKE 'payout %'
+                                           AND part NOT LIKE 'card\\_dispute %') AS last,
                    max(debit_owner + credit_owner) AS owner,
                    min(debit_owner + credit_owner) FILTER (WHERE debit_owner + credit_owner <> 0) AS first_owner
             FROM transfers WHERE code LIKE 'card\\_dispute%' GROUP BY 1

@@ -2,7 +2,8 @@
 
 - A refund or a payout that does not come about after a dispute was lost is credit again; but the customer has had that
   money of their card's bank. What we had borne of disputes that were lost while it was on its way is taken of that
-  credit first: it is as if the credit had been there when they were.
+  credit first: it is as if the credit had been there when they were. The same of a lost dispute whose money came back
+  after another of the same payment was lost: it is as if it had come back first.
 - A refund whose money went although it had ended (``refund_late``) took what credit there was; the rest we bear.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, true
 from sqlalchemy.orm import Session
 
 from billing.cards.models import Attempt, Dispute, Refund
@@ -40,21 +41,30 @@ def give_back(session: Session, row: Refund, now: dt.datetime) -> None:
 def theirs(session: Session, attempt_id: int, paid_ore: int) -> int:
     """Return what disputes may still take of the customer for a payment (øre): a bank may take more than it was."""
     before = select(func.coalesce(func.sum(Dispute.claim_ore + Dispute.credit_ore), 0))
-    return paid_ore - int(session.scalars(before.where(Dispute.attempt_id == attempt_id)).one())
+    return max(paid_ore - int(session.scalars(before.where(Dispute.attempt_id == attempt_id)).one()), 0)
 
 
 def take(
-    session: Session, owner: int, way: credit.Way, ref: int, ore: int, *, since: dt.datetime, now: dt.datetime
+    session: Session,
+    owner: int,
+    way: credit.Back,
+    ref: int,
+    ore: int,
+    *,
+    now: dt.datetime,
+    since: dt.datetime | None = None,
+    attempt_id: int | None = None,
 ) -> None:
-    """Take what we bore of disputes of an agreement that were lost since a payout or refund ``ref`` was asked for from
-    the credit (øre) that it gives back. The balance is locked."""
+    """Take what we bore of disputes of an agreement that were lost since a payout or refund ``ref`` was asked for, or
+    of one attempt's, from the credit (øre) that ``ref`` gives back. The balance is locked."""
     today = business_date(now)
     left = min(ore, credit.held(session, [owner]).get(owner, 0))
     lost = select(Dispute).where(
         Dispute.agreement_id == owner,
         Dispute.state == "lost",
         Dispute.written_off_ore > 0,
-        Dispute.ended_at >= since,
+        true() if since is None else Dispute.ended_at >= since,
+        true() if attempt_id is None else Dispute.attempt_id == attempt_id,
     )
     entries: list[Entry] = []
     for one in session.scalars(lost.order_by(Dispute.id).execution_options(populate_existing=True)).all():

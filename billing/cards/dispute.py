@@ -4,14 +4,16 @@ Events are hints: the dispute is read again (``look``) and carried through as it
 any order and any number of times. What it is about may not be known as paid yet: then the payment is read too.
 
 - Opened: the card is not charged any more, what is asked for of its refunds stops, and nothing of the payment is
-  refunded. So much of the agreement's credit does not leave (``claims.leaving``), and payouts and refunds of other
-  payments that stand in its way stop. What the bank withdraws meanwhile is in the account `disputes`.
+  refunded. So much of the agreement's credit does not leave (``claims.leaving``), and what of it a loss would take pays
+  nothing (``claims.lots``). Payouts and refunds of other payments that stand in its way stop. What the bank withdraws
+  meanwhile is in the account `disputes`.
 - Won: the money came back (an inquiry never took any), and the card may be charged again.
 - Lost: what the payment still settles of its claim is owed again, on a new invoice with a due date, without the fee
   when nothing of it is paid by that card any more; what of it had become credit is taken of that; what is spent is
   ours to bear.
 - Lost, and all of it came back after that: it is won after all. What had been taken of the customer is their credit,
-  and pays that invoice first, from that day on; what we bore is not ours to bear any more.
+  and pays that invoice first, from that day on; what we bore is not ours to bear any more. What we bore of another
+  dispute of the payment is taken of that credit first, as if this had come back before that one was lost.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import structlog
-from sqlalchemy import and_, or_, select, text, update
+from sqlalchemy import and_, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from accounts.customers.tell import NewMessage, tell
@@ -29,7 +31,7 @@ from billing.cards import borne, ours, outcome, refund
 from billing.cards.failures import Failures
 from billing.cards.gateway import CardGateway, DisputeDetails, GatewayUnavailable, Outcome, Succeeded
 from billing.cards.line import Line
-from billing.cards.models import Attempt, Card, Charge, Dispute
+from billing.cards.models import Attempt, Card, Charge, Dispute, Refund
 from billing.cards.one_turn import OneTurn
 from billing.cards.outcome import Seller
 from billing.cards.provider import gateway_of
@@ -96,16 +98,18 @@ def apply(session: Session, found: Look, *, seller: Seller, now: dt.datetime) ->
     attempt_id = attempt_of(session, told)
     if attempt_id is None:
         return "ignored"
-    if isinstance(found.payment, Succeeded):
-        outcome.apply(session, attempt_id, found.payment, seller=seller, now=now)
     charge = session.scalars(
         select(Charge).join(Attempt, Attempt.charge_id == Charge.id).where(Attempt.id == attempt_id)
     ).one()
     lock(session, [charge.agreement_id])
     attempt = session.get_one(Attempt, attempt_id, populate_existing=True, with_for_update={"key_share": True})
+    row = _row(session, charge, attempt, told, now)
+    if isinstance(found.payment, Succeeded):  # the row is there, so that nobody spends what it brings
+        outcome.apply(session, attempt_id, found.payment, seller=seller, now=now)
+        session.refresh(charge)
+        session.refresh(attempt)
     if attempt.state != "succeeded":
         raise GatewayUnavailable(f"attempt {attempt_id} is disputed, and is not known to have succeeded")
-    row = _row(session, charge, attempt, told, now)
     if row.state != "opened":
         if row.state == "lost" and _all_back(told) and told.withdrawn_ore >= row.withdrawn_ore:
             _came_back(session, row, charge, attempt, told.withdrawn_ore, now)
@@ -127,12 +131,18 @@ def apply(session: Session, found: Look, *, seller: Seller, now: dt.datetime) ->
 
 
 def _row(session: Session, charge: Charge, attempt: Attempt, told: DisputeDetails, now: dt.datetime) -> Dispute:
-    """Return the dispute's row, made when it is heard of for the first time. The balance is locked."""
+    """Return the dispute's row, made when it is heard of for the first time. The balance is locked.
+
+    It opens no earlier than what was asked back of its payment before we knew of it: an event may have waited.
+    """
     row = session.scalars(
         select(Dispute).where(Dispute.provider_ref == told.ref).execution_options(populate_existing=True)
     ).one_or_none()
     if row is not None:
         return row
+    asked = select(func.max(Refund.requested_at)).where(
+        Refund.attempt_id == attempt.id, Refund.requested_at <= now + leaving.WAITED
+    )
     row = Dispute(
         provider_ref=told.ref,
         agreement_id=charge.agreement_id,
@@ -143,7 +153,7 @@ def _row(session: Session, charge: Charge, attempt: Attempt, told: DisputeDetail
         reason=told.reason,
         state="opened",
         evidence_due_at=told.evidence_due_at,
-        opened_at=now,
+        opened_at=max(now, session.scalar(asked) or now),
     )
     session.add(row)
     session.flush()
@@ -174,7 +184,7 @@ def _book_back(session: Session, row: Dispute, ore: int, now: dt.datetime, part:
 
 def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> None:
     """Give back what was withheld meanwhile: the card is charged again, and the credit pays what is open."""
-    row.state, row.ended_at = "won", now
+    row.state, row.ended_at = "won", max(now, row.opened_at)
     session.flush()
     _book_back(session, row, row.withdrawn_ore, now)
     _trust(session, attempt)
@@ -184,9 +194,8 @@ def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> 
 def _spend(session: Session, agreement_id: int, now: dt.datetime, first: int | None = None) -> None:
     """Pay what is open, a claim ``first``, with credit that no dispute holds any more, and judge the agreement anew."""
     today = business_date(now)
-    if not leaving.disputed(session, agreement_id):
-        credit.use(session, [first] if first else [], today, now)
-        credit.use(session, credit.to_pay(session, [agreement_id]), today, now)
+    credit.use(session, [first] if first else [], today, now)
+    credit.use(session, credit.to_pay(session, [agreement_id]), today, now)
     recompute_locked(session, [agreement_id], today, now, ACTOR)
 
 
@@ -235,6 +244,7 @@ def _came_back(
     _trust(session, attempt)
     if theirs_ore:
         credit.dispute_back(session, owner, row.id, theirs_ore, today, now)
+        borne.take(session, owner, "card_dispute", row.id, theirs_ore, attempt_id=attempt.id, now=now)
         _spend(session, owner, now, charge.claim_id)
         data = {"amount_ore": theirs_ore}
         tell(session, [NewMessage(owner, "card_dispute_returned", f"card_dispute:{row.id}", None, data)], now=now)
@@ -295,7 +305,7 @@ def _lost(
         credit_ore = min(most_ore - claim_ore, held)
     row.claim_ore, row.credit_ore = claim_ore, credit_ore
     row.written_off_ore = row.withdrawn_ore - claim_ore - credit_ore
-    row.state, row.ended_at = "lost", now
+    row.state, row.ended_at = "lost", max(now, row.opened_at)
     session.flush()
     if credit_ore:
         credit.disputed(session, owner, row.id, credit_ore, today, now)
@@ -328,8 +338,7 @@ def _owed_again(
     if allocate(session, [taken], business_date(now), now).leftovers:
         raise AssertionError(f"claim {claim_id} changed although its balance is locked")
     number = session.execute(text(refund.DOCUMENT), {"claim": claim_id}).scalar_one()
-    spend = not leaving.disputed(session, row.agreement_id)
-    reissue(session, number, reason=REASON, seller=seller, now=now, actor=ACTOR, card_gone=card_gone, spend=spend)
+    reissue(session, number, reason=REASON, seller=seller, now=now, actor=ACTOR, card_gone=card_gone)
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:

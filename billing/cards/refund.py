@@ -313,13 +313,12 @@ def may_go(session: Session, row: Refund) -> bool:
 
 def come_back(session: Session, row: Refund, state: str, actor: str, now: dt.datetime) -> None:
     """End a refund that does not come about: the credit is the customer's again, less what we bore of disputes that
-    were lost meanwhile, and pays what is past due; not while a card's bank disputes a payment, which may take it."""
+    were lost meanwhile, and pays what is past due."""
     row.state, row.ended_by, row.ended_at = state, actor, now
     session.flush()
     borne.give_back(session, row, now)
     borne.take(session, row.agreement_id, "card_refund", row.id, row.amount_ore, since=row.requested_at, now=now)
-    if not disputed(session, row.agreement_id):
-        after_debts(session, row.agreement_id, now, actor)
+    after_debts(session, row.agreement_id, now, actor)
 
 
 def succeed(session: Session, row: Refund, ref: str, now: dt.datetime) -> None:

@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from billing.claims.lots import lots
+from billing.claims.lots import free
 from billing.claims.settle import Settlement, allocate
 from billing.ledger.book import book_query
 from billing.passages.balances import lock
@@ -141,6 +141,10 @@ def of_released(session: Session, allocation_ids: Sequence[int], now: dt.datetim
 Way = Literal["payout", "card_refund"]
 """How credit leaves us: to a bank account, or over the card that had paid."""
 
+Back = Way | Literal["card_dispute"]
+"""What gives credit back although the customer has had it of their card's bank: one of these that did not come about,
+or the money of a dispute that was lost."""
+
 
 def payout(
     session: Session, agreement_id: int, ref: int, ore: int, today: dt.date, now: dt.datetime, way: Way = "payout"
@@ -166,10 +170,10 @@ def disputed(session: Session, agreement_id: int, dispute_id: int, ore: int, tod
 
 
 def dispute_borne(
-    session: Session, agreement_id: int, ref: int, ore: int, today: dt.date, now: dt.datetime, way: Way
+    session: Session, agreement_id: int, ref: int, ore: int, today: dt.date, now: dt.datetime, way: Back
 ) -> None:
-    """Take ``ore`` (> 0) of the credit that a payout or refund ``ref`` gave back, whose money the card's bank had taken
-    back and we had borne; the caller books it, by dispute. The agreement's balance must be locked."""
+    """Take ``ore`` (> 0) of the credit that ``ref`` gave back, whose money the card's bank had taken back (once more)
+    and we had borne; the caller books it, by dispute. The agreement's balance must be locked."""
     _insert(session, f"dispute_{way}", [_Entry(agreement_id, -ore, ref, today)], now)
 
 
@@ -211,7 +215,8 @@ def held(session: Session, agreement_ids: Sequence[int]) -> dict[int, int]:
 def use(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.datetime) -> dict[int, int]:
     """Settle claims with their agreements' credit, the first due with the oldest credit; return claim id → øre used.
 
-    It counts as paid on the value date of the payment that the credit came from. Used when an invoice is issued and
+    What an open dispute would take of it is not used. It counts as paid on the value date of the payment
+    that the credit came from. Used when an invoice is issued and
     before anything is blocked. The standing is not judged here: a claim just issued is not overdue, other callers
     recompute.
     """
@@ -221,7 +226,7 @@ def use(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.date
         text("SELECT DISTINCT agreement_id FROM claims WHERE id = ANY(:ids) ORDER BY 1"), {"ids": list(claim_ids)}
     ).all()
     lock(session, owners)
-    credit = lots(session, owners)
+    credit = free(session, owners)
     if not credit:
         return {}
     # `times` keeps several uses on one claim apart.

@@ -70,12 +70,12 @@ def check(text: str) -> Check:
         return "ok"
     if _SHAPE.fullmatch(kid) is None or not kid.strip("0"):
         return "foreign"
-    if (kid[-1] != "-" and luhn.is_valid(kid)) or _mod11_digit(kid[:-1]) == kid[-1]:
+    if (kid[-1] != "-" and luhn.is_valid(kid)) or mod11_digit(kid[:-1]) == kid[-1]:
         return "foreign"
     return "bad_check"
 
 
-def _mod11_digit(body: str) -> str:
+def mod11_digit(body: str) -> str:
     """The mod11 check: weights 2-7 from the right, 11 minus the remainder; 10 is written `-`, 11 is 0."""
     total = sum(int(digit) * (2 + i % 6) for i, digit in enumerate(reversed(body)))
     return "0-987654321"[total % 11]

@@ -125,7 +125,7 @@ _NOT_TOLD = """
 
 def stop_payouts(session: Session, agreement_id: int, *, actor: str, now: dt.datetime) -> list[int]:
     """Cancel payouts that the bank has not been told of, the last first, until what is disputed is in credit; return
-    their ids. The balance is locked. The credit pays nothing past due meanwhile: it may have to go back."""
+    their ids. The balance is locked."""
     stopped: list[int] = []
     short = disputed(session, agreement_id) - credit.held(session, [agreement_id]).get(agreement_id, 0)
     if short <= 0:

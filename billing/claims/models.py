@@ -84,7 +84,7 @@ class Joined(Base):
 
 
 class Allocation(Base):
-    """So many øre of a claim settled by a source: payment, credit, card or write_off.
+    """So many øre of a claim settled by a source: payment, credit, card, vipps (a capture) or write_off.
 
     Negative are: a reversal; a dispute (the card's bank took it back, billing.cards); ``released`` (the claim became
     smaller, source id being its new version: the money is credit again, one row a value date); a write_off that is
@@ -110,7 +110,8 @@ class Allocation(Base):
             postgresql_where="source = 'released'",
         ),
         CheckConstraint(
-            "source IN ('payment', 'reversal', 'credit', 'card', 'write_off', 'released', 'dispute')", name="source"
+            "source IN ('payment', 'reversal', 'credit', 'card', 'write_off', 'released', 'dispute', 'vipps')",
+            name="source",
         ),
         CheckConstraint("amount_ore <> 0", name="amount"),
         Index("ix_allocations_claim", "claim_id"),
@@ -143,7 +144,8 @@ class CreditEntry(Base):
     """overpaid, used, reversed, assigned, card_extra (a card paid what was settled another way), released (its claim
     became smaller), credit_note (a claim below zero), payout (ordered from us), payout_back (it did not come about),
     card_refund and card_refund_back (the same over the card that had paid), dispute (taken back by the card's bank),
-    dispute_payout and dispute_card_refund (the same of one that did not come about after that), dispute_back (which it
+    dispute_payout and dispute_card_refund (the same of one that did not come about after that), dispute_card_dispute
+    (the same of another dispute whose money came back after that), dispute_back (which it
     gave back after all)."""
     ref: Mapped[int] = mapped_column(BigInteger)
     value_date: Mapped[dt.date]

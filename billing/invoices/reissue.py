@@ -62,12 +62,11 @@ def reissue(
     now: dt.datetime,
     actor: str,
     card_gone: bool = False,
-    spend: bool = True,
 ) -> Reissued:
     """Credit an invoice or receipt whole and issue what is left of its claim anew, under the balance's lock.
 
     ``card_gone``: nothing of it is paid by a card any more (the card's bank took it all back): it has no fee, and is
-    an invoice whatever pays it. ``spend``: credit pays what is open. One that was credited before is a result. The new
+    an invoice whatever pays it. One that was credited before is a result. The new
     due date is never earlier than the old one, and leaves at least the ordinary term. Raises NotFound; Invalid without
     a reason; Conflict for a credit note.
     """
@@ -90,8 +89,7 @@ def reissue(
     anew = present_anew(session, old.claim_id, today, now, without_fee=card_gone)
     # What it gave back pays what else is open; what there was before may pay what is left of itself.
     open_ones = credit.to_pay(session, [old.agreement_id]) if anew.credited_ore else [old.claim_id]
-    if spend:
-        credit.use(session, open_ones, today, now)
+    credit.use(session, open_ones, today, now)
     note_id, note = _credit_note(session, old, reason.strip(), actor, seller, now)
     tell(session, [NewMessage(old.agreement_id, "credit_note", f"document:{note_id}", note_id)], now=now)
     if anew.amount_ore:

@@ -161,8 +161,8 @@ def _sums(session: Session, claim_ids: Sequence[int], since: dt.datetime | None,
             "claims": [claim.id for claim in claims],
             "agreements": sorted({claim.agreement_id for claim in claims}),
             "since": since or dt.datetime(1990, 1, 1, tzinfo=dt.UTC),
-            # What joined a claim later came after its cut-off.
-            "until": max(claim.cutoff_at if claim.version == 1 else now for claim in claims),
+            # What joined a claim later came after its cut-off: also while we waited for the lock, so after ``now``.
+            "until": max(claim.cutoff_at if claim.version == 1 else now + dt.timedelta(days=1) for claim in claims),
         },
     ).all()
     found: dict[int, list[Any]] = {}

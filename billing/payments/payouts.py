@@ -171,14 +171,12 @@ def _must_be_ordered(row: Payout) -> None:
 
 
 def _come_back(session: Session, row: Payout, state: str, why: str | None, actor: str, now: dt.datetime) -> Payout:
-    """Make a payout credit again, less what we bore of disputes that were lost meanwhile. It pays what is past due; not
-    while a card's bank disputes a payment, which may take it."""
+    """Make a payout credit again, less what we bore of disputes that were lost meanwhile. It pays what is past due."""
     row.state, row.reference, row.ended_by, row.ended_at = state, why, actor, now
     session.flush()
     credit.payout_back(session, row.agreement_id, row.id, row.amount_ore, business_date(now), now)
     borne.take(session, row.agreement_id, "payout", row.id, row.amount_ore, since=row.requested_at, now=now)
-    if not disputed(session, row.agreement_id):
-        after_debts(session, row.agreement_id, now, actor)
+    after_debts(session, row.agreement_id, now, actor)
     return row
 
 

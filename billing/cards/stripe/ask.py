@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import stripe
 
-from billing.cards.gateway import Declined, GatewayMisuse, GatewayUnavailable, RateLimited
+from billing.cards.gateway import Declined, GatewayMisuse, GatewayUnavailable, RateLimited, Unknown
 from billing.cards.stripe.outcomes import outcome_of_error, retry_after
 
 T = TypeVar("T")
@@ -24,4 +24,5 @@ def ask(call: Callable[[], T]) -> T:
         told = f"the gateway gave no answer ({type(error).__name__})"
         if isinstance(outcome, RateLimited):
             raise GatewayUnavailable(told, outcome.retry_after, answered=True) from error
-        raise GatewayUnavailable(told, retry_after(error)) from error
+        answered = isinstance(outcome, Unknown) and outcome.answered
+        raise GatewayUnavailable(told, retry_after(error), answered=answered) from error
