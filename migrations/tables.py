@@ -9,6 +9,7 @@ import accounts.customers.models
 import accounts.vehicles.models
 import billing.cards.models
 import billing.claims.models
+import billing.delivery.mail_models
 import billing.delivery.models
 import billing.invoices.models
 import billing.ledger.models
@@ -45,6 +46,7 @@ ROOMS = (
     billing.invoices.models,
     billing.cards.models,
     billing.delivery.models,
+    billing.delivery.mail_models,
     billing.payments.models,
     billing.payments.payout_models,
     billing.roadside.settlement.models,

@@ -48,7 +48,7 @@ ROOMS = (
 )
 """Modules of /v1; each has ``blp``, a ``config.http.Blueprint``. The order is the one of /docs."""
 
-PAGES = ("web.signin", "web.mypage", "web.support")
+PAGES = ("web.signin", "web.mypage", "web.support", "web.links")
 """Packages of HTML pages; each has ``blp``, a Flask blueprint."""
 
 

@@ -16,10 +16,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 import structlog
 
-from billing.delivery import rules
+from billing.delivery import links, rules
+from billing.delivery.costs import add_cost
 from billing.delivery.mail import Attachment, BadAddressError, compose
 from billing.delivery.plan import fall_back, plan
 from billing.delivery.record import given_up, later, lost, put_back, sent, settle_unknown, take_left_behind
@@ -32,7 +34,7 @@ from billing.delivery.transports import (
     transport_of,
 )
 from billing.delivery.waiting import Chunk, Taken, take
-from billing.delivery.words import Sender, UnknownTemplateError, letter
+from billing.delivery.words import Link, Sender, UnknownTemplateError, letter
 from billing.invoices.pdf.processes import Renderer, RenderError, shared
 from billing.invoices.render import pdf
 from config.clock import business_now, now_utc
@@ -150,16 +152,18 @@ class _Round:
 
     def _mail(self, one: Taken) -> bytes:
         """Make the mail; nothing is open in the database while its page is made."""
-        words = letter(one.template, one.told, self.sender)
-        attachment = None
+        told, attachment = one.told, None
         named = PDF_NAMES.get((one.template, one.told.language))
         if named is not None:
             if one.document_id is None:
                 raise UnknownTemplateError(f"the template {one.template!r} needs a document, which the message has not")
             content = pdf(self.sessions, one.document_id, renderer=self.renderer)
-            attachment = Attachment(f"{named}-{one.told.invoice}.pdf", content)
+            if self.settings.mail_documents == "link":  # the page is made now, so that what is wrong with it shows
+                told = replace(told, link=self._link(one.delivery_id))
+            else:
+                attachment = Attachment(f"{named}-{one.told.invoice}.pdf", content)
         return compose(
-            words,
+            letter(one.template, told, self.sender),
             sender_name=self.settings.seller_name,
             sender=self.settings.mail_from,
             reply_to=self.settings.seller_email,
@@ -171,6 +175,10 @@ class _Round:
             now=self.now,
             attachment=attachment,
         )
+
+    def _link(self, delivery_id: int) -> Link:
+        with self.sessions.begin() as session:
+            return links.make(session, self.settings, delivery_id, real=now_utc())
 
     def _one(self, one: Taken, ready: Future[bytes]) -> str:
         """Send one mail and record what became of it; whatever goes wrong is this one's matter only."""
@@ -197,7 +205,8 @@ class _Round:
     def _record(self, one: Taken, outcome: str, why: str) -> str:
         with self.sessions.begin() as session:
             if outcome == "sent":
-                sent(session, one.delivery_id, one.attempt, now=business_now(session))
+                if sent(session, one.delivery_id, one.attempt, now=(now := business_now(session))):
+                    add_cost(session, [one.delivery_id], "email", now=now)
             elif outcome == "failed":
                 given_up(session, one.delivery_id, one.attempt, why)
             elif outcome == "unknown":

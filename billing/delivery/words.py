@@ -1,7 +1,8 @@
 """The words of e-mails, in Bokmål and English: a template and the facts become a subject, plain text and HTML.
 
 The texts are in ``words.toml``. A letter holds the customer's name and agreement number and, where something is to be
-paid, the invoice's number, sum, KID and account: no passages, plates, cards, addresses or links.
+paid, the invoice's number, sum, KID and account: no passages, plates, cards or addresses. Its only link, where
+documents are not attached, opens the document and nothing else.
 """
 
 from __future__ import annotations
@@ -26,6 +27,17 @@ _CELL = "padding:2px 16px 2px 0;text-align:left;vertical-align:top"
 Rows = tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True)
+class Anchor:
+    """A link as it stands in a letter."""
+
+    url: str
+    text: str
+
+
+Block = str | Rows | Anchor
+
+
 class UnknownTemplateError(LookupError):
     """There are no words for a template, or a fact that they need is missing; the message says which."""
 
@@ -39,6 +51,14 @@ class Bill:
     kid: str
     account: str
     due_on: dt.date
+
+
+@dataclass(frozen=True)
+class Link:
+    """Where a document that is not attached is opened, and for how many days."""
+
+    url: str
+    days: int
 
 
 @dataclass(frozen=True)
@@ -66,6 +86,7 @@ class Told:
     from_when: dt.datetime | None = None
     before: int | None = None
     facts: Mapping[str, str | int] = field(default_factory=dict)
+    link: Link | None = None
 
 
 @dataclass(frozen=True)
@@ -90,13 +111,16 @@ def letter(template: str, told: Told, sender: Sender) -> Letter:
     own, frame = texts[template][told.language], texts["frame"][told.language]
     values = _values(told, sender)
     values["why"] = frame[f"why_{told.facts.get('why', 'bank')}"]  # messages of before there were reasons have none
+    values["enclosed"] = frame["enclosed_attached" if told.link is None else "enclosed_link"]
     settled = "settled" in own and told.bill is not None and told.bill.open_ore <= 0
     paragraphs = own["settled" if settled else "paragraphs"]
     try:
-        blocks = [block for paragraph in paragraphs for block in _blocks(paragraph, told, values, frame)]
+        blocks: list[Block] = [block for paragraph in paragraphs for block in _blocks(paragraph, told, values, frame)]
         subject = own["subject"].format_map(values) if not settled else f"{frame['invoice']} {values['invoice']}"
     except KeyError as missing:
         raise UnknownTemplateError(f"the template {template!r} needs {missing}, which the message has not") from None
+    if told.link is not None:
+        blocks += [frame["link"].format(days=told.link.days), Anchor(told.link.url, frame["link_text"])]
     blocks.insert(0, frame["greeting"].format(name=told.name))
     closing = (frame["closing"], sender.name, f"{sender.phone} · {sender.email}")
     return Letter(subject, _plain(blocks, closing), _html(blocks, closing, told.language, subject))
@@ -136,7 +160,7 @@ def _values(told: Told, sender: Sender) -> dict[str, str]:
     return values
 
 
-def _blocks(paragraph: str, told: Told, values: Mapping[str, str], frame: Mapping[str, str]) -> Iterator[str | Rows]:
+def _blocks(paragraph: str, told: Told, values: Mapping[str, str], frame: Mapping[str, str]) -> Iterator[Block]:
     if paragraph == "@payment":
         if told.bill is None:
             raise KeyError("a bill")
@@ -160,19 +184,26 @@ def _rows(bill: Bill, frame: Mapping[str, str], language: str) -> Rows:
     )
 
 
-def _plain(blocks: Sequence[str | Rows], closing: Sequence[str]) -> str:
-    parts = [
-        block if isinstance(block, str) else "\n".join(f"    {label + ':':<26}{value}" for label, value in block)
-        for block in blocks
-    ]
+def _plain(blocks: Sequence[Block], closing: Sequence[str]) -> str:
+    parts = []
+    for block in blocks:
+        if isinstance(block, Anchor):
+            parts.append(block.url)
+        elif isinstance(block, str):
+            parts.append(block)
+        else:
+            parts.append("\n".join(f"    {label + ':':<26}{value}" for label, value in block))
     return "\n\n".join([*parts, "\n".join(closing)]) + "\n"
 
 
-def _html(blocks: Sequence[str | Rows], closing: Sequence[str], language: str, subject: str) -> str:
+def _html(blocks: Sequence[Block], closing: Sequence[str], language: str, subject: str) -> str:
     parts = []
     for block in blocks:
         if isinstance(block, str):
             parts.append(f"<p>{html.escape(block)}</p>")
+            continue
+        if isinstance(block, Anchor):
+            parts.append(f'<p><a href="{html.escape(block.url)}">{html.escape(block.text)}</a></p>')
             continue
         rows = "".join(
             f'<tr><th scope="row" style="{_CELL};font-weight:normal">{html.escape(label)}</th>'
