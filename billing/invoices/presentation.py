@@ -41,7 +41,10 @@ class Party:
 
 @dataclass(frozen=True, slots=True)
 class VehicleSummary:
-    """All passages of one vehicle in the document; the two services add up to the total."""
+    """All passages of one vehicle in the document; the two services add up to the total.
+
+    `plate` is the tag where no plate was read. Vehicles of one `cost_centre` stand together, with their sum.
+    """
 
     plate: str
     country: str
@@ -49,6 +52,23 @@ class VehicleSummary:
     toll_ore: int
     ferry_ore: int
     total_ore: int
+    cost_centre: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CapRow:
+    """How near its monthly cap a vehicle is in an area: `counted` passages of `month` (its first day) count.
+
+    `cap` is null where the figure is not known; `reached` is what the operator says by its flag, whatever we count.
+    """
+
+    plate: str
+    country: str
+    area: str
+    month: date
+    counted: int
+    cap: int | None
+    reached: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +76,9 @@ class PassageRow:
     """One passage or counter-row. `gross_ore + discount_ore == amount_ore`, so a discount is negative.
 
     `flags` are the machine's words (`by_plate`, `hour_rule`, …); `words.py` says them to people. `note` is text
-    printed as it stands, such as which passage a correction takes back.
+    printed as it stands, such as which passage a correction takes back. `plate` is the tag where no plate was read.
+    `earlier`: it happened before the document's period begins. Rows with the same `journey` (above 0) are one crossing
+    by ferry: its fare and its toll.
     """
 
     at_local: datetime
@@ -71,6 +93,9 @@ class PassageRow:
     flags: tuple[str, ...] = ()
     kind: Literal["passage", "reversal"] = "passage"
     note: str = ""
+    vat_bp: int = 0
+    earlier: bool = False
+    journey: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +136,12 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class ChargerContact:
-    """A toll company or ferry operator in the document, and where to ask about its prices."""
+    """A toll company or ferry operator in the document, where to ask about its prices, and the sum of its passages."""
 
     name: str
     org_number: str | None = None
     contact: str = ""
+    total_ore: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +150,9 @@ class DocumentView:
 
     `total_ore` is passages and fees; `payable_ore = total_ore − credit_used_ore − paid_ore` is what is left to
     pay of an invoice and 0 on a credit note. `account` is 11 digits. `payment_terms` is text printed as it
-    stands. Raises ValueError from the constructor, naming the first sum that disagrees.
+    stands. `due_was` is the due date it was issued with, where `due_on` is a later one. Without `details` the passages
+    are not on the page. `begins_on` is when its period begins: what is older was left from an earlier one.
+    Raises ValueError from the constructor, naming the first sum that disagrees.
     """
 
     kind: Kind
@@ -153,6 +181,10 @@ class DocumentView:
     chargers: tuple[ChargerContact, ...] = ()
     payment_terms: str = ""
     buyer_reference: str = ""
+    details: bool = True
+    due_was: date | None = None
+    begins_on: date | None = None
+    caps: tuple[CapRow, ...] = ()
 
     def __post_init__(self) -> None:
         passages = sum(row.amount_ore for row in self.passages)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from config.bankdays import on_or_after
 from config.money import net_of_gross
 
-TEMPLATE = 1
+TEMPLATE = 2
 """Version of the page that documents are issued with now (`pdf/invoice.typ`)."""
 
 

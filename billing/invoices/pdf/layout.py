@@ -1,115 +1,22 @@
-"""From a view to what stands on the page: every figure, date and word as a string, ready to print.
+"""From a view to what stands on the page: every figure, date and word as a string, ready to print (`printing.py`).
 
-Figures are Norwegian in both languages (1 234,50 and dd.mm.yyyy): they are typed into Norwegian banks, and the two
-languages of one document must read the same. The result is JSON-able and holds no markup.
+The result is JSON-able and holds no markup.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
-from functools import lru_cache
+from datetime import date
+from itertools import groupby
 from typing import Any
-from zoneinfo import ZoneInfo
-
-from babel.dates import format_date
-from babel.numbers import format_decimal, get_decimal_symbol, get_group_symbol, get_minus_sign_symbol
 
 from billing.invoices import words
-from billing.invoices.presentation import DocumentView, Language, Party, PassageRow, Reference
+from billing.invoices.pdf.printing import account, amount, breakable, day, month, printable, rate
+from billing.invoices.pdf.rows import groups, in_order, joined, passage_rows
+from billing.invoices.presentation import CapRow, DocumentView, Language, Party, Reference, VehicleSummary
 
-LOCALE = "nb_NO"
-OSLO = ZoneInfo("Europe/Oslo")
-LONGEST_TEXT = 400  # characters of one text; more than any name or note needs, less than what fills a page
 ADDRESS_LINES = 8  # more would push the sum and the slip off the first page
-LONGEST_WORD = 24  # a longer one is allowed to break, else it would run out of its column
-
-# What the template's font draws. PDF/A forbids a glyph that is missing, so the rest is replaced before it
-# gets there. A test prints every character of every range.
-PRINTABLE = (
-    (0x0020, 0x007E),
-    (0x00A0, 0x00AC),
-    (0x00AE, 0x024F),  # Latin, with all of Norwegian, Sámi and the neighbours
-    (0x0300, 0x036F),
-    (0x0388, 0x038A),
-    (0x038E, 0x03A1),
-    (0x03A3, 0x0482),  # Greek, Cyrillic
-    (0x048A, 0x04FF),
-    (0x1E00, 0x1EFF),
-    (0x2010, 0x2015),
-    (0x2018, 0x2026),
-    (0x202F, 0x203A),
-    (0x20A0, 0x20C0),
-    (0x2190, 0x2199),
-    (0x2212, 0x2212),
-    (0x25A0, 0x25A1),
-)
-MISSING = "□"
-BREAK = "\u200b"
-
-_DECIMAL = get_decimal_symbol(LOCALE)
-_GROUP = get_group_symbol(LOCALE)
-_MINUS = get_minus_sign_symbol(LOCALE)
-
-
-def printable(text: str) -> str:
-    """Return `text` with only what the font can draw: composed, on one line, of bounded length.
-
-    Control, direction and joining characters go (a name must not be able to turn the line around); a letter
-    without a glyph becomes its plain form where it has one, else □.
-    """
-    text = unicodedata.normalize("NFC", text[:LONGEST_TEXT])
-    return "".join(_drawn(char) for char in " ".join(text.split()))
-
-
-@lru_cache(maxsize=4096)
-def _drawn(char: str) -> str:
-    if _has_glyph(char):
-        return char
-    if unicodedata.category(char) in ("Cc", "Cf", "Mn", "Me", "Sk"):
-        return ""
-    plain = unicodedata.normalize("NFKC", char)
-    return plain if all(_has_glyph(part) for part in plain) else MISSING
-
-
-def _has_glyph(char: str) -> bool:
-    point = ord(char)
-    return any(first <= point <= last for first, last in PRINTABLE)
-
-
-def breakable(text: str) -> str:
-    """Return printable `text` for a narrow column: a word longer than the column may break."""
-    parts = printable(text).split(" ")
-    return " ".join(BREAK.join(part[i : i + LONGEST_WORD] for i in range(0, len(part), LONGEST_WORD)) for part in parts)
-
-
-def amount(ore: int) -> str:
-    """Write øre as kroner: 1 234,50, with no-break spaces and a real minus.
-
-    Babel's symbols without babel's pattern machine, which would be half the time of a long invoice.
-    """
-    kroner, rest = divmod(abs(ore), 100)
-    sign = _MINUS if ore < 0 else ""
-    return f"{sign}{kroner:,}".replace(",", _GROUP) + f"{_DECIMAL}{rest:02d}"
-
-
-def day(value: date) -> str:
-    """Write a date as dd.mm.yyyy."""
-    return format_date(value, "dd.MM.yyyy", locale=LOCALE)
-
-
-def account(digits: str) -> str:
-    """Write an account number as 1234.56.78901; what has not 11 digits stays as it is."""
-    if len(digits) == 11 and digits.isdigit():
-        return f"{digits[:4]}.{digits[4:6]}.{digits[6:]}"
-    return printable(digits)
-
-
-def rate(basis_points: int) -> str:
-    """Write a VAT rate: 1200 is 12 %, 1250 is 12,5 %."""
-    return f"{format_decimal(basis_points / 100, '0.##', locale=LOCALE)}\u00a0%"
 
 
 def org_number(party: Party, language: Language) -> str:
@@ -132,6 +39,8 @@ def layout(view: DocumentView) -> dict[str, Any]:
     if view.kind == "credit_note":
         view = _turned(view)
     label = words.LABELS[view.language]
+    rows = in_order(view) if view.details else []
+    together = joined(rows)
     return {
         "language": view.language,
         "label": dict(label),
@@ -142,31 +51,28 @@ def layout(view: DocumentView) -> dict[str, Any]:
         "facts": _facts(view),
         "box": _box(view),
         "slip": _slip(view),
-        "vehicles": [
-            [
-                printable(row.plate),
-                printable(row.country),
-                str(row.count),
-                *map(amount, (row.toll_ore, row.ferry_ore, row.total_ore)),
-            ]
-            for row in view.vehicles
-        ],
+        "vehicles": _vehicles(view),
         "vehicles_sum": _vehicles_sum(view),
         "totals": _totals(view),
-        "vat": [
-            [
-                rate(row.rate_bp) if row.rate_bp else label["vat_exempt"],
-                *map(amount, (row.net_ore, row.vat_ore, row.gross_ore)),
-            ]
-            for row in view.vat
-        ],
+        "vat": _vat(view),
+        "notes": _notes(view),
+        "caps": [_cap(row, view.language) for row in view.caps],
         "passages_title": _passages_title(view),
-        "passages": _passages(view),
+        "passages": passage_rows(view, rows),
+        "passages_joined": together,
+        "passages_groups": groups(together),
+        "passages_left_out": "" if view.details else label["passages_short"].format(number=view.number),
         "passages_sum": _passages_sum(view),
         "chargers": [
-            " · ".join(printable(part) for part in (row.name, row.org_number or "", row.contact) if part)
+            [
+                breakable(row.name),
+                printable(row.org_number or ""),
+                printable(row.contact) or "–",
+                "" if row.total_ore is None else amount(row.total_ore),
+            ]
             for row in view.chargers
         ],
+        "chargers_text": _chargers_text(view),
         "terms": printable(view.payment_terms),
     }
 
@@ -184,6 +90,9 @@ def _turned(view: DocumentView) -> DocumentView:
             for row in view.passages
         ),
         fees=tuple(replace(row, amount_ore=-row.amount_ore) for row in view.fees),
+        chargers=tuple(
+            replace(row, total_ore=None if row.total_ore is None else -row.total_ore) for row in view.chargers
+        ),
         vat=tuple(
             replace(row, net_ore=-row.net_ore, vat_ore=-row.vat_ore, gross_ore=-row.gross_ore) for row in view.vat
         ),
@@ -229,6 +138,8 @@ def _facts(view: DocumentView) -> list[list[str]]:
         pairs.append((label["due"], day(view.due_on)))
     pairs.append((label["agreement"], printable(view.agreement_number)))
     pairs.append((label["period"], _period(view.period_from, view.period_to)))
+    if view.settlement == "avtalegiro" and view.kid and not view.paid:
+        pairs.append((label["kid"], printable(view.kid)))  # no slip says it, but the bank does
     if view.buyer_reference:
         pairs.append((label["buyer_reference"], breakable(view.buyer_reference)))
     pairs += [(label[ref.relation], _reference(ref)) for ref in view.references]
@@ -262,8 +173,11 @@ def _box(view: DocumentView) -> dict[str, Any]:
     else:
         if view.due_on is not None:
             fields.append([label["due"], day(view.due_on)])
+        if view.due_was is not None and view.due_on is not None:
+            text = label["due_later"].format(due=day(view.due_on), was=day(view.due_was))
         if view.settlement == "avtalegiro":
-            headline, text = label["avtalegiro"], label["avtalegiro_text"]
+            due = day(view.due_on) if view.due_on is not None else "–"
+            headline, text = label["avtalegiro"], f"{label['avtalegiro_text'].format(due=due)} {text}".strip()
         else:
             fields += [[label["account"], account(view.account)], [label["kid"], printable(view.kid or "–")]]
     return {"tone": tone, "headline": headline, "amount": amount(sum_ore), "fields": fields, "text": text}
@@ -281,15 +195,80 @@ def _slip(view: DocumentView) -> list[list[str]]:
     ]
 
 
+def _vehicles(view: DocumentView) -> list[dict[str, Any]]:
+    """The rows of the vehicle table; where there are cost centres, each with its sum over its vehicles."""
+    label = words.LABELS[view.language]
+    if not any(row.cost_centre for row in view.vehicles):
+        return [_vehicle(row) for row in view.vehicles]
+    made = []
+    ordered = sorted(view.vehicles, key=lambda row: (not row.cost_centre, row.cost_centre))
+    for name, rows in groupby(ordered, key=lambda row: row.cost_centre):
+        mine = list(rows)
+        title = label["cost_centre"].format(name=breakable(name)) if name else label["no_cost_centre"]
+        made.append({"centre": True, "cells": [title, "", *_summed(mine)]})
+        made += [_vehicle(row) for row in mine]
+    return made
+
+
+def _vehicle(row: VehicleSummary) -> dict[str, Any]:
+    return {"centre": False, "cells": [breakable(row.plate), printable(row.country), *_summed([row])]}
+
+
+def _summed(rows: Sequence[VehicleSummary]) -> list[str]:
+    columns = zip(*((row.toll_ore, row.ferry_ore, row.total_ore) for row in rows), strict=True)
+    return [str(sum(row.count for row in rows)), *(amount(sum(column)) for column in columns)]
+
+
 def _vehicles_sum(view: DocumentView) -> list[str]:
     """The foot of the vehicle table; empty for one vehicle, whose row is the sum already."""
     if len(view.vehicles) < 2:
         return []
-    rows = view.vehicles
-    return [str(sum(row.count for row in rows))] + [
-        amount(sum(column))
-        for column in zip(*((row.toll_ore, row.ferry_ore, row.total_ore) for row in rows), strict=True)
+    return _summed(view.vehicles)
+
+
+def _vat(view: DocumentView) -> list[list[str]]:
+    """The sums per rate, and over all where there are several."""
+    label = words.LABELS[view.language]
+    rows = [
+        [
+            rate(row.rate_bp) if row.rate_bp else label["vat_exempt"],
+            *map(amount, (row.net_ore, row.vat_ore, row.gross_ore)),
+        ]
+        for row in view.vat
     ]
+    if len(view.vat) > 1:
+        sums = zip(*((row.net_ore, row.vat_ore, row.gross_ore) for row in view.vat), strict=True)
+        rows.append([label["vat_sum"], *(amount(sum(column)) for column in sums)])
+    return rows
+
+
+def _notes(view: DocumentView) -> list[str]:
+    """What is to be said of the passages on the first page: those of earlier periods."""
+    label, older = words.LABELS[view.language], [row for row in view.passages if row.earlier]
+    if not older or view.begins_on is None:
+        return []
+    text = label["earlier_text_one" if len(older) == 1 else "earlier_text"]
+    total = amount(sum(row.amount_ore for row in older))
+    return [text.format(count=len(older), sum=total, begins=day(view.begins_on))]
+
+
+def _cap(row: CapRow, language: Language) -> list[str]:
+    label = words.LABELS[language]
+    left = None if row.cap is None else max(row.cap - row.counted, 0)
+    reached = row.reached or left == 0
+    return [
+        breakable(row.plate),
+        breakable(row.area),
+        month(row.month, language),
+        str(row.counted),
+        "–" if row.cap is None else str(row.cap),
+        label["cap_reached"] if reached else str(left),
+    ]
+
+
+def _chargers_text(view: DocumentView) -> str:
+    contact = ", ".join(printable(part) for part in (view.seller.phone, view.seller.email) if part)
+    return words.LABELS[view.language]["chargers_text"].format(contact=contact or printable(view.seller.name))
 
 
 def _totals(view: DocumentView) -> list[list[str]]:
@@ -307,44 +286,6 @@ def _totals(view: DocumentView) -> list[list[str]]:
     if view.kind == "invoice" and (view.credit_used_ore or view.paid_ore):
         pairs.append([label["to_pay"], amount(view.payable_ore)])
     return pairs
-
-
-def _passages(view: DocumentView) -> list[list[str]]:
-    """Rows of the passage table, in the order they happened, a counter-row after what it takes back."""
-    label = words.LABELS[view.language]
-    ordered = sorted(view.passages, key=lambda row: (row.at_local, row.kind == "reversal"))
-    return [
-        [
-            *_when(row.at_local, label),
-            breakable(row.station),
-            breakable(row.charger),
-            breakable(row.plate),
-            label[row.service],
-            breakable(row.vehicle_class),
-            _remarks(row, view.language),
-            amount(row.gross_ore),
-            amount(row.discount_ore) if row.discount_ore else "–",
-            amount(row.amount_ore),
-        ]
-        for row in ordered
-    ]
-
-
-def _when(at: datetime, label: Mapping[str, str]) -> tuple[str, str]:
-    """Date and time; in the autumn hour that comes twice, also which of the two it was."""
-    time = f"{at.hour:02d}:{at.minute:02d}"
-    if at.month == 10 and at.hour == 2:
-        wall = at.replace(tzinfo=OSLO, fold=0)
-        if wall.utcoffset() != wall.replace(fold=1).utcoffset():
-            time += " " + label["summer_time" if at.utcoffset() == wall.utcoffset() else "winter_time"]
-    return f"{at.day:02d}.{at.month:02d}.{at.year}", time
-
-
-def _remarks(row: PassageRow, language: Language) -> str:
-    said: Sequence[str] = [words.flag(language, key) for key in row.flags]
-    if row.kind == "reversal" and not {"reversal", "correction", "credit"} & set(row.flags):
-        said = [words.flag(language, "reversal"), *said]
-    return breakable(" · ".join([*said, row.note] if row.note else said))
 
 
 def _passages_sum(view: DocumentView) -> list[str]:

@@ -26,7 +26,7 @@ from billing.delivery.words import (
 )
 from billing.invoices import view
 from billing.invoices import words as invoice
-from billing.invoices.pdf.layout import LONGEST_TEXT
+from billing.invoices.pdf.printing import LONGEST_TEXT
 
 ROOT = Path(__file__).resolve().parents[4]
 SENDER = Sender("Brikke Eksempel AS", "+47 21 00 00 00", "support@brikke.example")

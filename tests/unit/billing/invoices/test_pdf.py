@@ -15,7 +15,7 @@ import pypdf
 import pytest
 
 from billing.invoices import words
-from billing.invoices.pdf import layout, processes, render, worker
+from billing.invoices.pdf import layout, printing, processes, render, worker
 from billing.invoices.presentation import (
     CardPaid,
     ChargerContact,
@@ -54,7 +54,7 @@ def test_everything_stands_on_the_page(language: Language, count: int) -> None:
     found = pages(render.render(subject))
     text = " ".join(found)
     for amount_ore in (subject.payable_ore, *(row.vat_ore for row in subject.vat)):
-        assert plain(layout.amount(amount_ore)) in found[0]
+        assert plain(printing.amount(amount_ore)) in found[0]
     for wanted in ("100000123", "100045671000001238", "1506.21.34567", "15.02.2026", "10004567"):
         assert wanted in found[0]
     for rate in subject.vat:
@@ -66,7 +66,7 @@ def test_everything_stands_on_the_page(language: Language, count: int) -> None:
         at = f"{row.at_local:%d.%m.%Y %H:%M}"
         line = f"{at} {row.station} {row.charger} {row.plate} {words.LABELS[language][row.service]} 1"
         assert line in text
-        assert plain(f"{layout.amount(row.discount_ore)} {layout.amount(row.amount_ore)}") in text
+        assert plain(f"{printing.amount(row.discount_ore)} {printing.amount(row.amount_ore)}") in text
     assert {"nb": "Lest på skilt", "en": "Read by plate"}[language] in text
     for number, page in enumerate(found, start=1):
         assert {"nb": "Side {} av {}", "en": "Page {} of {}"}[language].format(number, len(found)) in page
@@ -78,7 +78,7 @@ def test_the_table_head_repeats_and_no_page_holds_one_line_alone() -> None:
         assert sum(lines) == count
         assert all(on_page == 0 or on_page >= 3 for on_page in lines), (count, lines)
     for page in pages(render.render(view(200)))[1:]:
-        assert "Dato og tid Sted Skilt Tjeneste" in page
+        assert "Dato og tid Sted Skilt/brikke Tjeneste" in page
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_markup_from_outside_is_text(evil: str) -> None:
         buyer_reference=evil,
         chargers=(ChargerContact(evil, evil, evil),),
     )
-    text = text_of(subject).replace(layout.BREAK, "")
+    text = text_of(subject).replace(printing.BREAK, "")
     assert text.count(plain(evil)) >= 8
 
 
@@ -127,14 +127,14 @@ def test_letters_of_all_kinds_are_drawn_or_replaced() -> None:
     names = ("Bjørn 😀 Ærlig", "Čáhppes Ŋiillas", "Łukasz Żółć", "Ελένη", "Наташа", "山田", "a\u202eb\u0000c\ud800d")
     for name in names:
         text = text_of(view(1, buyer=Party(name, (name,))))
-        assert plain(layout.printable(name)) in text
-    assert layout.printable("Bjørn 😀 Ærlig") == "Bjørn □ Ærlig"
-    assert layout.printable("ﬁn  ｆｕｌｌ\nlinje") == "fin full linje"
-    assert layout.printable("a\u202eb\u0000c") == "abc"
+        assert plain(printing.printable(name)) in text
+    assert printing.printable("Bjørn 😀 Ærlig") == "Bjørn □ Ærlig"
+    assert printing.printable("ﬁn  ｆｕｌｌ\nlinje") == "fin full linje"
+    assert printing.printable("a\u202eb\u0000c") == "abc"
 
 
 def test_every_character_called_printable_has_a_glyph() -> None:
-    for first, last in layout.PRINTABLE:
+    for first, last in printing.PRINTABLE:
         points = [chr(point) for point in range(first, last + 1) if chr(point).strip()]
         for i in range(0, len(points), 100):
             # A combining mark stands on a letter, as in a name.
@@ -177,7 +177,7 @@ def test_a_credit_note_names_its_invoice() -> None:
     text = text_of(view(**sums, kind="credit_note", due_on=None, kid=None, references=(reference,)))
     assert "Kreditnota 100000123" in text
     assert "Gjelder faktura 100000099 (01.01.2026)" in text
-    assert f"NOK {layout.amount(-sums['total_ore'])}" in text
+    assert f"NOK {printing.amount(-sums['total_ore'])}" in text
     assert "Tilbakeført" in text
     assert "solgt bil" in text
     assert "Betalingsinformasjon" not in text
@@ -194,7 +194,7 @@ def test_credit_used_is_shown_and_the_rest_is_to_pay() -> None:
     total = view().total_ore
     text = text_of(view(credit_used_ore=1_000, payable_ore=total - 1_000))
     assert "Brukt tilgodehavende −10,00" in text
-    assert plain(f"NOK {layout.amount(total - 1_000)}") in text
+    assert plain(f"NOK {printing.amount(total - 1_000)}") in text
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_view_is_plain_data() -> None:
     [(0, "0,00"), (5, "0,05"), (-5, "−0,05"), (123_450, "1\xa0234,50"), (-100_000_001, "−1\xa0000\xa0000,01")],
 )
 def test_amounts_are_norwegian(ore: int, shown: str) -> None:
-    assert layout.amount(ore) == shown
+    assert printing.amount(ore) == shown
 
 
 def test_the_hour_that_comes_twice_says_which_it_was() -> None:
