@@ -178,6 +178,8 @@ class _Wire:
                 return _read(answer, until)
         except requests.RequestException as error:
             raise _unconnected(error) from None
+        except urllib3.exceptions.HTTPError as error:
+            raise NoReply("time_out" if isinstance(error, urllib3.exceptions.TimeoutError) else "cut_off") from None
 
 
 def _read(answer: requests.Response, until: float) -> _Answer:
@@ -190,7 +192,8 @@ def _read(answer: requests.Response, until: float) -> _Answer:
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise NoReply("compressed")
     parts, size = [], 0
-    for part in answer.iter_content(_CHUNK):
+    # What is there, as it comes: waiting for a whole chunk, a hub that drips could hold us for hours.
+    while part := answer.raw.read1(_CHUNK, decode_content=False):
         size += len(part)
         if size > MAX_ANSWER:
             raise NoReply("too_large")
