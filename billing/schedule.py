@@ -36,6 +36,8 @@ SCHEDULE: tuple[Job, ...] = (
     Job("card_account", "50 4 * * *", "billing.cards.account:job", "read the card provider's account of us: what it costs, what it pays out"),
     Job("card_disputes", "25 * * * *", "billing.cards.dispute:job", "read disputes of card payments again, and those that no event told of"),
     Job("deliveries", "* * * * *", "billing.delivery.send:job", "send what waits to be sent"),
+    Job("bounces", "*/10 * * * *", "billing.delivery.bounces.read:job", "read the mailbox that e-mail comes back to"),
+    Job("mail_unopened", "50 * * * *", "billing.delivery.links:job_unopened", "have what nobody opened by its link go by another way"),
     Job("bank_inbox", "*/5 * * * *", "billing.payments.inbox:job", "read the files the bank has put in the inbox"),
     Job("reconcile", "30 4 * * *", "billing.roadside.reconcile.keep:job", "reconcile the day before: received, answered, kept, owed", every=True),
     Job("settlements", "0 5 * * *", "billing.roadside.settlement.settle:job", "settle with chargers for the periods that are over"),

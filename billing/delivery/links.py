@@ -21,7 +21,8 @@ from billing.delivery.models import Delivery
 from billing.delivery.plan import fall_back
 from billing.delivery.words import Link
 from billing.invoices.models import Document
-from config.clock import business_date
+from config.clock import business_date, business_now, now_utc
+from config.jobs import JobContext, Result
 from config.rates import whole
 from config.settings import Settings
 
@@ -107,6 +108,20 @@ def find_unopened(session: Session, now: dt.datetime, limit: int = CHUNK) -> lis
     return list(
         session.scalars(text(_UNOPENED), {"before": before, "bills": list(BILLS), "limit": limit}),
     )
+
+
+def job_unopened(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
+    """Have what nobody opened go by the next channel, if MAIL_UNOPENED says so; each in a transaction of its own."""
+    del scheduled_for
+    if not ctx.settings.mail_unopened:
+        return {}
+    followed = 0
+    with ctx.sessions() as session:
+        waiting = find_unopened(session, business_now(session))
+    for delivery_id in waiting:
+        with ctx.sessions.begin() as session:
+            followed += give_up_unopened(session, delivery_id, now=business_now(session), real=now_utc())
+    return {"unopened": followed}
 
 
 def give_up_unopened(session: Session, delivery_id: int, *, now: dt.datetime, real: dt.datetime) -> bool:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 
-from billing.delivery import links, mailbox, plan, tokens
+from billing.delivery import links, mailbox, tokens
 from billing.delivery.links import find_unopened, give_up_unopened
 from config.clock import move_clock, now_utc
+from config.jobs import JobContext
 from tests.applications import application
 from tests.integration.billing.delivery.conftest import NOW, Post
 
@@ -35,8 +37,15 @@ def browser(linked: Post, engine: Engine) -> FlaskClient:
 
 
 @pytest.fixture
-def two_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "WAYS", {"email": ("email", "paper")})
+def followed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The messages for which the next way was asked."""
+    found: list[int] = []
+
+    def fall_back(session: Session, message_id: int, *, now: dt.datetime, real: dt.datetime) -> None:
+        found.append(message_id)
+
+    monkeypatch.setattr(links, "fall_back", fall_back)
+    return found
 
 
 def the_link(post: Post) -> str:
@@ -119,21 +128,19 @@ def test_what_is_no_link_of_ours_opens_nothing(linked: Post, browser: FlaskClien
     assert browser.get("/d/x").status_code == 404
 
 
-def test_what_nobody_opened_for_three_days_goes_another_way(linked: Post, two_ways: None) -> None:
+def test_what_nobody_opened_for_three_days_goes_another_way(linked: Post, followed: list[int]) -> None:
     linked.invoice(linked.world.agreement())
     linked.run()
     with linked.sessions.begin() as session:
         assert find_unopened(session, NOW + 3 * DAYS - dt.timedelta(seconds=1)) == []
         [found] = find_unopened(session, NOW + 3 * DAYS)
         assert give_up_unopened(session, found, now=NOW + 3 * DAYS, real=now_utc())
-    assert [(row.channel, row.state, row.error) for row in linked.rows()] == [
-        ("email", "failed", "unopened"),
-        ("paper", "queued", None),
-    ]
+    assert (one(linked).state, one(linked).error) == ("failed", "unopened")
+    assert followed == [one(linked).message_id]
     with linked.sessions.begin() as session:
         assert find_unopened(session, NOW + 9 * DAYS) == []
         assert not give_up_unopened(session, found, now=NOW + 9 * DAYS, real=now_utc())
-    assert len(linked.rows()) == 2
+    assert followed == [one(linked).message_id]
 
 
 def _opened(post: Post, document: int) -> None:
@@ -176,3 +183,14 @@ def test_opening_settles_a_mail_whose_server_never_answered(linked: Post) -> Non
     _opened(linked, 0)
     assert one(linked).state == "delivered"
     assert linked.run() == {}  # not repeated
+
+
+def test_the_job_follows_what_nobody_opened_only_when_it_is_switched_on(linked: Post, followed: list[int]) -> None:
+    linked.invoice(linked.world.agreement())
+    linked.run()
+    with linked.sessions.begin() as session:
+        move_clock(session, NOW + 4 * DAYS, running=False)
+    assert links.job_unopened(JobContext(linked.sessions, linked.settings), NOW) == {}
+    on = JobContext(linked.sessions, replace(linked.settings, mail_unopened=True))
+    assert [links.job_unopened(on, NOW) for _ in range(2)] == [{"unopened": 1}, {"unopened": 0}]
+    assert followed == [one(linked).message_id]

@@ -7,6 +7,7 @@ import datetime as dt
 import re
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from accounts.customers import models
 from billing.delivery.words import (
     TEXTS,
     Bill,
+    Link,
     Sender,
     Told,
     UnknownTemplateError,
@@ -107,6 +109,33 @@ def test_a_letter_names_the_reader_and_us_and_has_no_link(template: str, languag
     assert f'lang="{language}"' in words.html
     both = words.plain + words.html + words.subject
     assert not re.search(r"[{}]|@payment|@due|://|href|src=", both)
+
+
+@pytest.mark.parametrize("language", ["nb", "en"])
+@pytest.mark.parametrize("template", ["invoice", "receipt", "card_failed", "reissued", "credit_note", "credit"])
+def test_behind_a_link_a_letter_says_the_same_and_has_that_link_only(template: str, language: str) -> None:
+    url = "https://brikke.example/d/eyJ.eyJ.x-_"
+    attached = letter(template, told(language), SENDER)
+    linked = letter(template, replace(told(language), link=Link(url, 90)), SENDER)
+    assert linked.subject == attached.subject
+    assert re.findall(r"\S+://\S+", linked.plain) == [url]
+    assert re.findall(r'href="([^"]*)"', linked.html) == [url]
+    assert "90" in linked.plain
+    enclosed = {"nb": "ligger ved", "en": "is attached"}[language]
+    assert enclosed in attached.plain
+    assert enclosed not in linked.plain + linked.html
+
+
+@pytest.mark.parametrize("language", ["nb", "en"])
+@pytest.mark.parametrize("template", sorted(templates()))
+def test_no_template_can_name_a_passage(template: str, language: str) -> None:
+    """Neither in the subject nor in the text: nothing in braces is a place with its time, a plate or a card; a mass
+    correction names stations and a span of days, of many passages."""
+    words = tomllib.loads(TEXTS.read_text(encoding="utf-8"))[template][language]
+    text = " ".join([words["subject"], *words["paragraphs"], *words.get("settled", [])])
+    assert not set(re.findall(r"{(\w+)}", text)) & {"plate", "charger", "station", "passed_at", "card", "address", "km"}
+    if not template.startswith("mass"):
+        assert "stations" not in text
 
 
 @pytest.mark.parametrize("language", ["nb", "en"])
