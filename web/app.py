@@ -48,7 +48,7 @@ ROOMS = (
 )
 """Modules of /v1; each has ``blp``, a ``config.http.Blueprint``. The order is the one of /docs."""
 
-PAGES = ("web.signin", "web.mypage", "web.support", "web.links")
+PAGES = ("web.signin", "web.mypage", "web.support", "web.links", "web.efaktura")
 """Packages of HTML pages; each has ``blp``, a Flask blueprint."""
 
 

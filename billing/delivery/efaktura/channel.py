@@ -20,6 +20,7 @@ from billing.delivery.efaktura.soap import Account, HubError, NoReply, NotReache
 from billing.delivery.port import (
     Asked,
     Back,
+    Form,
     Found,
     Later,
     No,
@@ -58,19 +59,19 @@ def from_settings(settings: Settings, name: Literal["efaktura", "vipps"] = "efak
     return Efaktura(
         Hub(account) if settings.efaktura_url else None,
         name=name,
-        address=lambda document_id: page.address(settings, document_id, now_utc()),
+        address=lambda document_id, form: page.address(settings, document_id, form, now_utc()),
         cost=lambda: whole(f"delivery_cost_{name}_ore", business_date(now_utc())),
     )
 
 
 class Efaktura:
-    """A ``port.Calls``. ``hub``: None where the channel is off. ``address`` makes the address of a document's page,
-    ``cost`` the øre of one delivery today. Safe to share between threads."""
+    """A ``port.Calls``. ``hub``: None where the channel is off. ``address`` makes the address of a document's page
+    in a form, ``cost`` the øre of one delivery today. Safe to share between threads."""
 
     batch = MAX_TRANSACTIONS
 
     def __init__(
-        self, hub: Hub | None, *, name: str, address: Callable[[int], str], cost: Callable[[], int] = lambda: 0
+        self, hub: Hub | None, *, name: str, address: Callable[[int, Form], str], cost: Callable[[], int] = lambda: 0
     ) -> None:
         self.name = name
         self._hub = hub
@@ -145,7 +146,7 @@ class Efaktura:
             if items and (len(items) == MAX_TRANSACTIONS or size + len(sent or b"") > MAX_SHIPMENT_BYTES):
                 yield items
                 items, size = [], 0
-            items.append((parcel, rules.transaction(parcel, self._address(parcel.bill.document_id), sent)))
+            items.append((parcel, rules.transaction(parcel, self._address(parcel.bill.document_id, parcel.form), sent)))
             size += len(sent or b"")
         if items:
             yield items

@@ -40,7 +40,9 @@ def account(hub: HubServer) -> Account:
 def channel_on(account: Account, name: str = "efaktura", **other: object) -> Efaktura:
     """Our channel on an account, changed so."""
     made = Hub(replace(account, **other))  # type: ignore[arg-type]  # of a test's own keywords
-    return Efaktura(made, name=name, address=lambda number: f"https://b.example/efaktura/{number}", cost=lambda: COST)
+    return Efaktura(
+        made, name=name, address=lambda number, form: f"https://b.example/{form}/{number}", cost=lambda: COST
+    )
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from billing.delivery.efaktura.soap import XSD, Account
 from billing.delivery.port import (
     Asked,
     Delivered,
+    Form,
     Handed,
     Later,
     NoAnswer,
@@ -32,6 +33,10 @@ from tests.unit.billing.delivery.efaktura.made import PDF, parcel
 SPACE = "{urn:brikke:efaktura-atg:1}"
 
 
+def _nowhere(_document: int, _form: Form) -> str:
+    raise AssertionError
+
+
 def asked(*parcels: Parcel) -> list[Asked]:
     return [Asked(one.delivery_id, one.key, None) for one in parcels]
 
@@ -43,7 +48,7 @@ def test_what_arrives(hub: HubServer, channel: Efaktura) -> None:
     assert (held.id, held.identifier, held.number) == (parcel(1).key, "100000001", "100000001")
     assert (held.amount_ore, held.due_on, held.kid) == (12345, dt.date(2026, 3, 16), "100000011000000017")
     assert (held.payment_type, held.document_type, held.account) == ("EFAKTURA", "INVOICE", "15030012345")
-    assert (held.url, held.pdf) == ("https://b.example/efaktura/7", PDF)
+    assert (held.url, held.pdf) == ("https://b.example/transfer/7", PDF)
     sent = etree.fromstring(hub.bodies[-1]).find(f".//{SPACE}addShipment")
     assert sent is not None
     etree.XMLSchema(etree.parse(str(XSD))).assertValid(sent)
@@ -307,7 +312,7 @@ def test_in_vipps_it_is_the_same_by_another_name(hub: HubServer, account: Accoun
 
 
 def test_off_hands_nothing_over_and_loses_nothing() -> None:
-    off = Efaktura(None, name="efaktura", address=str)
+    off = Efaktura(None, name="efaktura", address=_nowhere)
     assert off.hand_over([parcel(1)]) == {1: Later("not_set_up", unreachable=True)}
     assert off.ask(asked(parcel(1))) == {1: NoAnswer("not_set_up")}
     assert off.take_back(asked(parcel(1))) == {1: Later("not_set_up", unreachable=True)}

@@ -154,5 +154,5 @@ def test_a_name_that_xml_cannot_hold_costs_nobody(channel: Efaktura) -> None:
 
 
 def test_off_reaches_nobody_and_calls_nobody() -> None:
-    off = Efaktura(None, name="vipps", address=str)
+    off = Efaktura(None, name="vipps", address=lambda _document, _form: "")
     assert off.look_up([reader(1)], TODAY) == {1: No("not_set_up")}
