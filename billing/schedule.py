@@ -33,6 +33,8 @@ SCHEDULE: tuple[Job, ...] = (
     Job("cards_forgotten", "20 4 * * *", "billing.cards.forgotten:job", "have the card provider forget cards that were removed"),
     Job("card_refunds", "*/5 * * * *", "billing.cards.refund_call:job", "have the gateway make the refunds that are approved"),
     Job("card_refund_sweep", "*/10 * * * *", "billing.cards.refund_call:job_sweep", "ask the gateway about refunds whose outcome is unknown"),
+    Job("vipps_payments", "*/2 * * * *", "billing.payments.vipps.sweep:job", "ask Vipps about payments that have not ended, and carry on what was cut short"),
+    Job("vipps_refunds", "*/5 * * * *", "billing.payments.vipps.refund_call:job", "have Vipps make the refunds that are approved, and ask about those whose outcome is unknown"),
     Job("card_account", "50 4 * * *", "billing.cards.account:job", "read the card provider's account of us: what it costs, what it pays out"),
     Job("card_disputes", "25 * * * *", "billing.cards.dispute:job", "read disputes of card payments again, and those that no event told of"),
     Job("deliveries", "* * * * *", "billing.delivery.send:job", "send what waits to be sent"),

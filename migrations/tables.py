@@ -20,6 +20,7 @@ import billing.passages.mismatch_models
 import billing.passages.models
 import billing.payments.models
 import billing.payments.payout_models
+import billing.payments.vipps.models
 import billing.roadside.complaints.models
 import billing.roadside.exchange.models
 import billing.roadside.reconcile.models
@@ -49,6 +50,7 @@ ROOMS = (
     billing.delivery.mail_models,
     billing.payments.models,
     billing.payments.payout_models,
+    billing.payments.vipps.models,
     billing.roadside.settlement.models,
     billing.roadside.reconcile.models,
     billing.roadside.exchange.models,

@@ -30,6 +30,7 @@ from billing.audit import (
     references,
     settlement,
     standings,
+    vipps,
 )
 from billing.audit.rules import Rule
 from billing.collection.rules import reach
@@ -48,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     *cards.RULES,
     *card_money.RULES,
     *card_account.RULES,
+    *vipps.RULES,
     *bank.RULES,
     *settlement.RULES,
     *credits.RULES,

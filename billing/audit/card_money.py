@@ -46,7 +46,7 @@ _AT_ONCE = "requested_at ORDER BY id ROWS UNBOUNDED PRECEDING"
 _ALONE = f"""
     SELECT x.*, coalesce(sum(amount_ore) OVER (PARTITION BY customer_id ORDER BY requested_at {_BEFORE}), 0)
                 + sum(amount_ore) OVER (PARTITION BY customer_id, way, {_AT_ONCE}) AS holder_ore,
-           coalesce(sum(amount_ore) FILTER (WHERE way = 'refund')
+           coalesce(sum(amount_ore) FILTER (WHERE way <> 'payout')
                OVER (PARTITION BY customer_id ORDER BY requested_at {_BEFORE}), 0)
                + coalesce(sum(amount_ore) FILTER (WHERE way = 'payout')
                    OVER (PARTITION BY agreement_id ORDER BY requested_at {_BEFORE}), 0)
@@ -59,6 +59,10 @@ _ALONE = f"""
         FROM card_refunds AS r JOIN agreements AS a ON a.id = r.agreement_id
         WHERE r.approved_by IS NULL AND r.state IN ('approved', 'unknown', 'succeeded')
           AND r.requested_by <> 'card gateway'
+        UNION ALL
+        SELECT 'vipps', v.id, a.customer_id, v.agreement_id, NULL, v.amount_ore, v.requested_at, v.requested_by
+        FROM vipps_refunds AS v JOIN agreements AS a ON a.id = v.agreement_id
+        WHERE v.approved_by IS NULL AND v.state IN ('approved', 'unknown', 'succeeded') AND v.requested_by <> 'vipps'
         UNION ALL
         SELECT 'payout', p.id, a.customer_id, p.agreement_id, p.account, p.amount_ore, p.requested_at, p.requested_by
         FROM payouts AS p JOIN agreements AS a ON a.id = p.agreement_id
@@ -175,19 +179,20 @@ RULES = (
     ),
     Rule(
         "refunds_alone",
-        "what left a holder's credit over cards and to bank accounts, and no second person approved, never passes the "
-        "figure within a window",
+        "what left a holder's credit over cards, Vipps and to bank accounts, and no second person approved, never "
+        "passes the figure within a window",
         f"""
         SELECT format('%s %s of %s øre, asked for by %s at %s: with what one person had let leave before are %s øre',
                       l.way, l.id, l.amount_ore, l.requested_by, l.requested_at, l.ore)
         FROM (
-            SELECT *, CASE WHEN way = 'refund' THEN holder_ore
+            SELECT *, CASE WHEN way IN ('refund', 'vipps') THEN holder_ore
                            WHEN requested_at >= {_BY_HOLDER_SINCE} THEN greatest(holder_ore, account_ore)
                            ELSE greatest(agreement_ore, account_ore) END AS ore
             FROM ({_ALONE}) AS x
         ) AS l
-        WHERE l.ore > CASE l.way WHEN 'refund' THEN {_limit("card_refund_second_approver_ore", "l.requested_at")}
-                                 ELSE {_limit("payout_second_approver_ore", "l.requested_at")} END
+        WHERE l.ore > CASE WHEN l.way <> 'payout'
+                           THEN {_limit("card_refund_second_approver_ore", "l.requested_at")}
+                           ELSE {_limit("payout_second_approver_ore", "l.requested_at")} END
         ORDER BY l.way, l.id
         """,  # noqa: S608 - no input in it
     ),
@@ -275,7 +280,8 @@ RULES = (
                 FROM credit_entries WHERE code IN ('dispute', 'dispute_back') UNION ALL
                 SELECT t.ref, NULL, 0, t.amount_ore, 0, e.agreement_id
                 FROM transfers AS t LEFT JOIN credit_entries AS e
-                     ON e.code IN ('dispute_payout', 'dispute_card_refund', 'dispute_card_dispute')
+                     ON e.code IN ('dispute_payout', 'dispute_card_refund', 'dispute_vipps_refund',
+                         'dispute_card_dispute')
                      AND t.part = replace(e.code, 'dispute_', '') || ' ' || e.ref
                 WHERE t.code = 'card_dispute_credit' AND t.part <> ''
             ) AS moved GROUP BY 1
@@ -295,7 +301,8 @@ RULES = (
                       e.agreement_id, -coalesce(e.amount_ore, 0), coalesce(t.ore, 0))
         FROM (
             SELECT *, replace(code, 'dispute_', '') || ' ' || ref AS part
-            FROM credit_entries WHERE code IN ('dispute_payout', 'dispute_card_refund', 'dispute_card_dispute')
+            FROM credit_entries WHERE code IN ('dispute_payout', 'dispute_card_refund', 'dispute_vipps_refund',
+                         'dispute_card_dispute')
         ) AS e
         FULL JOIN (
             SELECT part, sum(amount_ore) AS ore, max(debit_owner) AS owner FROM transfers
@@ -305,6 +312,8 @@ RULES = (
             SELECT 'card_refund ' || id AS part, agreement_id FROM card_refunds WHERE state IN ('failed', 'cancelled')
             UNION ALL
             SELECT 'payout ' || id, agreement_id FROM payouts WHERE state IN ('rejected', 'cancelled')
+            UNION ALL
+            SELECT 'vipps_refund ' || id, agreement_id FROM vipps_refunds WHERE state IN ('failed', 'cancelled')
             UNION ALL
             SELECT 'card_dispute ' || id, agreement_id FROM card_disputes WHERE state = 'won'
         ) AS r ON r.part = e.part
@@ -368,7 +377,8 @@ RULES = (
                    coalesce(sum(amount_ore) FILTER (WHERE code = 'card_dispute_written_back'), 0) AS written_back,
                    max(created_at) FILTER (WHERE code NOT LIKE '%\\_back' AND part <> 'after all'
                                            AND part NOT LIKE 'card\\_refund %' AND part NOT LIKE 'payout %'
-                                           AND part NOT LIKE 'card\\_dispute %') AS last,
+                                           AND part NOT LIKE 'card\\_dispute %'
+                                           AND part NOT LIKE 'vipps\\_refund %') AS last,
                    max(debit_owner + credit_owner) AS owner,
                    min(debit_owner + credit_owner) FILTER (WHERE debit_owner + credit_owner <> 0) AS first_owner
             FROM transfers WHERE code LIKE 'card\\_dispute%' GROUP BY 1

@@ -37,7 +37,7 @@ RULES = (
     ),
     Rule(
         "allocations_sources",
-        "an allocation is of a payment, a reversal, a successful attempt or a dispute that is there",
+        "an allocation is of a payment, a reversal, a successful attempt, a capture or a dispute that is there",
         """
         SELECT format('allocation %s: no %s %s', a.id, a.source, a.source_id)
         FROM allocations AS a
@@ -49,6 +49,7 @@ RULES = (
              AND (s.claim_ore = -a.amount_ore OR s.state = 'won')
         WHERE (a.source IN ('payment', 'reversal') AND p.id IS NULL) OR (a.source = 'card' AND t.id IS NULL)
            OR (a.source = 'dispute' AND s.id IS NULL)
+           OR (a.source = 'vipps' AND NOT EXISTS (SELECT FROM vipps_captures AS v WHERE v.id = a.source_id))
         ORDER BY a.id
         """,
     ),

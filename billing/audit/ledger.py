@@ -56,8 +56,8 @@ def each_transfer(name: str, holds: str, codes: str, detail: str) -> Rule:
 
 _ALLOCATIONS = """
     SELECT CASE source WHEN 'payment' THEN 'allocation' WHEN 'reversal' THEN 'unallocated' WHEN 'credit' THEN
-               'credit_used' WHEN 'card' THEN 'card_payment' WHEN 'released' THEN 'released'
-               WHEN 'dispute' THEN 'card_dispute_claim'
+               'credit_used' WHEN 'card' THEN 'card_payment' WHEN 'vipps' THEN 'vipps_payment'
+               WHEN 'released' THEN 'released' WHEN 'dispute' THEN 'card_dispute_claim'
                ELSE CASE WHEN amount_ore > 0 THEN 'write_off' ELSE 'written_back' END END,
            CASE source WHEN 'card' THEN claim_id WHEN 'dispute' THEN source_id ELSE id END, abs(amount_ore),
            CASE WHEN source IN ('reversal', 'credit', 'released', 'dispute')
@@ -151,11 +151,12 @@ RULES = (
     ),
     total(
         "ledger_refunds",
-        "refunds is the sum of the payouts and of the refunds to cards that are under way",
+        "refunds is the sum of the payouts and of the refunds to cards and over Vipps that are under way",
         "refunds",
         debit=False,
         detail="SELECT amount_ore FROM payouts WHERE state IN ('requested', 'approved', 'ordered') UNION ALL "
-        "SELECT amount_ore FROM card_refunds WHERE state IN ('requested', 'approved', 'unknown')",
+        "SELECT amount_ore FROM card_refunds WHERE state IN ('requested', 'approved', 'unknown') UNION ALL "
+        "SELECT amount_ore FROM vipps_refunds WHERE state IN ('requested', 'approved', 'unknown')",
     ),
     total(
         "ledger_card_clearing",
@@ -210,6 +211,8 @@ RULES = (
         "SELECT written_off_ore FROM card_disputes UNION ALL "
         "SELECT r.amount_ore + coalesce(e.amount_ore, 0) FROM card_refunds AS r LEFT JOIN credit_entries AS e "
         "ON e.code = 'card_refund' AND e.ref = r.id WHERE r.requested_by = 'card gateway' AND r.state = 'succeeded' "
+        "UNION ALL SELECT r.amount_ore + coalesce(e.amount_ore, 0) FROM vipps_refunds AS r LEFT JOIN credit_entries "
+        "AS e ON e.code = 'vipps_refund' AND e.ref = r.id WHERE r.requested_by = 'vipps' "
         "UNION ALL "
         "SELECT p.amount_ore FROM reversals AS v JOIN passages AS p ON p.id = v.passage_id "
         "WHERE v.cause IN ('credited', 'uncredited', 'mass_credited') UNION ALL "
@@ -238,19 +241,21 @@ RULES = (
     each_transfer(
         "transfers_allocations",
         "every allocation is booked once, with its sum, on its agreement",
-        "'allocation', 'unallocated', 'credit_used', 'card_payment', 'write_off', 'released', 'written_back', "
-        "'card_dispute_claim'",
+        "'allocation', 'unallocated', 'credit_used', 'card_payment', 'vipps_payment', 'write_off', 'released', "
+        "'written_back', 'card_dispute_claim'",
         _ALLOCATIONS,
     ),
     each_transfer(
         "transfers_credit",
-        "every credit entry from or to a payment or a card is booked once",
-        "'overpaid', 'card_extra', 'credit_back'",
-        "SELECT CASE WHEN code = 'card_extra' THEN code WHEN amount_ore > 0 THEN 'overpaid' ELSE 'credit_back' END, "
+        "every credit entry from or to a payment, a card or Vipps is booked once",
+        "'overpaid', 'card_extra', 'vipps_extra', 'credit_back'",
+        "SELECT CASE WHEN code IN ('card_extra', 'vipps_extra') THEN code WHEN amount_ore > 0 THEN 'overpaid' "
+        "ELSE 'credit_back' END, "
         "id, abs(amount_ore), "
         "CASE WHEN amount_ore > 0 THEN 0 ELSE agreement_id END, "
         "CASE WHEN amount_ore > 0 THEN agreement_id ELSE 0 END, at "
-        "FROM credit_entries WHERE code IN ('overpaid', 'assigned', 'reversed', 'card_extra')",
+        "FROM credit_entries WHERE code IN ('overpaid', 'assigned', 'reversed', 'card_extra', "
+        "'vipps_extra')",
     ),
     each_transfer(
         "transfers_payouts",

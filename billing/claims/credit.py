@@ -27,7 +27,8 @@ from billing.passages.balances import lock
 class Gain:
     """So many øre (> 0) of a payment that become an agreement's credit; ``value_date`` is the payment's.
 
-    ``payment_id``: of the bank's payment, or of the card attempt where the code is ``card_extra``.
+    ``payment_id``: of the bank's payment, of the card attempt where the code is ``card_extra``, of the capture by Vipps
+    where it is ``vipps_extra``.
     """
 
     agreement_id: int
@@ -56,9 +57,10 @@ _ADD = """
 """
 
 _BOOK_GAIN = """
-    SELECT CASE code WHEN 'card_extra' THEN 'card_clearing' ELSE 'suspense' END AS debit, 0 AS debit_owner,
+    SELECT CASE code WHEN 'card_extra' THEN 'card_clearing' WHEN 'vipps_extra' THEN 'vipps_clearing' ELSE 'suspense'
+           END AS debit, 0 AS debit_owner,
            'credit' AS credit, agreement_id AS credit_owner, amount_ore,
-           CASE code WHEN 'card_extra' THEN 'card_extra' ELSE 'overpaid' END AS code, id AS ref, '' AS part
+           CASE WHEN code IN ('card_extra', 'vipps_extra') THEN code ELSE 'overpaid' END AS code, id AS ref, '' AS part
     FROM credit_entries WHERE id = ANY(:ids)
 """
 
@@ -100,13 +102,14 @@ _BOOK_CLAIMS = """
 def add(
     session: Session,
     gains: Sequence[Gain],
-    code: Literal["overpaid", "assigned", "card_extra"],
+    code: Literal["overpaid", "assigned", "card_extra", "vipps_extra"],
     today: dt.date,
     now: dt.datetime,
 ) -> None:
     """Turn money into credit: in suspense, too much for its claim (``overpaid``) or placed by support (``assigned``).
 
-    Or at the card provider, paid after its charge had ended another way (``card_extra``). Once per (code, payment).
+    Or at the card provider, paid after its charge had ended another way (``card_extra``), or
+    captured at Vipps though its claim had been (``vipps_extra``). Once per (code, payment).
     The agreements' balances must be locked.
     """
     if not gains:
@@ -138,8 +141,8 @@ def of_released(session: Session, allocation_ids: Sequence[int], now: dt.datetim
     _insert(session, "released", [_Entry(r.agreement_id, -r.amount_ore, r.id, r.value_date) for r in rows], now)
 
 
-Way = Literal["payout", "card_refund"]
-"""How credit leaves us: to a bank account, or over the card that had paid."""
+Way = Literal["payout", "card_refund", "vipps_refund"]
+"""How credit leaves us: to a bank account, or over the card or the Vipps payment that it came with."""
 
 Back = Way | Literal["card_dispute"]
 """What gives credit back although the customer has had it of their card's bank: one of these that did not come about,

@@ -1,9 +1,9 @@
-"""Credit that leaves us, to a bank account or to the card that had paid: what both ways ask before it goes.
+"""Credit that leaves us, to a bank account or to the card or Vipps payment that it came with: what all ways ask.
 
 - The holder's rulebook must have credit paid out, and what is past due is paid with it first.
 - What the bank of a card disputes stays: while a dispute is open (an inquiry too), so much of the agreement's credit
   may not leave, and payouts that the bank has not been told of are stopped as far as they stand in its way.
-- What one person lets leave has a limit, and both ways count together for it, over all agreements of a holder and for
+- What one person lets leave has a limit, and all ways count together for it, over all agreements of a holder and for
   a bank account: no way of splitting a sum goes round the second person.
 """
 
@@ -89,6 +89,10 @@ _GONE = """
     ), gone AS (
         SELECT amount_ore AS ore, requested_at FROM card_refunds
         WHERE agreement_id IN (SELECT id FROM mine) AND coalesce(approved_by, 'card gateway') = 'card gateway'
+          AND requested_at >= :since AND state IN ('approved', 'unknown', 'succeeded')
+        UNION ALL
+        SELECT amount_ore, requested_at FROM vipps_refunds
+        WHERE agreement_id IN (SELECT id FROM mine) AND approved_by IS NULL AND requested_by <> 'vipps'
           AND requested_at >= :since AND state IN ('approved', 'unknown', 'succeeded')
         UNION ALL
         SELECT amount_ore, requested_at FROM payouts

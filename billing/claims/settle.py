@@ -23,7 +23,7 @@ from billing.claims.standing import recompute_locked
 from billing.ledger.book import book_query
 from billing.passages.balances import lock
 
-Source = Literal["payment", "reversal", "credit", "card", "write_off", "dispute"]
+Source = Literal["payment", "reversal", "credit", "card", "write_off", "dispute", "vipps"]
 BACK = ("reversal", "dispute")
 """What takes money back that had settled a claim: the bank, or a card's bank."""
 
@@ -227,6 +227,7 @@ _SETTLED = """
 BOOK = """
     SELECT
         CASE source WHEN 'payment' THEN 'suspense' WHEN 'credit' THEN 'credit' WHEN 'card' THEN 'card_clearing'
+            WHEN 'vipps' THEN 'vipps_clearing'
             WHEN 'write_off' THEN CASE WHEN amount_ore > 0 THEN 'write_off' ELSE 'receivable' END
             ELSE 'receivable' END AS debit,
         CASE WHEN source IN ('reversal', 'credit', 'released', 'dispute') OR (source = 'write_off' AND amount_ore < 0)
@@ -238,7 +239,8 @@ BOOK = """
             ELSE agreement_id END AS credit_owner,
         abs(amount_ore) AS amount_ore,
         CASE source WHEN 'payment' THEN 'allocation' WHEN 'reversal' THEN 'unallocated' WHEN 'credit' THEN 'credit_used'
-            WHEN 'card' THEN 'card_payment' WHEN 'released' THEN 'released' WHEN 'dispute' THEN 'card_dispute_claim'
+            WHEN 'card' THEN 'card_payment' WHEN 'vipps' THEN 'vipps_payment'
+            WHEN 'released' THEN 'released' WHEN 'dispute' THEN 'card_dispute_claim'
             ELSE CASE WHEN amount_ore > 0 THEN 'write_off' ELSE 'written_back' END END AS code,
         CASE source WHEN 'card' THEN claim_id WHEN 'dispute' THEN source_id ELSE id END AS ref,
         '' AS part

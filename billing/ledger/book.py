@@ -23,6 +23,7 @@ KINDS = frozenset(
         "payable",
         "bank",
         "card_clearing",
+        "vipps_clearing",
         "suspense",
         "refunds",
         "fee_income",

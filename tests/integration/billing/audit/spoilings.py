@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.integration.billing.audit.spoilings_money import MONEY
 from tests.integration.billing.audit.spoilings_road import ROAD
+from tests.integration.billing.audit.spoilings_vipps import VIPPS, VIPPS_ALSO
 
 # One tampering (or more) a rule. `replica` switches foreign keys off, as a restore or a careless hand does.
 TAMPERED = {
@@ -196,7 +197,8 @@ TAMPERED = {
     "settlements_orders": "UPDATE settlements SET state = 'agreed' WHERE state = 'paid'",
     "orders_files": "UPDATE charger_orders SET content = content || ' '::bytea WHERE content IS NOT NULL",
     "charger_claims_differences": "DELETE FROM charger_claim_differences",
+    **VIPPS,
 }
 
 # More ways to break a rule that says several things.
-ALSO: tuple[tuple[str, str], ...] = (*ROAD, *MONEY)
+ALSO: tuple[tuple[str, str], ...] = (*ROAD, *MONEY, *VIPPS_ALSO)

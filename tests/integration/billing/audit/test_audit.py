@@ -26,6 +26,7 @@ from config.clock import move_clock
 from config.database import touched
 from simulator.bank import BankPayment
 from tests.integration.billing.audit.accounted import accounted
+from tests.integration.billing.audit.by_vipps import by_vipps
 from tests.integration.billing.audit.corrected import corrections
 from tests.integration.billing.audit.credits import credits
 from tests.integration.billing.audit.disputed import disputes
@@ -62,6 +63,7 @@ def furnish(books: Books) -> None:
     credits(books, NOW)
     given_back(books, NOW)
     accounted(books, NOW)
+    by_vipps(books, NOW)
     corrections(books)
     disputes(books)
     masses(books, NOW)
