@@ -72,6 +72,11 @@ TABLE: tuple[Setting, ...] = (
     Setting("BANK_ACCOUNT", values.bank_account, "15030012345", "account customers pay to, 11 digits", own=True),
     Setting("BANK_INBOX", filled, "{var}/bank/in", "folder that is watched for the bank's files"),
     Setting("BANK_OUTBOX", filled, "{var}/bank/out", "folder that payment orders to the bank are put in"),
+    Setting("AVTALEGIRO_SENDER", values.avtalegiro_sender, "",
+            "our 8-digit customer unit id at the clearing house; empty: no AvtaleGiro"),
+    Setting("AVTALEGIRO_OUTBOX", filled, "{var}/bank/avtalegiro", "folder that claims to the bank are put in"),
+    Setting("AVTALEGIRO_NOTICE", values.one_of("bank", "own"), "bank",
+            "who tells payers of a claim, of those who want notice and have no eFaktura beside: the bank, or we"),
     Setting("BANK_BIC", values.bic, "", "BIC of our bank, in payment orders; empty: the bank knows itself"),
     Setting("ROADSIDE_FOLDER", filled, "{var}/roadside", "folder of the chargers' files: CODE/in, CODE/out"),
     Setting("ROADSIDE_KEYS", filled, "{var}/roadside-keys", "folder of keys and passwords for chargers' servers"),
@@ -168,6 +173,9 @@ class Settings:
     bank_account: str
     bank_inbox: Path
     bank_outbox: Path
+    avtalegiro_sender: str
+    avtalegiro_outbox: Path
+    avtalegiro_notice: str
     bank_bic: str
     roadside_folder: Path
     roadside_keys: Path
@@ -266,6 +274,7 @@ def load(environ: Mapping[str, str] | None = None, dotenv_path: Path | None = No
             raise SettingsError(f"{setting.name} {error}") from None
     for folder in ("bank_inbox", "bank_outbox", "roadside_folder", "roadside_keys", "token_key_file"):
         found[folder] = home / found[folder]
+    found["avtalegiro_outbox"] = home / found["avtalegiro_outbox"]
     found["var"] = var
     found["digipost_key_file"] = str(home / found["digipost_key_file"]) if found["digipost_key_file"] else ""
     if found["mail_url"].folder:

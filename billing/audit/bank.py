@@ -54,7 +54,8 @@ RULES = (
     ),
     Rule(
         "payments_states",
-        "a payment that waits says why and is nobody's; one that was matched has the KID of its claim's document",
+        "a payment that waits says why and is nobody's; one that was matched has the KID of its claim's document, or "
+        "one that document was claimed by",
         """
         SELECT format('payment %s (%s, %s) of agreement %s for claim %s has KID %s', p.id, p.state,
                       coalesce(p.why, 'matched'), coalesce(p.agreement_id::text, 'none'),
@@ -63,7 +64,10 @@ RULES = (
         LEFT JOIN documents AS d ON d.kid = ltrim(btrim(p.kid), '0') AND d.claim_id = p.claim_id
         WHERE (p.state = 'suspense' AND (p.why IS NULL OR (p.amount_ore > 0
                                          AND (p.agreement_id IS NOT NULL OR p.claim_id IS NOT NULL))))
-           OR (p.state = 'settled' AND p.amount_ore > 0 AND p.why IS NULL AND d.id IS NULL)
+           OR (p.state = 'settled' AND p.amount_ore > 0 AND p.why IS NULL AND d.id IS NULL
+               AND NOT EXISTS (SELECT FROM deliveries AS o JOIN documents AS c ON c.id = o.document_id
+                               WHERE o.channel = 'avtalegiro' AND c.claim_id = p.claim_id
+                                 AND ltrim(o.partner_ref, '0') = ltrim(btrim(p.kid), '0')))
         ORDER BY p.id
         """,
     ),

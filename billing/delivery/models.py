@@ -13,6 +13,7 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -62,6 +63,7 @@ class Delivery(Base):
             postgresql_where=f"presents AND {_in('state', LIVE)}",
         ),
         Index("ix_deliveries_asked", "channel", "next_at", postgresql_where="state IN ('sent', 'ending')"),
+        Index("ix_deliveries_claimed", text("ltrim(partner_ref, '0')"), postgresql_where="channel = 'avtalegiro'"),
     )
 
     id: Mapped[Id]

@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 from billing.claims import credit
 from billing.claims.settle import Leftover, allocate_query
 from billing.claims.standing import recompute_query
+from billing.delivery.avtalegiro.mandate_file import read_mandates
+from billing.delivery.avtalegiro.mandates import take_mandates
 from billing.passages.balances import lock_query
 from billing.payments import incoming, match, reversals
 from billing.payments.match import Contradiction, Waiting
@@ -99,8 +101,11 @@ def _book(
 ) -> BankResult:
     """Book a file that is new, or keep it as refused."""
     today = business_date(now)
+    max_lines = max_bytes // _SHORTEST_LINE + 1
     try:
-        file = read_ocr(content, max_bytes=max_bytes, max_lines=max_bytes // _SHORTEST_LINE + 1)
+        file = read_ocr(content, max_bytes=max_bytes, max_lines=max_lines)
+        if file.other_assignments:  # a file is taken whole: its mandates must be readable before anything is booked
+            read_mandates(content, max_bytes=max_bytes, max_lines=max_lines)
         incoming.check_dates(file, today + dt.timedelta(days=whole("bank_max_days_ahead", today)))
         count = match.stage(session, incoming.payments(file, accounts, today))
     except (OcrFileError, Contradiction) as error:
@@ -128,7 +133,25 @@ def _book(
         matched_ore=inserted.matched_ore,
         notes=incoming.notes(file, accounts),
     )
-    return _settle(session, result, inserted.waiting, today, now, actor)
+    result = _settle(session, result, inserted.waiting, today, now, actor)
+    return _mandates(session, result, content, accounts, max_bytes, now) if file.other_assignments else result
+
+
+def _mandates(
+    session: Session,
+    result: BankResult,
+    content: bytes,
+    accounts: Collection[str],
+    max_bytes: int,
+    now: dt.datetime,
+) -> BankResult:
+    """Take the AvtaleGiro mandates that the file holds beside payments; return the result with what is to be told."""
+    taken = take_mandates(session, content, now, name=result.name, accounts=accounts, max_bytes=max_bytes)
+    told = (
+        f"AvtaleGiro mandates: {taken.begun} begun, {taken.changed} changed, {taken.deleted + taken.missing} ended, "
+        f"{len(taken.unknown)} of no agreement of ours"
+    )
+    return replace(result, notes=list(dict.fromkeys([*result.notes, told, *taken.notes])))
 
 
 def _keep(

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import structlog
 
+from billing.delivery.avtalegiro.answers import take_receipt
+from billing.delivery.avtalegiro.receipts import ReceiptError, is_receipt
 from billing.payments.bank import BankResult, receive
 from billing.payments.match import take_turn
 from config.clock import business_now, now_utc
@@ -71,7 +73,12 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
             counts["refused"] += 1
             _move(path, folder / REFUSED, f"larger than {ctx.settings.max_bank_file_bytes} bytes (MAX_BANK_FILE_BYTES)")
             continue
-        result = _read(ctx, path)
+        content = path.read_bytes()
+        if is_receipt(content):
+            outcome = _receipt(ctx, path, content)
+            counts[outcome] = counts.get(outcome, 0) + 1
+            continue
+        result = _read(ctx, path, content)
         counts[result.state] += 1
         counts["payments"] += result.payments
         if result.state == "refused":
@@ -82,8 +89,27 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
     return dict(counts)
 
 
-def _read(ctx: JobContext, path: Path) -> BankResult:
-    content = path.read_bytes()
+def _receipt(ctx: JobContext, path: Path, content: bytes) -> str:
+    """Take a receipt of AvtaleGiro's, and move it; return what came of it."""
+    try:
+        with ctx.sessions.begin() as session:
+            taken = take_receipt(
+                session,
+                content,
+                business_now(session),
+                real=now_utc(),
+                name=path.name,
+                max_bytes=ctx.settings.max_bank_file_bytes,
+            )
+    except ReceiptError as error:
+        log.warning("bank.refused", file=path.name, line=error.line)
+        _move(path, ctx.settings.bank_inbox / REFUSED, str(error))
+        return "refused"
+    _move(path, ctx.settings.bank_inbox / DONE, "\n".join(taken.notes))
+    return "already" if taken.state == "already" else "receipts"
+
+
+def _read(ctx: JobContext, path: Path, content: bytes) -> BankResult:
     with ctx.sessions.begin() as session:
         take_turn(session)  # before the clock is read: another file may take its time
         result = receive(

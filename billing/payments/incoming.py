@@ -129,8 +129,4 @@ def notes(file: OcrFile, accounts: Collection[str]) -> list[str]:
         for a in t.assignments
         if a.account not in accounts
     ]
-    said += [
-        f"line {o.line}: {o.transactions} AvtaleGiro mandates, kept with the file and not read"
-        for o in file.other_assignments
-    ]
     return said + [f"line {fault.line}: {fault.text}" for fault in file.faults]

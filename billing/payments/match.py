@@ -1,6 +1,7 @@
 """Payments into the database, matched by their KID, set-based.
 
-COPY to a temporary table, one INSERT that looks every KID up among the documents. A KID that fails its check is
+COPY to a temporary table, one INSERT that looks every KID up among the documents; what was claimed by AvtaleGiro under
+another KID of its document's is found by that one. A KID that fails its check is
 looked up like any other: the check only tells what to say when nothing was found.
 """
 
@@ -103,6 +104,17 @@ _INSERT = """
     ON CONFLICT (key) DO NOTHING
 """
 
+# A claim on an older AvtaleGiro mandate went out under a KID of that mandate's structure, which no document has.
+_CLAIMED = """
+    UPDATE payments AS p SET state = 'settled', why = NULL, agreement_id = d.agreement_id, claim_id = d.claim_id
+    FROM (SELECT DISTINCT ltrim(partner_ref, '0') AS kid, document_id FROM deliveries
+          WHERE channel = 'avtalegiro' AND ltrim(partner_ref, '0') = ANY(ARRAY(
+              SELECT ltrim(kid, '0') FROM payments
+              WHERE bank_file_id = :file AND state = 'suspense' AND why = 'unknown_kid'))) AS o
+    JOIN documents AS d ON d.id = o.document_id
+    WHERE p.bank_file_id = :file AND p.state = 'suspense' AND p.why = 'unknown_kid' AND ltrim(p.kid, '0') = o.kid
+"""
+
 # All of it into suspense first; what is matched leaves it in the same transaction.
 _BOOK = """
     SELECT CASE WHEN amount_ore > 0 THEN 'bank' ELSE 'suspense' END AS debit, 0 AS debit_owner,
@@ -145,6 +157,7 @@ def stage(session: Session, rows: Iterable[Incoming]) -> int:
 def insert(session: Session, file_id: int, today: dt.date, now: dt.datetime) -> Inserted:
     """Insert what was staged and is new, matched by KID, and book it into suspense."""
     session.execute(text(_INSERT), {"file": file_id, "now": now})
+    session.execute(text(_CLAIMED), {"file": file_id})
     book_query(session, _BOOK, {"file": file_id}, booked_on=today, now=now)
     sums = session.execute(
         text(
