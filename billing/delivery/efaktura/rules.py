@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from billing.delivery.efaktura.hub import CancelResult, Fault, KeyAnswer, NeverHeard, State, Told, Transaction
@@ -58,7 +58,7 @@ class Way:
     """A way to look a reader up. ``name`` says which, for support; ``fields`` are the schema's."""
 
     name: str
-    fields: Mapping[str, str]
+    fields: Mapping[str, str] = field(repr=False)
 
 
 def ways(reader: Reader) -> list[Way]:
@@ -83,11 +83,11 @@ def _ways(reader: Reader) -> Iterator[tuple[str, dict[str, str]]]:
     yield "phone_and_address", {"phone": phone, **where}
 
 
-def _text(value: str | None, field: str = "") -> str:
+def _text(value: str | None, kind: str = "") -> str:
     """Return what may be sent of a value: a control character would make the whole call unwritable, and what is longer
     than the schema allows is nobody's."""
     kept = _NOT_IN_XML.sub("", value or "").strip()
-    return kept if len(kept) <= _LONGEST.get(field, _WORD) else ""
+    return kept if len(kept) <= _LONGEST.get(kind, _WORD) else ""
 
 
 def settles(way: str, answer: KeyAnswer) -> bool:

@@ -185,7 +185,7 @@ class _Wire:
 def _read(answer: requests.Response, until: float) -> _Answer:
     media = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     status = answer.status_code
-    if status not in (200, 500) or media not in _XML:
+    if status not in (200, 400, 500) or media not in _XML:  # a fault comes with 500, of some servers with 400
         if 300 <= status < 500:
             raise Turned(f"http_{status}", account=status in (401, 403))
         raise NoReply(f"http_{status}" if status != 200 else "not_soap")

@@ -14,7 +14,7 @@ import pytest
 from billing.delivery.efaktura import soap
 from billing.delivery.efaktura.channel import Efaktura
 from billing.delivery.efaktura.soap import Account
-from billing.delivery.port import Asked, Delivered, NoAnswer, TakenBack, Unsure, Yes
+from billing.delivery.port import Asked, Delivered, NoAnswer, Refused, TakenBack, Unsure, Yes
 from simulator.efaktura import HubServer
 from tests.integration.billing.delivery.efaktura.conftest import channel_on
 from tests.unit.billing.delivery.efaktura.made import parcel, reader
@@ -117,6 +117,8 @@ DONE = one("<state><status>ACCEPTED</status></state>")
         (http(told(FAULT.format(code="", detail=""))), "fault"),
         (http(told(FAULT.format(code="s:Server.Busy", detail="<detail>?</detail>")), status=500), "fault"),
         (http(told("<x/>"), status=500), "wrong_schema"),
+        (http(told("<x/>"), status=400), "wrong_schema"),
+        (http("<x/>", status=401), "http_401"),
         (http(DONE, kind="text/html"), "not_soap"),
         (http(DONE, kind="multipart/related; boundary=x"), "not_soap"),
         (http(DONE, head="Content-Encoding: gzip\r\n"), "compressed"),
@@ -155,6 +157,14 @@ def test_another_transactions_answer_is_not_ours(account: Account) -> None:
     )
     with answering(lambda _port: http(body)) as url:
         assert channel_on(account, url=url).take_back(ASKED) == {1: NoAnswer("another_transaction")}
+
+
+def test_a_fault_that_comes_with_400(account: Account) -> None:
+    detail = f"<detail><hubFault xmlns='{soap.SPACE}'><code>3100</code></hubFault></detail>"
+    with answering(lambda _port: http(told(FAULT.format(code="s:Client", detail=detail)), status=400)) as url:
+        outcome = channel_on(account, url=url).hand_over([parcel(1)])[1]
+    assert isinstance(outcome, Refused)
+    assert outcome.why == "type_not_implemented"
 
 
 def test_plain_http_where_tls_is_asked_for(hub: HubServer, account: Account) -> None:
