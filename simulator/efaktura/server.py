@@ -6,6 +6,7 @@ import copy
 import json
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -49,6 +50,7 @@ class HubServer:
         password: str = "secret",  # noqa: S107  # of a stand-in
         issuer: str = "ISSUER-1",
         host: str = "127.0.0.1",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.user, self.password, self.issuer = user, password, issuer
         self.faults = Faults()
@@ -62,7 +64,9 @@ class HubServer:
         self._server = ThreadingHTTPServer((host, port), handler)
         self._server.daemon_threads = True
         self.port: int = self._server.server_address[1]
-        self.address = f"http://{host}:{self.port}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.address = f"{'https' if tls is not None else 'http'}://{host}:{self.port}"
         self.url = self.address + PATH
         self._thread: threading.Thread | None = None
 
