@@ -18,9 +18,9 @@ from sqlalchemy.dialects.postgresql import insert
 from billing.roadside.exchange.models import Incoming
 from billing.roadside.exchange.outgoing import send_file
 from billing.roadside.exchange.rules import LONGEST_NAME, answer_name, shown_name
-from billing.roadside.exchange.sftp import ExchangeError, RemoteFile, Sftp
 from billing.roadside.exchange.world import IN, LONGEST_ERROR, Look, failed, lying
 from config.clock import business_now, now_utc
+from config.sftp import ExchangeError, RemoteFile, Sftp
 
 NS = 1_000_000_000
 log = structlog.get_logger(__name__)

@@ -13,11 +13,11 @@ from sqlalchemy.orm import Session
 
 from billing.roadside.exchange.models import Outgoing
 from billing.roadside.exchange.outgoing import producer
-from billing.roadside.exchange.sftp import PIECE, Sftp
 from billing.roadside.exchange.transport import ConnectedOutbox
 from billing.roadside.exchange.world import Look, failed
 from billing.roadside.lists.outbox import FolderOutbox, Outbox
 from config.clock import business_now, now_utc
+from config.sftp import PIECE, Sftp
 
 _MEMORY = 8 * 1024 * 1024
 

@@ -7,6 +7,7 @@ import re
 from pathlib import PurePosixPath
 
 from config.checks import Wrong, refuse_unprintable
+from config.sftp import unfinished
 
 KINDS = ("folder", "sftp")
 LONGEST_NAME = 200
@@ -15,8 +16,6 @@ LONGEST_ENDING = 20
 LONGEST_FOLDER = 200
 RETRY_MINUTES = (1, 2, 5, 15, 30, 60)
 """How long to wait (real time) after the first, second, … attempt; the last figure from then on, for ever."""
-UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
-"""Endings that transfer programs give to what is still coming."""
 
 _SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]{2,39}")
@@ -27,11 +26,6 @@ _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
 def next_try(attempts: int, real: dt.datetime) -> dt.datetime:
     """Return when to try again after so many attempts that failed."""
     return real + dt.timedelta(minutes=RETRY_MINUTES[min(max(attempts, 1), len(RETRY_MINUTES)) - 1])
-
-
-def unfinished(name: str) -> bool:
-    """Say whether a file's name says that it is not to be taken (yet): hidden, or still coming."""
-    return name.startswith(".") or PurePosixPath(name).suffix.lower() in UNFINISHED
 
 
 def usable_name(name: str) -> bool:

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from accounts.chargers.models import Charger
 from billing.roadside.exchange.keys import KeyFileError, read_secret
 from billing.roadside.exchange.models import Exchange
-from billing.roadside.exchange.sftp import Server, Sftp
 from billing.roadside.lists.outbox import FolderOutbox, Outbox, SwitchedOff
 from config.database import SessionFactory
 from config.settings import Settings
+from config.sftp import Server, Sftp
 
 
 def folder_of(settings: Settings, code: str) -> Path:

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.orm import Session
 
-from billing.roadside.exchange.sftp import Sftp
+from config.sftp import Sftp
 from tests.integration.billing.roadside.exchange.conftest import OLD, Party, lines, write
 from tests.integration.billing.roadside.exchange.sftp_server import Charger
 

@@ -227,7 +227,7 @@ class TestInTheMiddle:
     def test_it_changes_while_it_is_fetched(
         self, remote: Party, server: Charger, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from billing.roadside.exchange.sftp import Sftp
+        from config.sftp import Sftp
 
         write(server.inbox / "a.jsonl", lines("A"))
         fetch = Sftp.fetch

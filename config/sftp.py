@@ -1,4 +1,4 @@
-"""A charger's SFTP server: the little of asyncssh that we need, step by step, with a limit on each step.
+"""A partner's SFTP server: the little of asyncssh that we need, step by step, with a limit on each step.
 
 Everything that goes wrong between us and the server is an ``ExchangeError`` in one line without secrets; ``broken``
 says that the connection is of no use any more. Nothing is taken from the user's own ssh configuration.
@@ -13,13 +13,15 @@ from collections.abc import AsyncIterator, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Any, BinaryIO, TypeVar, cast
 
 import asyncssh
 
-from billing.roadside.exchange.rules import unfinished
-
 T = TypeVar("T")
+
+UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
+"""Endings that transfer programs give to what is still coming."""
 
 PIECE = 256 * 1024
 MOST_LISTED = 20_000
@@ -30,7 +32,12 @@ _HOST_KEYS = (
 
 
 class ExchangeError(OSError):
-    """Something between us and a charger did not work; the message says what in one line."""
+    """Something between us and a partner did not work; the message says what in one line."""
+
+
+def unfinished(name: str) -> bool:
+    """Say whether a file's name says that it is not to be taken (yet): hidden, or still coming."""
+    return name.startswith(".") or PurePosixPath(name).suffix.lower() in UNFINISHED
 
 
 @dataclass(frozen=True)
