@@ -17,6 +17,7 @@ from accounts.agreements.seen import seen
 from billing.claims import credit
 from billing.invoices import listed
 from billing.invoices.below_zero import credit_now
+from billing.invoices.forms import Form
 from billing.invoices.models import Document, DocumentLine, Run
 from billing.invoices.reissue import reissue
 from billing.invoices.render import pdf
@@ -24,6 +25,7 @@ from billing.invoices.run import begin
 from billing.invoices.runs import runs, with_failed
 from billing.invoices.schemas import (
     CreditNoteSchema,
+    FormQuery,
     InvoiceSchema,
     ReasonSchema,
     ReissuedSchema,
@@ -99,13 +101,14 @@ class InvoicePdf(MethodView):
     """One document as a page."""
 
     @require(*READERS)
+    @blp.arguments(FormQuery, location="query")
     @blp.response(200, {"type": "string", "format": "binary"}, content_type="application/pdf")
     @blp.problems(404)
-    def get(self, number: int) -> Response:
-        """Fetch the PDF; the same bytes every time."""
+    def get(self, asked: dict[str, Any], number: int) -> Response:
+        """Fetch the PDF; the same bytes every time it is asked for in the same form, until its due date is moved."""
         document, _ = _document(number)
         http.current_session().commit()  # the look-up is written down; nothing is held open while the page is made
-        page = pdf(http.current_sessions(), document.id)
+        page = pdf(http.current_sessions(), document.id, form=Form(asked["form"], asked["details"]))
         return Response(
             page,
             content_type="application/pdf",

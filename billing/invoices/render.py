@@ -33,9 +33,7 @@ def pdf(sessions: SessionFactory, document_id: int, *, form: Form = PLAIN, rende
         document = session.get(Document, document_id)
         if document is None:
             raise LookupError(f"no document {document_id}")
-        settlement, later = form_of(session, document, form)
-        # A document without passages has nothing to leave out.
-        details = form.details or document.booked_from is None
+        settlement, details, later = form_of(session, document, form)
         kept = _kept(session, document_id, forms.key(settlement, details=details, due_on=later))
         if kept is not None:
             return kept

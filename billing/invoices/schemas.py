@@ -55,7 +55,9 @@ class VatSchema(http.Schema):
 class SettledSchema(http.Schema):
     """What settled some of it."""
 
-    source = http.choice("What it was.", ("payment", "reversal", "credit", "card", "write_off", "released", "dispute"))
+    source = http.choice(
+        "What it was.", ("payment", "reversal", "credit", "card", "vipps", "write_off", "released", "dispute")
+    )
     amount_ore = http.ore("How much; negative where it was taken back, or released into credit.")
     value_date = http.date("When it counts from.")
 
@@ -96,6 +98,17 @@ class StartRunSchema(http.Schema):
     """Which run to start."""
 
     date = http.date("The business date it is for; not ahead of today.")
+
+
+class FormQuery(http.Schema):
+    """In which form a document is asked for."""
+
+    form = http.choice(
+        "transfer (with a payment slip) or avtalegiro (drawn from the account, no slip); left out: as it was issued.",
+        ("transfer", "avtalegiro"),
+        load_default=None,
+    )
+    details = http.flag("Whether the passages stand on it; they are left out of more than 5,000.", load_default=True)
 
 
 class ReasonSchema(http.Schema):

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from billing.invoices import details, words
-from billing.invoices.forms import PLAIN, Form
+from billing.invoices.forms import MOST_LINES, PLAIN, Form
 from billing.invoices.models import Document, DocumentLine, DueExtension
 from billing.invoices.presentation import (
     CardPaid,
@@ -58,13 +58,22 @@ _REFERENCES = """
 """
 
 
-def form_of(session: Session, document: Document, form: Form) -> tuple[Settlement, dt.date | None]:
-    """Return how a document is to be paid in a form, and its due date where that is later than it was issued with.
+class InForm(NamedTuple):
+    """A form as a document has it: how it is to be paid, whether its passages are on it, its due date if a later one
+    than it was issued with."""
 
-    What is not to be paid is ``transfer`` without a due date, whatever is asked for.
-    """
+    settlement: Settlement
+    details: bool
+    later: dt.date | None
+
+
+def form_of(session: Session, document: Document, form: Form) -> InForm:
+    """Return what a form comes to for a document. What is not to be paid is ``transfer``, whatever is asked for."""
+    query = text("SELECT coalesce(sum(count), 0) FROM document_lines WHERE document_id = :id AND kind <> ALL(:fees)")
+    lines = session.scalars(query, {"id": document.id, "fees": sorted(FEES)}).one()
+    details = lines == 0 or (form.details and lines <= MOST_LINES)  # without passages there are none to leave out
     if document.kind != "invoice" or document.paid_by is not None:
-        return "transfer", None
+        return InForm("transfer", details, None)
     latest = session.scalars(
         select(DueExtension.due_on)
         .where(DueExtension.document_id == document.id)
@@ -72,7 +81,7 @@ def form_of(session: Session, document: Document, form: Form) -> tuple[Settlemen
         .limit(1)
     ).one_or_none()
     settlement = form.settlement or cast(Settlement, document.settlement)
-    return settlement, None if latest == document.due_on else latest
+    return InForm(settlement, details, None if latest == document.due_on else latest)
 
 
 def view_of(session: Session, document_id: int, form: Form = PLAIN) -> DocumentView:
@@ -86,7 +95,7 @@ def view_of(session: Session, document_id: int, form: Form = PLAIN) -> DocumentV
     ).all()
     rows = details.read(session, document)
     begins = details.begins_on(session, document)
-    settlement, later = form_of(session, document, form)
+    settlement, in_full, later = form_of(session, document, form)
     paid = document.paid_by
     left = document.total_ore - document.credit_used_ore - document.paid_ore
     open_ = document.kind == "invoice" and paid is None
@@ -121,7 +130,7 @@ def view_of(session: Session, document_id: int, form: Form = PLAIN) -> DocumentV
         payment_terms=terms[document.language] if open_ and left > 0 else "",
         # What came after a document was issued does not stand on it.
         references=tuple(ref for ref in references(session, document) if ref.relation in ("credits", "replaces")),
-        details=form.details or not rows,
+        details=in_full,
     )
 
 

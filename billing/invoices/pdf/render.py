@@ -10,21 +10,13 @@ from billing.invoices.pdf import worker
 from billing.invoices.pdf.layout import layout
 from billing.invoices.presentation import DocumentView
 
-TAGGED_UP_TO = 500
-"""Lines of passages up to which a document is tagged for screen readers (PDF/A-2a and PDF/UA-1).
-
-Tags cost 1.6 kB and 90 kB of memory a line: 5,000 lines would be 8 MB to mail. Longer ones are PDF/A-2u, whose text
-can be searched and copied; My Page has the same lines as a table.
-"""
-
 _first_pid: list[int] = []
 
 
 def job(view: DocumentView) -> bytes:
-    """Return what a worker needs to render `view`: JSON of the page's data, its time stamp, its kind."""
+    """Return what a worker needs to render `view`: JSON of the page's data and its time stamp."""
     stamp = int(datetime.combine(view.issued_on, time(12), UTC).timestamp())
-    tagged = len(view.passages) + len(view.vehicles) <= TAGGED_UP_TO
-    return json.dumps({"data": layout(view), "timestamp": stamp, "tagged": tagged}, ensure_ascii=False).encode()
+    return json.dumps({"data": layout(view), "timestamp": stamp}, ensure_ascii=False).encode()
 
 
 def render(view: DocumentView) -> bytes:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 from typing import Any
 
+import pypdf
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
@@ -69,6 +71,25 @@ def test_the_pdf_is_the_same_bytes_every_time(
     assert (first.status_code, first.content_type) == (200, "application/pdf")
     assert first.data.startswith(b"%PDF-")
     assert client.get("/v1/invoices/100000002.pdf", headers=me).data == first.data
+
+
+def test_a_copy_is_asked_for_in_a_form(
+    session: Session, customers: list[int], client: FlaskClient, bearer: Bearer
+) -> None:
+    def text_of(query: str, **role: Any) -> str:
+        answer = client.get(f"/v1/invoices/100000002.pdf{query}", headers=bearer(**role))
+        assert answer.status_code == 200
+        return " ".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(answer.data)).pages)
+
+    me: dict[str, Any] = {"role": "customer", "customer_id": customers[1]}
+    assert "Betalingsinformasjon" in text_of("", **me)
+    short = text_of("?form=avtalegiro&details=false", **me)
+    assert "Trekkes med AvtaleGiro" in short
+    assert "Gamle Bro" not in short
+    assert text_of("?form=avtalegiro&details=false", role="agent") == short
+    assert set(session.scalars(text("SELECT form FROM renderings"))) == {"transfer", "avtalegiro-short"}
+    wrong = client.get("/v1/invoices/100000002.pdf?form=cheque", headers=bearer("agent"))
+    assert wrong.status_code == 422
 
 
 def test_an_operator_starts_a_run_once(

@@ -119,8 +119,72 @@ def test_it_is_an_archive_document_with_its_fonts_inside() -> None:
     resources: Any = reader.pages[0]["/Resources"]
     names = {re.sub(r"^/[A-Z]{6}\+", "", font["/BaseFont"]) for font in resources["/Font"].values()}
     assert {name.split("-")[0] for name in names} == {"LibertinusSerif"}
-    long = pypdf.PdfReader(io.BytesIO(render.render(view(render.TAGGED_UP_TO + 1))))
-    assert "<pdfaid:conformance>U</pdfaid:conformance>" in metadata(long)
+
+
+def elements(reader: pypdf.PdfReader) -> list[tuple[str, Any]]:
+    """Every element of a document's structure with its kind, in reading order."""
+    root: Any = reader.root_object["/StructTreeRoot"]
+    roles: dict[str, str] = {str(own): str(kind) for own, kind in root.get("/RoleMap", {}).items()}
+    found: list[tuple[str, Any]] = []
+    waiting = [root]
+    while waiting:
+        one = waiting.pop().get_object()
+        if isinstance(one, pypdf.generic.ArrayObject):
+            waiting += reversed(one)
+        elif isinstance(one, pypdf.generic.DictionaryObject) and "/S" in one | {"/S": None}:
+            if "/S" in one:
+                kind = str(one["/S"])
+                found.append((roles.get(kind, kind), one))
+            if "/K" in one:
+                waiting.append(one["/K"])
+    return found
+
+
+@pytest.mark.parametrize(("language", "count"), [("nb", 7), ("en", 7), ("nb", 700)])
+def test_a_screen_reader_finds_headings_tables_and_their_heads(language: Language, count: int) -> None:
+    reader = pypdf.PdfReader(io.BytesIO(render.render(view(count, language))), strict=True)
+    assert str(reader.root_object["/Lang"]) == language
+    preferences: Any = reader.root_object["/ViewerPreferences"]
+    assert preferences["/DisplayDocTitle"]
+    assert "/MarkInfo" in reader.root_object
+    found = elements(reader)
+    kinds = [kind for kind, _ in found]
+    headings = [kind for kind in kinds if re.fullmatch(r"/H\d?", kind)]
+    assert headings.count("/H1") == 1
+    assert headings[0] == "/H1"
+    assert set(headings) == {"/H1", "/H2"}
+    assert kinds.count("/Table") == 5  # vehicles, VAT, how the sum came about, operators, passages
+    heads = {str(element["/ID"]) for kind, element in found if kind == "/TH"}
+    named = 0
+    for kind, element in found:
+        if kind == "/TD":
+            for attributes in element.get("/A", []):
+                for one in attributes.get_object().get("/Headers", []):
+                    assert str(one) in heads
+                    named += 1
+    assert named >= count * 8
+    figures = [element for kind, element in found if kind == "/Figure"]
+    assert figures
+    assert all(str(figure["/Alt"]) == words.LABELS[language]["logo"] for figure in figures)
+
+
+def test_a_packed_document_is_the_same_document_in_a_fraction_of_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = render.render(view(300))
+    monkeypatch.setattr(worker, "packed", lambda pdf: pdf)
+    large = render.render(view(300))
+    assert len(small) < len(large) / 3
+    one, other = (pypdf.PdfReader(io.BytesIO(pdf), strict=True) for pdf in (small, large))
+    assert [page.extract_text() for page in one.pages] == [page.extract_text() for page in other.pages]
+    assert one.metadata == other.metadata
+    assert metadata(one) == metadata(other)
+    assert [kind for kind, _ in elements(one)] == [kind for kind, _ in elements(other)]
+    assert one.trailer["/ID"] == other.trailer["/ID"]
+
+
+@pytest.mark.parametrize("broken", [b"%PDF-1.7\nstartxref\n0\n", b"%PDF-1.7\nxref\n0 1\ntrailer\nstartxref\n9\n%%EOF"])
+def test_what_is_not_as_typst_writes_it_is_not_packed(broken: bytes) -> None:
+    with pytest.raises(ValueError, match="PDF"):
+        worker.packed(broken)
 
 
 def test_letters_of_all_kinds_are_drawn_or_replaced() -> None:
