@@ -104,21 +104,21 @@ TABLE: tuple[Setting, ...] = (
     Setting("STRIPE_PUBLISHABLE_KEY", text, "", "the gateway's key for the browser"),
     Setting("STRIPE_API_BASE", values.web_address, "", "empty: Stripe itself; else a stand-in"),
     Setting("STRIPE_WEBHOOK_SECRETS", values.comma_list, "", "what signs webhooks; two while they change", True),
-    Setting("CARD_RATE_PER_SECOND", number(1, 1000), "80", "requests a second to the card gateway, all hosts together"),
-    Setting("CARD_CONCURRENCY", number(1, 200), "16", "requests to the card gateway a worker has under way at once"),
-    Setting("SECRET_KEY", text, "", "signs web sessions; empty: made once, in {var}/secret.key", True),
-    Setting("SEALING_KEYS", values.sealing_keys, "",
-            "keys of 32 bytes in base64 that national ids are encrypted by: the first encrypts, all decrypt; "
     Setting("FALLBACK_CHANNELS", values.channels, "avtalegiro, efaktura, vipps, digipost, eboks, email, paper",
             "by which channels documents go, in this order, where the one that was chosen does not reach the customer"),
-            "empty: made once, in {var}/sealing.key", True),
-    Setting("SYNTHETIC_NATIONAL_IDS", values.one_of("demo", "true", "false"), "demo",
+    Setting("CARD_RATE_PER_SECOND", number(1, 1000), "80", "requests a second to the card gateway, all hosts together"),
+    Setting("CARD_CONCURRENCY", number(1, 200), "16", "requests to the card gateway a worker has under way at once"),
     Setting("VIPPS_URL", values.web_address, "", "Vipps's API, https://api.vipps.no; empty: no payments by Vipps"),
     Setting("VIPPS_CLIENT_ID", text, "", "client id of our sales unit at Vipps"),
     Setting("VIPPS_CLIENT_SECRET", text, "", "its client secret", True),
     Setting("VIPPS_SUBSCRIPTION_KEY", text, "", "its subscription key (Ocp-Apim-Subscription-Key)", True),
     Setting("VIPPS_MSN", text, "", "its merchant serial number"),
     Setting("VIPPS_WEBHOOK_SECRETS", values.comma_list, "", "what signs Vipps's webhooks; two while they change", True),
+    Setting("SECRET_KEY", text, "", "signs web sessions; empty: made once, in {var}/secret.key", True),
+    Setting("SEALING_KEYS", values.sealing_keys, "",
+            "keys of 32 bytes in base64 that national ids are encrypted by: the first encrypts, all decrypt; "
+            "empty: made once, in {var}/sealing.key", True),
+    Setting("SYNTHETIC_NATIONAL_IDS", values.one_of("demo", "true", "false"), "demo",
             "take made-up national ids (for tests): true, false, or demo: with DEMO only"),
     Setting("DIGIPOST_URL", values.partner_address, "", "Digipost's API, such as https://api.digipost.no; empty: off"),
     Setting("DIGIPOST_SENDER_ID", values.sender_id, "", "our number at Digipost"),
@@ -197,8 +197,15 @@ class Settings:
     stripe_publishable_key: str
     stripe_api_base: str
     stripe_webhook_secrets: tuple[str, ...]
+    fallback_channels: tuple[str, ...]
     card_rate_per_second: int
     card_concurrency: int
+    vipps_url: str
+    vipps_client_id: str
+    vipps_client_secret: str
+    vipps_subscription_key: str
+    vipps_msn: str
+    vipps_webhook_secrets: tuple[str, ...]
     secret_key: str
     sealing_keys: tuple[str, ...]
     synthetic_national_ids: str
@@ -208,12 +215,6 @@ class Settings:
     digipost_key_password: str
     eboks_url: str
     eboks_key: str
-    vipps_url: str
-    vipps_client_id: str
-    vipps_client_secret: str
-    vipps_subscription_key: str
-    vipps_msn: str
-    vipps_webhook_secrets: tuple[str, ...]
     eboks_token_url: str
     eboks_client_id: str
     eboks_scope: str
@@ -314,6 +315,9 @@ def _check_together(settings: Settings) -> None:
     if settings.stripe_api_key and not settings.stripe_webhook_secrets:
         raise SettingsError("STRIPE_WEBHOOK_SECRETS is missing; with STRIPE_API_KEY it must be set")
     _check_channels(settings)
+    for name in ("CLIENT_ID", "CLIENT_SECRET", "SUBSCRIPTION_KEY", "MSN", "WEBHOOK_SECRETS"):
+        if settings.vipps_url and not getattr(settings, f"vipps_{name.lower()}"):
+            raise SettingsError(f"VIPPS_{name} is missing; with VIPPS_URL it must be set")
     threads = max(settings.web_threads, settings.worker_concurrency)
     if threads >= settings.database_pool + SPARE:  # as many that book at once hold one each, and none gets a second
         raise SettingsError(
@@ -324,9 +328,6 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError("SECRET_KEY must have at least 32 characters")
 
 
-    for name in ("CLIENT_ID", "CLIENT_SECRET", "SUBSCRIPTION_KEY", "MSN", "WEBHOOK_SECRETS"):
-        if settings.vipps_url and not getattr(settings, f"vipps_{name.lower()}"):
-            raise SettingsError(f"VIPPS_{name} is missing; with VIPPS_URL it must be set")
 def _check_channels(settings: Settings) -> None:
     """Refuse a channel that is half set up."""
     if settings.digipost_url:

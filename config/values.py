@@ -101,6 +101,18 @@ def comma_list(value: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
+CHANNELS = ("ehf", "avtalegiro", "efaktura", "vipps", "digipost", "eboks", "email", "paper")
+"""What documents can go by."""
+
+
+def channels(value: str) -> tuple[str, ...]:
+    """Channels with commas between, each once."""
+    found = comma_list(value)
+    if not found or len(set(found)) != len(found) or not set(found) <= set(CHANNELS):
+        raise ValueError(f"must be some of {', '.join(CHANNELS)}, each once, with commas between")
+    return found
+
+
 def sealing_key(value: str) -> bytes:
     """Return the 32 bytes of a key that is written in base64, either alphabet."""
     try:
