@@ -80,15 +80,18 @@ class Patience:
         self._lock = threading.Lock()
         self._missed = 0
 
-    def noted(self, *, answered: bool) -> None:
-        """Note how a call went."""
-        with self._lock:
-            self._missed = 0 if answered else self._missed + 1
-
-    @property
-    def over(self) -> bool:
-        """Whether to stop."""
-        return self._missed >= GIVE_UP_AFTER
+    def tried(self, send: Callable[[], Reply]) -> Reply:
+        """Return the answer to a call, which is not made when too many had none. Raises NoReply."""
+        if self._missed >= GIVE_UP_AFTER:
+            raise NoReply("not_tried", sent=False)
+        try:
+            reply = send()
+        except NoReply:
+            with self._lock:
+                self._missed += 1
+            raise
+        self._missed = 0
+        return reply
 
 
 def each(things: Sequence[T], one: Callable[[T], R]) -> list[R]:

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import structlog
 
+from billing.delivery import pages
 from billing.delivery.calling import NoReply, Patience, each
 from billing.delivery.digipost import outcomes, reading, writing
 from billing.delivery.digipost.signing import load_key
@@ -25,7 +26,6 @@ from billing.delivery.port import (
     Outcome,
     Parcel,
     Reader,
-    Refused,
     TakenBack,
     TooLate,
     Unheard,
@@ -41,10 +41,9 @@ log = structlog.get_logger(__name__)
 EVENTS_PAGE, EVENTS_PAGES = 500, 10
 """How many events are read, and how often, to learn when documents were opened. What lies beyond counts as unopened,
 until it is asked for again."""
-_STOPPED = "not_tried"
 
 
-def digipost(settings: Settings) -> Digipost:
+def from_settings(settings: Settings) -> Digipost:
     """Return the channel as the settings have it, not set up when they have no address for it.
 
     Raises `signing.KeyFileError` where the key cannot be used: nothing could be sent, and that is for a person.
@@ -77,52 +76,33 @@ class Digipost:
             question = writing.identification(reader)
             if question is None:
                 return No("not_identifiable")
-            if patience.over:
-                return Unsure(_STOPPED)
             try:
-                verdict = outcomes.verdict(wire.send("POST", "/identification", body=question))
+                return outcomes.verdict(patience.tried(lambda: wire.send("POST", "/identification", body=question)))
             except NoReply as error:
-                patience.noted(answered=False)
                 return Unsure(error.why)
-            patience.noted(answered=True)
-            return verdict
 
         verdicts = each(readers, one)
         return {reader.agreement_id: verdict for reader, verdict in zip(readers, verdicts, strict=True)}
 
     def hand_over(self, parcels: Sequence[Parcel]) -> Mapping[int, Outcome]:
-        """See `port.Calls`. Pages are made one after the other, in the caller's thread; then all are sent."""
+        """See `port.Calls`."""
         wire, patience = self._wire, Patience()
         if wire is None:
             return {parcel.delivery_id: Later("not_set_up", unreachable=True) for parcel in parcels}
         cost = self._cost(business_date(wire.now()))
-        results: dict[int, Outcome] = {}
-        ready: list[tuple[Parcel, bytes]] = []
-        for parcel in parcels:
-            if not parcel.address:
-                results[parcel.delivery_id] = Refused("no_mailbox", {"answer": "no_address"})
-                continue
-            try:
-                ready.append((parcel, parcel.pdf()))
-            except Exception as error:  # one page that cannot be made keeps nobody else's back
-                log.error("digipost_no_page", delivery=parcel.delivery_id, error=type(error).__name__)
-                results[parcel.delivery_id] = Later("no_page")
+        ready, others = pages.made(parcels)
 
         def one(pair: tuple[Parcel, bytes]) -> Outcome:
             parcel, pdf = pair
-            if patience.over:
-                return Later(_STOPPED, unreachable=True)
             body, kind = writing.multipart(parcel, self._seller, pdf)
             try:
-                outcome = outcomes.outcome(wire.send("POST", "/messages", body=body, kind=kind), parcel.key, cost)
+                reply = patience.tried(lambda: wire.send("POST", "/messages", body=body, kind=kind))
             except NoReply as error:
-                patience.noted(answered=False)
                 return NoAnswer(error.why) if error.sent else Later(error.why, unreachable=True)
-            patience.noted(answered=True)
-            return outcome
+            return outcomes.outcome(reply, parcel.key, cost)
 
         sent = each(ready, one)
-        return results | {pair[0].delivery_id: outcome for pair, outcome in zip(ready, sent, strict=True)}
+        return others | {pair[0].delivery_id: outcome for pair, outcome in zip(ready, sent, strict=True)}
 
     def ask(self, asked: Sequence[Asked]) -> Mapping[int, Found]:
         """See `port.Calls`. When something was opened comes from Digipost's events; where it tells only that it was,
@@ -152,15 +132,11 @@ class Digipost:
         patience, cost = Patience(), self._cost(business_date(wire.now()))
 
         def one(this: Asked) -> Found:
-            if patience.over:
-                return NoAnswer(_STOPPED)
+            path = f"/documents/{wire.sender}/{quote(this.key, safe='')}/status"
             try:
-                reply = wire.send("GET", f"/documents/{wire.sender}/{quote(this.key, safe='')}/status")
+                return outcomes.found(patience.tried(lambda: wire.send("GET", path)), this.key, cost)
             except NoReply as error:
-                patience.noted(answered=False)
                 return NoAnswer(error.why)
-            patience.noted(answered=True)
-            return outcomes.found(reply, this.key, cost)
 
         return each(asked, one)
 

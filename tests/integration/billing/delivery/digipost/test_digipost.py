@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from billing.delivery.digipost import wire as wires
-from billing.delivery.digipost.channel import Digipost, digipost
+from billing.delivery.digipost.channel import Digipost, from_settings
 from billing.delivery.digipost.wire import Wire
 from billing.delivery.port import (
     Asked,
@@ -374,7 +374,7 @@ def _headers(wire: Wire) -> dict[str, str]:
 def test_it_is_made_from_the_settings(server: DigipostServer, key: RSAPrivateKey, tmp_path: Path) -> None:
     (tmp_path / "digipost.pem").write_bytes(private_pem(key))
     environ = {"DIGIPOST_URL": server.url, "DIGIPOST_SENDER_ID": SENDER, "DIGIPOST_KEY_FILE": "digipost.pem"}
-    made = digipost(load(environ, tmp_path / ".env"))
+    made = from_settings(load(environ, tmp_path / ".env"))
     assert made.look_up([KARI], TODAY) == {1: Yes(ADDRESS)}
     result = made.hand_over([parcel()])[1]
     assert isinstance(result, Delivered)
@@ -382,7 +382,7 @@ def test_it_is_made_from_the_settings(server: DigipostServer, key: RSAPrivateKey
 
 
 def test_without_an_address_it_is_not_set_up(tmp_path: Path) -> None:
-    made = digipost(load({}, tmp_path / ".env"))
+    made = from_settings(load({}, tmp_path / ".env"))
     assert made.look_up([KARI], TODAY) == {1: No("not_set_up")}
     assert made.hand_over([parcel()]) == {1: Later("not_set_up", unreachable=True)}
     assert made.ask([asked()]) == {1: NoAnswer("not_set_up")}
