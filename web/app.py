@@ -33,6 +33,7 @@ ROOMS = (
     "billing.cards.reconcile_api",
     "billing.payments.api",
     "billing.payments.payout_api",
+    "billing.payments.vipps.api",
     "billing.roadside.api",
     "billing.roadside.exchange.api",
     "billing.roadside.files_api",

@@ -12,7 +12,7 @@ import datetime as dt
 import hashlib
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import Response, jsonify, make_response, request
 from sqlalchemy import delete, select, text, update
@@ -28,6 +28,7 @@ from config.jobs import JobContext
 from config.problems import Conflict, Invalid, PreconditionRequired
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 MAX_KEY = 200
 WAIT = "5s"
@@ -52,6 +53,17 @@ def idempotent(view: Callable[P, Any]) -> Callable[P, Any]:
         return answer
 
     return document(wrapper, parameters=[_HEADER])
+
+
+def keyed(view: Callable[P, R]) -> Callable[P, R]:
+    """Document that a view demands an Idempotency-Key (``key``), which it keeps with what it makes: for what asks
+    somebody outside, and so cannot happen within one transaction. Stands below ``require``."""
+    return document(view, parameters=[_HEADER])
+
+
+def key() -> str:
+    """Return this request's Idempotency-Key. Raises PreconditionRequired, Invalid."""
+    return _key()
 
 
 def begin_form(session: Session, who: str, key: str, now: dt.datetime) -> int | None:

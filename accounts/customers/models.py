@@ -93,6 +93,7 @@ class Message(Base):
     reopened, unblocked, welcome, closed, credit_note, reissued, receipt_reissued, credit, credit_closed, credit_even,
     payout_paid, payout_rejected, mass_corrected, mass_undone, backlog, tag_mismatch, tag_mismatch_refused,
     dispute_upheld, dispute_rejected, dispute_let_go, card_expiring, card_refunded, card_refund_failed,
+    vipps_credit, vipps_refunded, vipps_refund_failed,
     card_dispute_lost, card_dispute_returned, mandate_begun, mandate_ended."""
     subject: Mapped[Str]
     document_id: Mapped[int | None] = mapped_column(BigInteger)

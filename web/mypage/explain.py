@@ -118,6 +118,7 @@ _SOURCES: Mapping[str, tuple[str, str]] = {
     "reversal": ("Innbetaling trukket tilbake av banken", "Payment taken back by the bank"),
     "credit": ("Brukt tilgodehavende", "Credit used"),
     "card": ("Trukket på kort", "Charged to card"),
+    "vipps": ("Betalt med Vipps", "Paid with Vipps"),
     "write_off": ("Ettergitt restbeløp", "Remainder written off"),
     "released": ("Overført til tilgodehavende", "Moved to your credit"),
     "dispute": ("Tatt tilbake av kortets bank", "Taken back by the card's bank"),

@@ -183,7 +183,7 @@ def _settlements(money: Sequence[Settled]) -> list[Event]:
     return [
         Event(one.at, "money", f"{explain.source(one.source)}: {_into(one)}.")
         for one in money
-        if one.source in ("credit", "write_off", "released", "dispute")
+        if one.source in ("credit", "write_off", "released", "dispute", "vipps")
     ]
 
 
@@ -208,6 +208,21 @@ def _credit(entries: Sequence[CreditEntry]) -> list[Event]:
         "card_refund_back": t(
             "Ikke betalt tilbake til kortet: {sum} til gode igjen.",
             "Not refunded to the card: {sum} in credit again.",
+            sum="{sum}",
+        ),
+        "vipps_extra": t(
+            "Vipps-betaling av det som var gjort opp på annen måte: {sum} til gode.",
+            "A Vipps payment of what had been settled another way: {sum} in credit.",
+            sum="{sum}",
+        ),
+        "vipps_refund": t(
+            "{sum} satt av til å betales tilbake med Vipps.",
+            "{sum} set aside to be refunded by Vipps.",
+            sum="{sum}",
+        ),
+        "vipps_refund_back": t(
+            "Ikke betalt tilbake med Vipps: {sum} til gode igjen.",
+            "Not refunded by Vipps: {sum} in credit again.",
             sum="{sum}",
         ),
         "dispute": t(

@@ -49,6 +49,9 @@ _TEMPLATES: Mapping[str, tuple[str, str]] = {
     "payout_rejected": ("Utbetalingen ble avvist", "The payout was rejected"),
     "card_refunded": ("Betalt tilbake til kortet", "Refunded to the card"),
     "card_refund_failed": ("Tilbakebetaling til kortet feilet", "A refund to the card failed"),
+    "vipps_credit": ("Vipps-betaling satt til gode", "Vipps payment in credit"),
+    "vipps_refunded": ("Betalt tilbake med Vipps", "Refunded by Vipps"),
+    "vipps_refund_failed": ("Tilbakebetaling med Vipps feilet", "A refund by Vipps failed"),
     "card_dispute_lost": ("Banken tok kortbetalingen tilbake", "The bank took the card payment back"),
     "card_dispute_returned": ("Banken ga kortbetalingen tilbake igjen", "The bank gave the card payment back again"),
 }

@@ -229,15 +229,17 @@ def _paid(session: Session, row: VippsRefund, now: dt.datetime) -> None:
     """Book that a refund's money went, and tell the customer."""
     entry = Entry(Account("refunds"), Account("vipps_clearing"), row.amount_ore, "vipps_refund_paid", row.id)
     book(session, [entry], booked_on=business_date(now), now=now)
-    tell(session, [_message(row, "vipps_refunded")], now=now)
+    about = f"vipps_refund:{row.id}"
+    tell(session, [NewMessage(row.agreement_id, "vipps_refunded", about, None, _told(row))], now=now)
 
 
 def fail(session: Session, row: VippsRefund, code: str, now: dt.datetime) -> None:
     """End a refund that Vipps has refused: the credit is the customer's again, who is told."""
     row.code = code
     come_back(session, row, "failed", NAME, now)
-    tell(session, [_message(row, "vipps_refund_failed")], now=now)
+    about = f"vipps_refund:{row.id}"
+    tell(session, [NewMessage(row.agreement_id, "vipps_refund_failed", about, None, _told(row))], now=now)
 
 
-def _message(row: VippsRefund, template: str) -> NewMessage:
-    return NewMessage(row.agreement_id, template, f"vipps_refund:{row.id}", None, {"amount_ore": row.amount_ore})
+def _told(row: VippsRefund) -> dict[str, int]:
+    return {"amount_ore": row.amount_ore}

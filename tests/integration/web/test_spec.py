@@ -22,7 +22,7 @@ from config.settings import Settings
 from tests.integration.conftest import Bearer
 from web.api.openapi import METHODS
 
-PUBLIC = {("post", "/v1/webhooks/stripe")}
+PUBLIC = {("post", "/v1/webhooks/stripe"), ("post", "/v1/webhooks/vipps")}
 """Operations that take no token, each with a protection of its own: a webhook is signed."""
 
 SCOPES: dict[str, dict[str, Any]] = {"customer": {"customer_id": 7}, "charger": {"charger": "FJELL"}}
