@@ -85,6 +85,10 @@ class House:
             raise ValueError(f"the file of {day} has been sent; the last was through {self._told}")
         self._waiting.append((day, payment))
 
+    def next_file(self, day: dt.date) -> dt.date:
+        """Return the bank day of the file that can still hold what is settled on a date."""
+        return bank_day(day) if self._told is None or day > self._told else next_bank_day(self._told)
+
     def waits(self) -> bool:
         """Say whether there are payments that are not in a file yet."""
         return bool(self._waiting)

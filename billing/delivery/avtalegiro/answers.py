@@ -85,11 +85,12 @@ _CANCEL_REFUSED = """
                             AND o.presents AND o.state IN ('queued', 'sending', 'sent', 'unknown', 'delivered',
                                                            'ending')))
                         THEN 'delivered' ELSE d.state END,
-           error = 'cancel_refused', proof = d.proof || CAST(:told AS jsonb)
+           error = CASE d.state WHEN 'failed' THEN d.error ELSE 'cancel_refused' END,
+           proof = d.proof || CAST(:told AS jsonb)
     WHERE d.channel = 'avtalegiro' AND d.proof ? 'cancel' AND CAST(d.proof -> 'cancel' ->> 'file' AS bigint) = :file
       AND (CAST(:line AS int) IS NULL OR CAST(d.proof -> 'cancel' ->> 'line' AS int) = :line)
       AND (CAST(:kid AS text) IS NULL OR ltrim(d.partner_ref, '0') = ltrim(:kid, '0'))
-      AND d.state IN ('ending', 'ended', 'failed')
+      AND d.state IN ('ending', 'ended', 'failed') AND NOT d.proof ? 'refused'  -- else there was nothing to take back
     RETURNING d.state
 """
 

@@ -15,15 +15,15 @@ _LINES = {
         "{seller}: bompenger og ferge på avtale {agreement}",
         "Faktura {invoice} av {issued}",
         "Beløp: {amount}",
-        "Trekkes fra kontoen din ved AvtaleGiro {due}. Du trenger ikke å betale selv.",
-        "Passeringene ser du på Min side.",
+        "Trekkes fra kontoen din ved AvtaleGiro {due}.",
+        "Du trenger ikke å betale selv. Passeringene ser du på Min side.",
     ),
     "en": (
         "{seller}: tolls and ferries on agreement {agreement}",
         "Invoice {invoice} of {issued}",
         "Amount: {amount}",
-        "Drawn from your account by AvtaleGiro on {due}. You need not pay it yourself.",
-        "The passages are on My Page.",
+        "Drawn from your account by AvtaleGiro on {due}.",
+        "You need not pay it yourself. The passages are on My Page.",
     ),
 }
 _WIDTH, _SELLER = 80, 30
