@@ -63,6 +63,7 @@ class Delivery(Base):
             postgresql_where=f"presents AND {_in('state', LIVE)}",
         ),
         Index("ix_deliveries_asked", "channel", "next_at", postgresql_where="state IN ('sent', 'ending')"),
+        Index("ix_deliveries_file", "file_id", "file_line", postgresql_where="file_id IS NOT NULL"),
         Index("ix_deliveries_claimed", text("ltrim(partner_ref, '0')"), postgresql_where="channel = 'avtalegiro'"),
     )
 
@@ -158,6 +159,8 @@ class DeliveryFile(Base):
     state: Mapped[Str]
     made_at: Mapped[Instant]
     put_at: Mapped[Instant | None]
+    puts: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """How often it was put: again where the partner could not read what arrived."""
     answered_at: Mapped[Instant | None]
     answer: Mapped[Str | None]
     """What the partner said of it, or why it was refused."""
