@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "jobs": "commands.jobs:jobs",
     "audit": "commands.audit:audit",
     "reconcile": "commands.reconcile:reconcile",
+    "reseal": "commands.reseal:reseal",
     "settle": "commands.reconcile:settle",
     "token": "commands.token:token",
     "statuslist": "commands.statuslist:statuslist",

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from accounts.customers import rules
 from accounts.customers.models import Customer
 from config.checks import Checks
-from config.sealed import Sealing
+from config.sealed import Sealing, Unsealable
 
 
 def keep(session: Session, customer: Customer, value: str | None, *, sealing: Sealing, synthetic: bool) -> bool:
@@ -42,11 +44,20 @@ def opened(customer: Customer, sealing: Sealing) -> str | None:
     return None if customer.national_id is None else sealing.open(customer.national_id)
 
 
-def seal_anew(session: Session, *, sealing: Sealing, after: int = 0, limit: int = 500) -> tuple[int, int | None]:
+@dataclass(frozen=True)
+class SealedAnew:
+    """``done``: sealed by the key of today; ``lost``: cannot be opened by any of our keys; ``after``: where to go on,
+    None at the end."""
+
+    done: int
+    lost: int
+    after: int | None
+
+
+def seal_anew(session: Session, *, sealing: Sealing, after: int = 0, limit: int = 500) -> SealedAnew:
     """Seal ids that an older key sealed with the key of today, so that the old one can be taken out of the settings.
 
-    Looks at ``limit`` customers with an id above the customer id ``after``; returns how many were sealed anew, and
-    where to go on (None: no more). Raises `config.sealed.Unsealable`.
+    Looks at ``limit`` customers with an id above the customer id ``after``. What cannot be opened stays as it is.
     """
     looked = session.scalars(
         select(Customer)
@@ -55,11 +66,15 @@ def seal_anew(session: Session, *, sealing: Sealing, after: int = 0, limit: int 
         .limit(limit)
         .with_for_update(key_share=True)
     ).all()
-    count = 0
+    done = lost = 0
     for customer in looked:
         sealed = customer.national_id
-        if sealed is not None and not sealing.is_of_first(sealed):
+        if sealed is None or sealing.is_of_first(sealed):
+            continue
+        try:
             customer.national_id = sealing.seal(sealing.open(sealed))
-            count += 1
+            done += 1
+        except Unsealable:
+            lost += 1
     session.flush()
-    return count, looked[-1].id if len(looked) == limit else None
+    return SealedAnew(done, lost, looked[-1].id if len(looked) == limit else None)

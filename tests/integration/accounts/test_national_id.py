@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from accounts.access.models import TrailEntry
 from accounts.customers.models import Customer
-from accounts.customers.national_id import opened, seal_anew
+from accounts.customers.national_id import SealedAnew, opened, seal_anew
 from accounts.customers.sign_up import sign_up
 from config.clock import move_clock
 from config.sealed import Sealing, UnknownKey, sealing
@@ -144,9 +144,11 @@ def test_an_old_key_can_be_taken_out_once_all_is_sealed_anew(world: World) -> No
     customer = world.customer()
     customer.national_id = old.seal(REAL)
     world.session.flush()
-    assert seal_anew(world.session, sealing=new, limit=1) == (1, world.kari.id)
-    assert seal_anew(world.session, sealing=new, after=world.kari.id) == (0, None)
-    assert seal_anew(world.session, sealing=new) == (0, None)
+    lost = Sealing([b"3" * 32])
+    assert seal_anew(world.session, sealing=lost) == SealedAnew(0, 1, None)
+    assert seal_anew(world.session, sealing=new, limit=1) == SealedAnew(1, 0, world.kari.id)
+    assert seal_anew(world.session, sealing=new, after=world.kari.id) == SealedAnew(0, 0, None)
+    assert seal_anew(world.session, sealing=new) == SealedAnew(0, 0, None)
     assert opened(world.customer(), Sealing([b"2" * 32])) == REAL
     with pytest.raises(UnknownKey):
         opened(world.customer(), old)
