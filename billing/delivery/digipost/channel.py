@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ import structlog
 from billing.delivery import pages
 from billing.delivery.calling import NoReply, Patience, each
 from billing.delivery.digipost import outcomes, reading, writing
-from billing.delivery.digipost.signing import load_key
+from billing.delivery.digipost.signing import KeyFileError, load_key
 from billing.delivery.digipost.wire import Wire
 from billing.delivery.port import (
     Asked,
@@ -38,31 +39,53 @@ from config.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+NOT_SET_UP = "not_set_up"
 EVENTS_PAGE, EVENTS_PAGES = 500, 10
 """How many events are read, and how often, to learn when documents were opened. What lies beyond counts as unopened,
 until it is asked for again."""
 
 
 def from_settings(settings: Settings) -> Digipost:
-    """Return the channel as the settings have it, not set up when they have no address for it.
-
-    Raises `signing.KeyFileError` where the key cannot be used: nothing could be sent, and that is for a person.
-    """
+    """Return the channel as the settings have it. Without an address it reaches nobody; with a key that cannot be
+    used nobody is known to be reached or not, which is for a person: the log says what is wrong with the key."""
     if not settings.digipost_url:
         return Digipost(None, settings.seller_name)
-    key = load_key(Path(settings.digipost_key_file), settings.digipost_key_password)
-    wire = Wire(settings.digipost_url, settings.digipost_sender_id, key, seconds=settings.http_timeout_seconds)
+    try:
+        wire = _wire(
+            settings.digipost_url,
+            settings.digipost_sender_id,
+            Path(settings.digipost_key_file),
+            settings.digipost_key_password,
+            settings.http_timeout_seconds,
+        )
+    except KeyFileError as error:
+        log.error("digipost_key", error=str(error))
+        return Digipost(None, settings.seller_name, without="key_unusable")
     return Digipost(wire, settings.seller_name)
 
 
+@lru_cache(maxsize=4)
+def _wire(url: str, sender: str, key_file: Path, password: str, seconds: int) -> Wire:
+    """Return the wire of these settings: one a process, so that its connections and what it knows of Digipost's
+    certificate serve one job after the other. Raises KeyFileError, which is not remembered."""
+    return Wire(url, sender, load_key(key_file, password), seconds=seconds)
+
+
 class Digipost:
-    """The channel; a `port.Calls`. Without a wire it is not set up and reaches nobody."""
+    """The channel; a `port.Calls`. Without a wire it reaches nobody: ``without`` says why not."""
 
     name = "digipost"
     batch = 50
 
-    def __init__(self, wire: Wire | None, seller: str, *, cost_ore: Callable[[dt.date], int] | None = None) -> None:
-        self._wire = wire
+    def __init__(
+        self,
+        wire: Wire | None,
+        seller: str,
+        *,
+        cost_ore: Callable[[dt.date], int] | None = None,
+        without: str = NOT_SET_UP,
+    ) -> None:
+        self._wire, self._without = wire, without
         self._seller = seller
         self._cost = cost_ore or (lambda on: rates.whole("delivery_cost_digipost_ore", on))
 
@@ -70,7 +93,8 @@ class Digipost:
         """See `port.LooksUp`. Whoever cannot be asked for (no national id, no Norwegian address) is not identified."""
         wire, patience = self._wire, Patience()
         if wire is None:
-            return {reader.agreement_id: No("not_set_up") for reader in readers}
+            off: Verdict = No(NOT_SET_UP) if self._without == NOT_SET_UP else Unsure(self._without)
+            return {reader.agreement_id: off for reader in readers}
 
         def one(reader: Reader) -> Verdict:
             question = writing.identification(reader)
@@ -88,7 +112,7 @@ class Digipost:
         """See `port.Calls`."""
         wire, patience = self._wire, Patience()
         if wire is None:
-            return {parcel.delivery_id: Later("not_set_up", unreachable=True) for parcel in parcels}
+            return {parcel.delivery_id: Later(self._without, unreachable=True) for parcel in parcels}
         cost = self._cost(business_date(wire.now()))
         ready, others = pages.made(parcels)
 
@@ -109,7 +133,7 @@ class Digipost:
         from the moment of asking."""
         wire = self._wire
         if wire is None:
-            return {one.delivery_id: NoAnswer("not_set_up") for one in asked}
+            return {one.delivery_id: NoAnswer(self._without) for one in asked}
         statuses = self._statuses(wire, asked)
         return self._opened(wire, dict(zip((one.delivery_id for one in asked), statuses, strict=True)))
 
@@ -117,7 +141,7 @@ class Digipost:
         """See `port.Calls`. Digipost has no call for that: only what it never had is taken back."""
         wire = self._wire
         if wire is None:
-            return {one.delivery_id: NoAnswer("not_set_up") for one in asked}
+            return {one.delivery_id: NoAnswer(self._without) for one in asked}
         result: dict[int, Back] = {}
         for one, status in zip(asked, self._statuses(wire, asked), strict=True):
             if isinstance(status, Unheard):

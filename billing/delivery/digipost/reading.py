@@ -81,7 +81,7 @@ def entry(body: bytes) -> Entry:
         rel, uri = link.get("rel", ""), link.get("uri", "")
         path = re.sub(r"^https?://[^/]+", "", uri)
         if rel and path.startswith("/") and len(path) <= _LONGEST:
-            paths[rel.rpartition("/")[2]] = path.partition("?")[0]
+            paths[rel.rpartition("/")[2].lower()] = path.partition("?")[0]
     return Entry(certificate, paths)
 
 

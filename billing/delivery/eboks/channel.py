@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 import httpx
@@ -70,15 +71,22 @@ def from_settings(settings: Settings) -> Eboks:
     """Return the channel as the settings have it, not set up when they have no address for it."""
     if not settings.eboks_url:
         return Eboks(None, settings.seller_name)
-    line = Line(
+    line = _line(
         settings.eboks_url,
         settings.eboks_key,
-        seconds=settings.http_timeout_seconds,
-        token_url=settings.eboks_token_url,
-        client_id=settings.eboks_client_id,
-        scope=settings.eboks_scope,
+        settings.http_timeout_seconds,
+        settings.eboks_token_url,
+        settings.eboks_client_id,
+        settings.eboks_scope,
     )
     return Eboks(line, settings.seller_name)
+
+
+@lru_cache(maxsize=4)
+def _line(url: str, key: str, seconds: int, token_url: str, client_id: str, scope: str) -> Line:
+    """Return the line of these settings: one a process, so that its connections and token serve one job after the
+    other."""
+    return Line(url, key, seconds=seconds, token_url=token_url, client_id=client_id, scope=scope)
 
 
 class Eboks:

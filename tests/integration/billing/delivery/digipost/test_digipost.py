@@ -389,6 +389,20 @@ def test_without_an_address_it_is_not_set_up(tmp_path: Path) -> None:
     assert made.take_back([asked()]) == {1: NoAnswer("not_set_up")}
 
 
+@pytest.mark.parametrize("content", [None, b"garbage"])
+def test_a_key_that_cannot_be_used_refuses_nobody_and_stops_no_other_channel(
+    server: DigipostServer, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "digipost.pem").write_bytes(content)
+    environ = {"DIGIPOST_URL": server.url, "DIGIPOST_SENDER_ID": SENDER, "DIGIPOST_KEY_FILE": "digipost.pem"}
+    made = from_settings(load(environ, tmp_path / ".env"))
+    assert made.look_up([KARI], TODAY) == {1: Unsure("key_unusable")}
+    assert made.hand_over([parcel()]) == {1: Later("key_unusable", unreachable=True)}
+    assert made.ask([asked()]) == {1: NoAnswer("key_unusable")}
+    assert server.seen == []
+
+
 def test_nothing_of_a_person_is_in_addresses_logs_or_errors(
     channel: Digipost, server: DigipostServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
