@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 MAX_BODY = 32 * 1024 * 1024
 _FIELDS: dict[str, dict[str, Any]] = {
@@ -256,7 +256,7 @@ class Partner(ABC):
                 done = self._fault_control(asked.method, given)
             else:
                 with self.lock:
-                    done = self.control(asked.method, name, rest, given)
+                    done = self.control(asked.method, name, unquote(rest), given)
         except LookupError:
             return told_json(404, {"error": f"no {asked.method} {asked.path} here"})
         except ValueError as error:
