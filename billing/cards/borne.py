@@ -54,9 +54,10 @@ def take(
     now: dt.datetime,
     since: dt.datetime | None = None,
     attempt_id: int | None = None,
-) -> None:
+) -> dict[int, int]:
     """Take what we bore of disputes of an agreement that were lost since a payout or refund ``ref`` was asked for, or
-    of one attempt's, from the credit (øre) that ``ref`` gives back. The balance is locked."""
+    of one attempt's, from the credit (øre) that ``ref`` gives back. The balance is locked. Returns how much by dispute.
+    """
     today = business_date(now)
     left = min(ore, credit.held(session, [owner]).get(owner, 0))
     lost = select(Dispute).where(
@@ -67,6 +68,7 @@ def take(
         true() if attempt_id is None else Dispute.attempt_id == attempt_id,
     )
     entries: list[Entry] = []
+    took: dict[int, int] = {}
     for one in session.scalars(lost.order_by(Dispute.id).execution_options(populate_existing=True)).all():
         session.flush()
         paid_ore = session.get_one(Attempt, one.attempt_id).amount_ore
@@ -76,11 +78,13 @@ def take(
             one.written_off_ore -= taken
             one.credit_ore += taken
             left -= taken
+            took[one.id] = taken
             entries += [
                 Entry(Account("disputes"), Account("write_off"), taken, "card_dispute_written_back", one.id, part),
                 Entry(Account("credit", owner), Account("disputes"), taken, "card_dispute_credit", one.id, part),
             ]
     if entries:
         session.flush()
-        credit.dispute_borne(session, owner, ref, sum(one.amount_ore for one in entries) // 2, today, now, way)
+        credit.dispute_borne(session, owner, ref, sum(took.values()), today, now, way)
         book(session, entries, booked_on=today, now=now)
+    return took

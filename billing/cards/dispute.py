@@ -20,31 +20,24 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
-from sqlalchemy import and_, func, or_, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from accounts.customers.tell import NewMessage, tell
 from billing.cards import borne, ours, outcome, refund
-from billing.cards.failures import Failures
 from billing.cards.gateway import CardGateway, DisputeDetails, GatewayUnavailable, Outcome, Succeeded
-from billing.cards.line import Line
-from billing.cards.models import Attempt, Card, Charge, Dispute, Refund
-from billing.cards.one_turn import OneTurn
+from billing.cards.models import Attempt, Card, Charge, Dispute
 from billing.cards.outcome import Seller
-from billing.cards.provider import gateway_of
 from billing.claims import credit, leaving
 from billing.claims.settle import Settlement, allocate
 from billing.claims.standing import recompute_locked
 from billing.invoices.reissue import reissue
-from billing.invoices.seller import seller_of
 from billing.ledger.book import Account, Entry, book
 from billing.passages.balances import lock
-from config.clock import business_date, business_now, now_utc
+from config.clock import business_date
 from config.database import SessionFactory
-from config.jobs import JobContext
 
 log = structlog.get_logger()
 
@@ -53,10 +46,6 @@ ACTOR = refund.GATEWAY
 AFTER_ALL = "after all"
 """The part of a transfer that brings money of a lost dispute back."""
 REASON = "The card payment was taken back by the card's bank"
-LOOK_BACK = dt.timedelta(days=8)
-"""Real time: what no event told of is found by the list of so long; the provider tries an event for three days."""
-LOST_BACK = dt.timedelta(days=120)
-"""Business time: so long after a dispute was lost its money may come back without an event's having told."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +67,11 @@ def attempt_of(session: Session, told: DisputeDetails) -> int | None:
 
 def look(sessions: SessionFactory, gateway: CardGateway, ref: str) -> Look:
     """Read a dispute, outside any transaction. Raises what ``CardGateway.dispute`` raises."""
-    return _with_payment(sessions, gateway, gateway.dispute(ref))
+    return with_payment(sessions, gateway, gateway.dispute(ref))
 
 
-def _with_payment(sessions: SessionFactory, gateway: CardGateway, told: DisputeDetails) -> Look:
+def with_payment(sessions: SessionFactory, gateway: CardGateway, told: DisputeDetails) -> Look:
+    """Return a dispute as it was read, with its payment's outcome where that is not known to have succeeded."""
     with sessions() as session:
         attempt_id = attempt_of(session, told)
         paid = attempt_id is None or session.get_one(Attempt, attempt_id).state == "succeeded"
@@ -102,6 +92,7 @@ def apply(session: Session, found: Look, *, seller: Seller, now: dt.datetime) ->
         select(Charge).join(Attempt, Attempt.charge_id == Charge.id).where(Attempt.id == attempt_id)
     ).one()
     lock(session, [charge.agreement_id])
+    now = _after_all(session, charge.agreement_id, now)
     attempt = session.get_one(Attempt, attempt_id, populate_existing=True, with_for_update={"key_share": True})
     row = _row(session, charge, attempt, told, now)
     if isinstance(found.payment, Succeeded):  # the row is there, so that nobody spends what it brings
@@ -130,19 +121,37 @@ def apply(session: Session, found: Look, *, seller: Seller, now: dt.datetime) ->
     return row.state
 
 
-def _row(session: Session, charge: Charge, attempt: Attempt, told: DisputeDetails, now: dt.datetime) -> Dispute:
-    """Return the dispute's row, made when it is heard of for the first time. The balance is locked.
+CODES = (
+    "card_dispute", "card_dispute_won", "card_dispute_claim", "card_dispute_credit", "card_dispute_written_off",
+    "card_dispute_credit_back", "card_dispute_written_back",
+)  # fmt: skip
+_LATEST = """
+    SELECT max(at) FROM (
+        SELECT opened_at AS at FROM card_disputes WHERE agreement_id = :agreement UNION ALL
+        SELECT ended_at FROM card_disputes WHERE agreement_id = :agreement UNION ALL
+        SELECT t.created_at FROM card_disputes AS d
+            JOIN transfers AS t ON t.code = ANY(:codes) AND t.ref = d.id WHERE d.agreement_id = :agreement UNION ALL
+        SELECT requested_at FROM card_refunds WHERE agreement_id = :agreement UNION ALL
+        SELECT requested_at FROM payouts WHERE agreement_id = :agreement
+    ) AS known WHERE at <= :until
+"""
 
-    It opens no earlier than what was asked back of its payment before we knew of it: an event may have waited.
-    """
+
+def _after_all(session: Session, agreement_id: int, now: dt.datetime) -> dt.datetime:
+    """Return ``now``, or when the latest was that was done meanwhile: an event waits for the provider's answer and for
+    the lock, and is carried through after what came before it."""
+    params = {"agreement": agreement_id, "until": now + leaving.WAITED, "codes": list(CODES)}
+    latest: dt.datetime | None = session.execute(text(_LATEST), params).scalar_one()
+    return max(now, latest or now)
+
+
+def _row(session: Session, charge: Charge, attempt: Attempt, told: DisputeDetails, now: dt.datetime) -> Dispute:
+    """Return the dispute's row, made when it is heard of for the first time. The balance is locked."""
     row = session.scalars(
         select(Dispute).where(Dispute.provider_ref == told.ref).execution_options(populate_existing=True)
     ).one_or_none()
     if row is not None:
         return row
-    asked = select(func.max(Refund.requested_at)).where(
-        Refund.attempt_id == attempt.id, Refund.requested_at <= now + leaving.WAITED
-    )
     row = Dispute(
         provider_ref=told.ref,
         agreement_id=charge.agreement_id,
@@ -153,7 +162,7 @@ def _row(session: Session, charge: Charge, attempt: Attempt, told: DisputeDetail
         reason=told.reason,
         state="opened",
         evidence_due_at=told.evidence_due_at,
-        opened_at=max(now, session.scalar(asked) or now),
+        opened_at=now,
     )
     session.add(row)
     session.flush()
@@ -184,17 +193,18 @@ def _book_back(session: Session, row: Dispute, ore: int, now: dt.datetime, part:
 
 def _won(session: Session, row: Dispute, attempt: Attempt, now: dt.datetime) -> None:
     """Give back what was withheld meanwhile: the card is charged again, and the credit pays what is open."""
-    row.state, row.ended_at = "won", max(now, row.opened_at)
+    row.state, row.ended_at = "won", now
     session.flush()
     _book_back(session, row, row.withdrawn_ore, now)
     _trust(session, attempt)
     _spend(session, row.agreement_id, now)
 
 
-def _spend(session: Session, agreement_id: int, now: dt.datetime, first: int | None = None) -> None:
-    """Pay what is open, a claim ``first``, with credit that no dispute holds any more, and judge the agreement anew."""
+def _spend(session: Session, agreement_id: int, now: dt.datetime, first: int | None = None, own_ore: int = 0) -> None:
+    """Pay what is open, a claim ``first`` (of which ``own_ore`` has come back), with credit that no dispute holds, and
+    judge the agreement anew."""
     today = business_date(now)
-    credit.use(session, [first] if first else [], today, now)
+    credit.use(session, [first] if first else [], today, now, own_ore)
     credit.use(session, credit.to_pay(session, [agreement_id]), today, now)
     recompute_locked(session, [agreement_id], today, now, ACTOR)
 
@@ -244,10 +254,15 @@ def _came_back(
     _trust(session, attempt)
     if theirs_ore:
         credit.dispute_back(session, owner, row.id, theirs_ore, today, now)
-        borne.take(session, owner, "card_dispute", row.id, theirs_ore, attempt_id=attempt.id, now=now)
-        _spend(session, owner, now, charge.claim_id)
-        data = {"amount_ore": theirs_ore}
-        tell(session, [NewMessage(owner, "card_dispute_returned", f"card_dispute:{row.id}", None, data)], now=now)
+        took = borne.take(session, owner, "card_dispute", row.id, theirs_ore, attempt_id=attempt.id, now=now)
+        left_ore = theirs_ore - sum(took.values())
+        _spend(session, owner, now, charge.claim_id, left_ore)
+        for one, word, ore in [
+            (row.id, "card_dispute_returned", left_ore),
+            *((other, "card_dispute_lost", taken) for other, taken in took.items()),
+        ]:
+            if ore:
+                tell(session, [NewMessage(owner, word, f"card_dispute:{one}", None, {"amount_ore": ore})], now=now)
     log.warning("card_dispute_came_back", dispute=row.id, ref=row.provider_ref)
 
 
@@ -305,7 +320,7 @@ def _lost(
         credit_ore = min(most_ore - claim_ore, held)
     row.claim_ore, row.credit_ore = claim_ore, credit_ore
     row.written_off_ore = row.withdrawn_ore - claim_ore - credit_ore
-    row.state, row.ended_at = "lost", max(now, row.opened_at)
+    row.state, row.ended_at = "lost", now
     session.flush()
     if credit_ore:
         credit.disputed(session, owner, row.id, credit_ore, today, now)
@@ -339,45 +354,3 @@ def _owed_again(
         raise AssertionError(f"claim {claim_id} changed although its balance is locked")
     number = session.execute(text(refund.DOCUMENT), {"claim": claim_id}).scalar_one()
     reissue(session, number, reason=REASON, seller=seller, now=now, actor=ACTOR, card_gone=card_gone)
-
-
-def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
-    """Read disputes again that are open or were lost in the last months, and read those of the last days of which no
-    event told that they began. Raises SomeFailed."""
-    del scheduled_for
-    gateway, seller = gateway_of(ctx.settings), seller_of(ctx.settings)
-    counts: dict[str, int | str] = {"opened": 0, "won": 0, "lost": 0, "ignored": 0}
-    if gateway is None:
-        return counts | {"note": "no card gateway is configured"}
-    if Line.of(ctx.sessions, ctx.settings).state().resting:
-        return counts | {"note": "the provider is left alone for a while"}
-    failures = Failures("dispute")
-    turns = OneTurn.of(ctx.sessions, ctx.settings)
-    told = {one.ref: one for one in turns.ask(lambda: gateway.disputes(created_after=now_utc() - LOOK_BACK))}
-    with ctx.sessions() as session:
-        again = or_(
-            Dispute.state == "opened",
-            and_(Dispute.state == "lost", Dispute.ended_at >= business_now(session) - LOST_BACK),
-        )
-        mine = session.execute(
-            select(Dispute.provider_ref, again.label("again"))
-            .where(or_(again, Dispute.provider_ref.in_(list(told))))
-            .order_by(Dispute.id)
-        ).all()
-    opened, known = [one.provider_ref for one in mine if one.again], {one.provider_ref for one in mine}
-    refs = list(dict.fromkeys([*opened, *(ref for ref in told if ref not in known)]))
-    for number, ref in enumerate(refs):
-        try:
-            found = (
-                _with_payment(ctx.sessions, gateway, told[ref])
-                if ref in told
-                else turns.ask(partial(look, ctx.sessions, gateway, ref))
-            )
-            with ctx.sessions.begin() as session:
-                word = apply(session, found, seller=seller, now=business_now(session))
-        except Exception as error:
-            failures.add(number, error)
-        else:
-            counts[word] = int(counts[word]) + 1
-    failures.tell(len(refs))
-    return counts

@@ -37,7 +37,7 @@ def keep(session: Session, charge: Charge, attempt: Attempt, result: Succeeded, 
     owner = charge.agreement_id
     credit.add(session, [credit.Gain(owner, attempt.id, attempt.amount_ore, paid_on)], "card_extra", today, now)
     if charge.claim_id is not None:
-        credit.use(session, [charge.claim_id], today, now)
+        credit.use(session, [charge.claim_id], today, now, own_ore=attempt.amount_ore)
     credit.use(session, credit.past_due(session, [owner], today), today, now)
     recompute_locked(session, [owner], today, now, "card gateway")
     _week(session, owner, paid_on, now=now)

@@ -215,13 +215,15 @@ def held(session: Session, agreement_ids: Sequence[int]) -> dict[int, int]:
     return {row.agreement_id: row.ore for row in rows}
 
 
-def use(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.datetime) -> dict[int, int]:
+def use(
+    session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.datetime, own_ore: int = 0
+) -> dict[int, int]:
     """Settle claims with their agreements' credit, the first due with the oldest credit; return claim id → øre used.
 
-    What an open dispute would take of it is not used. It counts as paid on the value date of the payment
-    that the credit came from. Used when an invoice is issued and
-    before anything is blocked. The standing is not judged here: a claim just issued is not overdue, other callers
-    recompute.
+    What an open dispute would take of it is not used, but for ``own_ore``: what has just come in of the payment of
+    these claims. It counts as paid on the value date of the payment that the credit came from. Used when an invoice is
+    issued and before anything is blocked. The standing is not judged here: a claim just issued is not overdue, other
+    callers recompute.
     """
     if not claim_ids:
         return {}
@@ -229,7 +231,7 @@ def use(session: Session, claim_ids: Sequence[int], today: dt.date, now: dt.date
         text("SELECT DISTINCT agreement_id FROM claims WHERE id = ANY(:ids) ORDER BY 1"), {"ids": list(claim_ids)}
     ).all()
     lock(session, owners)
-    credit = free(session, owners)
+    credit = free(session, owners, own_ore)
     if not credit:
         return {}
     # `times` keeps several uses on one claim apart.

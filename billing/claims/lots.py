@@ -37,11 +37,14 @@ def lots(session: Session, agreement_ids: Sequence[int]) -> dict[int, deque[tupl
     return dict(found)
 
 
-def free(session: Session, agreement_ids: Sequence[int]) -> dict[int, deque[tuple[dt.date, int]]]:
-    """Return the credit that may be used, as ``lots`` does: what a dispute would take stays, the latest money of it."""
+def free(session: Session, agreement_ids: Sequence[int], own_ore: int = 0) -> dict[int, deque[tuple[dt.date, int]]]:
+    """Return the credit that may be used, as ``lots`` does: what a dispute would take stays, the latest money of it.
+
+    ``own_ore`` of each is not held: it has just come in, and pays what it came from.
+    """
     found = lots(session, agreement_ids)
     for row in session.execute(text(_WOULD_TAKE), {"ids": list(found)}) if found else ():
-        held, credit = row.ore, found[row.agreement_id]
+        held, credit = row.ore - own_ore, found[row.agreement_id]
         while held > 0 and credit:
             value_date, ore = credit.pop()
             if ore > held:
@@ -52,21 +55,36 @@ def free(session: Session, agreement_ids: Sequence[int]) -> dict[int, deque[tupl
     return found
 
 
-# What disputes that are open would take of the credit if they were lost: what is more than the card still pays of the
-# charge's claim, where it would be owed again. Money that came late (attempts.credited) pays no claim as a card's.
+# What disputes that are open would take of the credit if they were lost (as billing.cards.dispute places a loss): of a
+# payment no more than is the customer's still to give, less what it pays of its charge's claim, where that would be
+# owed again. Money that came late (attempts.credited), and what came back of a dispute, pays as credit.
 _WOULD_TAKE = """
     SELECT agreement_id, sum(ore)::bigint AS ore FROM (
-        SELECT d.agreement_id,
-               greatest(sum(d.amount_ore) - CASE WHEN t.credited THEN 0 ELSE coalesce(min(pays.ore), 0) END, 0) AS ore
-        FROM card_disputes AS d
-        JOIN attempts AS t ON t.id = d.attempt_id
-        JOIN charges AS h ON h.id = d.charge_id
+        SELECT w.agreement_id, greatest(sum(w.ore) - greatest(coalesce(min(pays.ore), 0), 0), 0) AS ore
+        FROM (
+            SELECT d.agreement_id, d.charge_id, t.credited,
+                   least(sum(d.amount_ore), greatest(t.amount_ore - (SELECT sum(o.claim_ore + o.credit_ore)
+                         FROM card_disputes AS o WHERE o.attempt_id = t.id), 0)) AS ore
+            FROM card_disputes AS d JOIN attempts AS t ON t.id = d.attempt_id
+            WHERE d.agreement_id = ANY(:ids) AND d.state = 'opened'
+            GROUP BY d.agreement_id, d.charge_id, t.id
+        ) AS w
+        JOIN charges AS h ON h.id = w.charge_id
         LEFT JOIN LATERAL (
-            SELECT least(c.settled_ore, (SELECT sum(amount_ore) FROM allocations
-                                         WHERE claim_id = c.id AND source IN ('card', 'dispute'))) AS ore
-            FROM claims AS c WHERE c.id = h.claim_id
+            SELECT least(c.settled_ore, CASE WHEN w.credited THEN coalesce(a.credit, 0) + coalesce(a.taken_late, 0)
+                   ELSE coalesce(a.card, 0) + coalesce(a.taken, 0) + least(coalesce(a.credit, 0),
+                        (SELECT coalesce(sum(e.amount_ore), 0) FROM card_disputes AS o JOIN credit_entries AS e
+                         ON e.code = 'dispute_back' AND e.ref = o.id WHERE o.charge_id = h.id
+                         AND o.agreement_id = w.agreement_id)) END) AS ore
+            FROM claims AS c LEFT JOIN LATERAL (
+                SELECT sum(x.amount_ore) FILTER (WHERE x.source = 'credit') AS credit,
+                       sum(x.amount_ore) FILTER (WHERE x.source = 'card') AS card,
+                       sum(x.amount_ore) FILTER (WHERE x.source = 'dispute' AND ot.credited) AS taken_late,
+                       sum(x.amount_ore) FILTER (WHERE x.source = 'dispute' AND NOT ot.credited) AS taken
+                FROM allocations AS x LEFT JOIN card_disputes AS o ON x.source = 'dispute' AND o.id = x.source_id
+                LEFT JOIN attempts AS ot ON ot.id = o.attempt_id WHERE x.claim_id = c.id
+            ) AS a ON true WHERE c.id = h.claim_id
         ) AS pays ON true
-        WHERE d.agreement_id = ANY(:ids) AND d.state = 'opened'
-        GROUP BY d.agreement_id, d.charge_id, t.credited
+        GROUP BY w.agreement_id, w.charge_id, w.credited
     ) AS one GROUP BY agreement_id HAVING sum(ore) > 0
 """

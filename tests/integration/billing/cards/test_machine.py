@@ -29,7 +29,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.audit.audit import audit
-from billing.cards import charge, dispute, due, refund, refund_call, register, sweep, webhook
+from billing.cards import charge, dispute, dispute_sweep, due, refund, refund_call, register, sweep, webhook
 from billing.cards.failures import SomeFailed
 from billing.cards.gateway import CardGateway, GatewayUnavailable
 from billing.cards.methods import choose_method
@@ -381,7 +381,7 @@ class Machine(RuleBasedStateMachine):
             self.refund(None, None)
         for event in self._events():
             self._hear(event)
-        dispute.job(self.ctx, self.now)
+        dispute_sweep.job(self.ctx, self.now)
         self.a_charge_is_paid_once()
         theirs = self.gateway.books()["payments"]
         ours = self._ask("SELECT provider_ref, amount_ore FROM attempts WHERE state = 'succeeded'")

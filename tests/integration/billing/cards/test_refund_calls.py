@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pytest
 from sqlalchemy import text
 
-from billing.cards import dispute, refund, refund_call, webhook
+from billing.cards import dispute_sweep, refund, refund_call, webhook
 from billing.cards.failures import SomeFailed
 from billing.cards.gateway import CardGateway, Event, GatewayUnavailable
 from billing.cards.models import Dispute, Refund
@@ -279,16 +279,16 @@ def test_what_came_back_of_a_lost_one_and_no_event_told_is_found(
     driver.charge(gateway, MONDAY)
     number = stand_in.open_dispute(str(driver.attempts()[0].provider_ref))
     stand_in.end_dispute(number, "lose")
-    assert dispute.job(ctx, MONDAY)["lost"] == 1
+    assert dispute_sweep.job(ctx, MONDAY)["lost"] == 1
     stand_in.end_dispute(number, "reverse")
-    assert dispute.job(ctx, MONDAY)["won"] == 1
-    assert sum(int(one) for one in dispute.job(ctx, MONDAY).values()) == 0
+    assert dispute_sweep.job(ctx, MONDAY)["won"] == 1
+    assert sum(int(one) for one in dispute_sweep.job(ctx, MONDAY).values()) == 0
     assert stand_in.books()["net_ore"] == clearing(driver) == 20_000
 
 
 def opened_weeks_ago(driver: Driver, stand_in: GatewayServer) -> str:
     """Open a dispute that is older than what the provider is asked to list; return its id."""
-    stand_in.move_clock(now_utc() - 5 * dispute.LOOK_BACK, running=True)
+    stand_in.move_clock(now_utc() - 5 * dispute_sweep.LOOK_BACK, running=True)
     number = stand_in.open_dispute(str(driver.attempts()[0].provider_ref))
     stand_in.move_clock(None)
     return number
@@ -302,13 +302,13 @@ def test_money_of_one_that_began_weeks_ago_is_found_for_months_after_the_loss(
     driver.charge(gateway, MONDAY)
     number = opened_weeks_ago(driver, stand_in)
     stand_in.end_dispute(number, "lose")
-    assert dispute.job(ctx, MONDAY) == {"opened": 0, "won": 0, "lost": 0, "ignored": 0}, "nobody told of it"
+    assert dispute_sweep.job(ctx, MONDAY) == {"opened": 0, "won": 0, "lost": 0, "ignored": 0}, "nobody told of it"
     assert tell(driver, gateway, "charge.dispute.closed", {"id": number, "object": "dispute"}) == "lost"
     with driver.sessions.begin() as session:
         ended = business_now(session) - dt.timedelta(days=days)
         session.execute(text("UPDATE card_disputes SET ended_at = :ended"), {"ended": ended})
     stand_in.end_dispute(number, "reverse")
-    dispute.job(ctx, MONDAY)
+    dispute_sweep.job(ctx, MONDAY)
     with driver.sessions() as session:
         assert session.query(Dispute).one().state == then
     assert clearing(driver) == (20_000 if then == "won" else 0)
@@ -321,17 +321,17 @@ def test_the_job_reads_each_at_the_pace_that_all_share_and_tells_how_the_provide
     driver.charge(gateway, MONDAY)
     number = opened_weeks_ago(driver, stand_in)
     assert tell(driver, gateway, "charge.dispute.created", {"id": number, "object": "dispute"}) == "opened"
-    assert dispute.job(ctx, MONDAY)["opened"] == 1
+    assert dispute_sweep.job(ctx, MONDAY)["opened"] == 1
     failures = text("SELECT failures FROM card_pace")
     stand_in.fault("error", on="read")
     with pytest.raises(GatewayUnavailable):
-        dispute.job(ctx, MONDAY)
+        dispute_sweep.job(ctx, MONDAY)
     with driver.sessions() as session:
         assert session.scalar(failures) == 1, "the list"
     monkeypatch.setattr(StripeGateway, "disputes", lambda *_asked, **_when: [])
     stand_in.fault("error", on="read")
     with pytest.raises(SomeFailed):
-        dispute.job(ctx, MONDAY)
+        dispute_sweep.job(ctx, MONDAY)
     with driver.sessions() as session:
         assert session.scalar(failures) == 1, "the list was answered, the one was not"
 
@@ -361,10 +361,10 @@ def test_a_dispute_of_which_no_event_came_is_found(
     driver.drive(20_000, MONDAY)
     driver.charge(gateway, MONDAY)
     number = stand_in.open_dispute(str(driver.attempts()[0].provider_ref))
-    assert dispute.job(ctx, MONDAY)["opened"] == 1
+    assert dispute_sweep.job(ctx, MONDAY)["opened"] == 1
     stand_in.end_dispute(number, "lose")
     for _ in range(2):  # it is read again for months: its money may come back
-        assert dispute.job(ctx, MONDAY) == {"opened": 0, "won": 0, "lost": 1, "ignored": 0}
+        assert dispute_sweep.job(ctx, MONDAY) == {"opened": 0, "won": 0, "lost": 1, "ignored": 0}
     with driver.sessions() as session:
         row = session.query(Dispute).one()
         assert (row.state, row.claim_ore, row.reason) == ("lost", 20_000, "fraudulent")
@@ -378,7 +378,7 @@ def test_while_the_provider_is_left_alone_nothing_is_begun(
     with driver.sessions.begin() as session:
         down = "INSERT INTO card_pace (provider, next_at, failures, down_until) VALUES (:p, now(), 5, now() + '1 hour')"
         session.execute(text(down), {"p": NAME})
-    for job in (refund_call.job, refund_call.job_sweep, dispute.job):
+    for job in (refund_call.job, refund_call.job_sweep, dispute_sweep.job):
         assert "note" in job(ctx, MONDAY)
     assert (state(driver, asked), stand_in.books()["refunds"]) == ("approved", [])
     with driver.sessions.begin() as session:
