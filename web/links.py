@@ -10,6 +10,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, make_response, render_template, session
 
 from billing.delivery import links, tokens
+from billing.delivery.copies import form_of_copy
 from billing.invoices.render import pdf
 from config import http
 from config.clock import now_utc
@@ -44,8 +45,9 @@ def open_document(token: str) -> Response:
     if named.expired:
         return page(token)
     links.opened(http.current_session(), opening.delivery_id, now=http.request_now())
+    form = form_of_copy(http.current_session(), opening.delivery_id)
     http.current_session().commit()  # making the page takes a while: nothing is held open meanwhile
-    body = pdf(http.current_sessions(), opening.document_id)
+    body = pdf(http.current_sessions(), opening.document_id, form=form)
     name = f"brikke-{opening.number}.pdf"
     return Response(
         body, content_type="application/pdf", headers={"Content-Disposition": f'attachment; filename="{name}"'}

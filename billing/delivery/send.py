@@ -21,6 +21,7 @@ from dataclasses import replace
 import structlog
 
 from billing.delivery import links, rules
+from billing.delivery.copies import form_of_copy
 from billing.delivery.costs import add_cost
 from billing.delivery.mail import Attachment, BadAddressError, compose
 from billing.delivery.plan import fall_back, plan
@@ -157,7 +158,9 @@ class _Round:
         if named is not None:
             if one.document_id is None:
                 raise UnknownTemplateError(f"the template {one.template!r} needs a document, which the message has not")
-            content = pdf(self.sessions, one.document_id, renderer=self.renderer)
+            with self.sessions() as session:
+                form = form_of_copy(session, one.delivery_id)
+            content = pdf(self.sessions, one.document_id, form=form, renderer=self.renderer)
             if self.settings.mail_documents == "link":  # the page is made now, so that what is wrong with it shows
                 told = replace(told, link=self._link(one.delivery_id))
             else:

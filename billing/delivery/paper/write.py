@@ -17,6 +17,7 @@ from sqlalchemy import Row, func, select, text
 from sqlalchemy.orm import Session
 
 from billing.delivery import rules
+from billing.delivery.copies import copy_form
 from billing.delivery.costs import add_cost
 from billing.delivery.links import BILLS
 from billing.delivery.models import DeliveryFile
@@ -24,7 +25,6 @@ from billing.delivery.paper.address import BadAddress, Place, lines
 from billing.delivery.paper.batch import Letter, batch_name, build
 from billing.delivery.paper.channel import NAME, shown
 from billing.delivery.plan import fall_back
-from billing.invoices.forms import Form
 from billing.invoices.pdf.processes import Renderer, RenderError
 from billing.invoices.render import pdf
 from config.clock import business_now, now_utc
@@ -161,9 +161,8 @@ def _judged(row: Row[Any]) -> tuple[str, ...] | _Not:
 
 
 def _page(sessions: SessionFactory, row: Row[Any], renderer: Renderer) -> bytes | Exception:
-    """Return a letter's page, or what is wrong with it. What presents its document says how to pay it by a transfer; a
-    copy is as it was issued."""
-    form = Form("transfer" if row.presents else None, details=row.details_in_copy)
+    """Return a letter's page, or what is wrong with it."""
+    form = copy_form(presents=row.presents, details=row.details_in_copy)
     try:
         return pdf(sessions, row.document_id, form=form, renderer=renderer)
     except (RenderError, LookupError, ValueError) as error:

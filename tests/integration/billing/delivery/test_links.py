@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from billing.delivery import links, mailbox, tokens
@@ -194,3 +194,26 @@ def test_the_job_follows_what_nobody_opened_only_when_it_is_switched_on(linked: 
     on = JobContext(linked.sessions, replace(linked.settings, mail_unopened=True))
     assert [links.job_unopened(on, NOW) for _ in range(2)] == [{"unopened": 1}, {"unopened": 0}]
     assert followed == [one(linked).message_id]
+
+
+@pytest.mark.parametrize("way", ["attached", "link"])
+def test_the_copy_has_a_payment_slip_where_it_presents_and_details_where_wanted(
+    linked: Post, browser: FlaskClient, way: str
+) -> None:
+    """Also when the document was issued for AvtaleGiro, and another way presents it now."""
+    linked.settings = replace(linked.settings, mail_documents=way)
+    document = linked.invoice(linked.world.agreement())
+    linked.plan()
+    linked.execute("UPDATE documents SET settlement = 'avtalegiro'")
+    linked.execute("UPDATE deliveries SET document_id = :id, presents = true", id=document)
+    linked.execute("UPDATE customers SET details_in_copy = false")
+    linked.run()
+    with linked.sessions() as session:
+        forms_kept = [row.form for row in session.execute(text("SELECT form FROM renderings"))]
+    assert len(forms_kept) == 1
+    assert forms_kept[0].startswith("transfer")
+    if way == "link":
+        answer = press(browser, the_link(linked))
+        with linked.sessions() as session:
+            kept = session.execute(text("SELECT pdf FROM renderings")).scalars().all()
+        assert [bytes(one) for one in kept] == [answer.data]  # the very page, no other was made
