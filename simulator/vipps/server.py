@@ -42,7 +42,7 @@ class VippsServer:
         self.api = Api(self.world, self.faults)
         self.control = Control(self.world, self.faults, self.courier)
         self.stopping = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {"vipps": self}))
         self._server.daemon_threads = True
         self.url = self.world.address = f"http://127.0.0.1:{self._server.server_port}"
         self._thread: threading.Thread | None = None
@@ -95,61 +95,61 @@ class VippsServer:
         return True
 
 
-def _handler(vipps: VippsServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 60
+class _Handler(BaseHTTPRequestHandler):
+    """Answers the requests of one connection."""
 
-        def do_GET(self) -> None:
-            self._serve()
+    vipps: VippsServer
+    protocol_version = "HTTP/1.1"
+    timeout = 60
 
-        def do_POST(self) -> None:
-            self._serve()
+    def do_GET(self) -> None:
+        self._serve()
 
-        def do_DELETE(self) -> None:
-            self._serve()
+    def do_POST(self) -> None:
+        self._serve()
 
-        def log_message(self, format: str, *args: Any) -> None:
-            """Say nothing."""
+    def do_DELETE(self) -> None:
+        self._serve()
 
-        def _serve(self) -> None:
-            length = int(self.headers.get("Content-Length") or 0)
-            if length > MAX_BODY:
-                self._answer(413, {"title": "Too large"})
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+    def _serve(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        if length > MAX_BODY:
+            self._answer(413, {"title": "Too large"})
+            return
+        body = self.rfile.read(length)
+        path = self.path.partition("?")[0]
+        if path.startswith("/_control/"):
+            self._answer(*self.vipps.control.answer(self.command, path, body))
+        elif path.startswith("/pay/"):
+            status, to, page = pages.answer(self.vipps.world, self.command, path.removeprefix("/pay/"), body)
+            self._answer(status, page, to=to)
+        else:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            try:
+                answer = answered(self.vipps.api, Call(self.command, path, headers, body))
+            except CutOff as cut:
+                self._hold(cut.hold_seconds)
                 return
-            body = self.rfile.read(length)
-            path = self.path.partition("?")[0]
-            if path.startswith("/_control/"):
-                self._answer(*vipps.control.answer(self.command, path, body))
-            elif path.startswith("/pay/"):
-                status, to, page = pages.answer(vipps.world, self.command, path.removeprefix("/pay/"), body)
-                self._answer(status, page, to=to)
-            else:
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                try:
-                    answer = answered(vipps.api, Call(self.command, path, headers, body))
-                except CutOff as cut:
-                    self._hold(cut.hold_seconds)
-                    return
-                self._answer(answer.status, answer.body)
+            self._answer(answer.status, answer.body)
 
-        def _hold(self, seconds: float) -> None:
-            """Say nothing until the time is over, the caller gives up, or the server stops."""
-            until = time.monotonic() + seconds
-            while time.monotonic() < until and not vipps.stopping.is_set():
-                if select.select([self.connection], [], [], 0.05)[0]:
-                    break
-            self.close_connection = True
+    def _hold(self, seconds: float) -> None:
+        """Say nothing until the time is over, the caller gives up, or the server stops."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.vipps.stopping.is_set():
+            if select.select([self.connection], [], [], 0.05)[0]:
+                break
+        self.close_connection = True
 
-        def _answer(self, status: int, body: dict[str, Any] | str, *, to: str | None = None) -> None:
-            raw = (body if isinstance(body, str) else json.dumps(body)).encode()
-            kind = "text/html; charset=utf-8" if isinstance(body, str) else "application/json"
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(raw)))
-            if to is not None:
-                self.send_header("Location", to)
-            self.end_headers()
-            self.wfile.write(raw)
-
-    return Handler
+    def _answer(self, status: int, body: dict[str, Any] | str, *, to: str | None = None) -> None:
+        raw = (body if isinstance(body, str) else json.dumps(body)).encode()
+        kind = "text/html; charset=utf-8" if isinstance(body, str) else "application/json"
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(raw)))
+        if to is not None:
+            self.send_header("Location", to)
+        self.end_headers()
+        self.wfile.write(raw)

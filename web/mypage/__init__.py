@@ -18,6 +18,7 @@ from web.mypage import (
     payouts,
     remove,
     vehicles,
+    vipps,
 )
 from web.mypage.blueprint import blp
 
@@ -35,4 +36,5 @@ __all__ = [
     "payouts",
     "remove",
     "vehicles",
+    "vipps",
 ]

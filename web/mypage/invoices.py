@@ -18,6 +18,7 @@ from config import http
 from config.clock import business_date
 from web.mypage import explain
 from web.mypage.blueprint import blp, customers_only, own
+from web.mypage.vipps import offered
 
 PAGE = 50
 REFUNDS = 10
@@ -74,6 +75,7 @@ def invoice(number: int, invoice_number: int) -> str:
         view=shown,
         groups=by_vehicle(shown.vehicles, shown.passages),
         paid=listed.paid(session, row.claim_id),
+        vipps=row.open_ore > 0 and row.due_on is not None and offered(),
         explain=explain,
     )
 

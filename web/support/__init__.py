@@ -28,6 +28,7 @@ from web.support import (
     trail,
     validity,
     vehicles,
+    vipps,
 )
 from web.support.blueprint import blp
 
@@ -54,4 +55,5 @@ __all__ = [
     "trail",
     "validity",
     "vehicles",
+    "vipps",
 ]

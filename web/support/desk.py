@@ -18,6 +18,7 @@ from billing.claims.queries import locate, open_claims
 from billing.claims.rules import is_overdue
 from billing.delivery import desk as delivery
 from billing.payments import queries as payments
+from billing.payments.vipps import queries as vipps
 from config import http
 from config.clock import business_date
 from config.problems import Invalid, NotFound
@@ -94,6 +95,7 @@ def heap() -> Mapping[str, int]:
         "deliveries": delivery.count_troubled(session),
         "attempts": cards.count_unanswered(session),
         "refunds": refunds,
+        "vipps": vipps.waiting(session),
         "disputes": disputes,
         "card_account": reconcile.waiting(session),
     }

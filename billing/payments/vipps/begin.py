@@ -88,19 +88,9 @@ def _open(
     """Return the payment that is live, or that a key is of, or a new one; what is open (øre); whether by its key."""
     lock(session, [agreement_id])
     document = listed.one(session, agreement_id, invoice)
-    if request_key is not None:
-        known = session.scalars(
-            select(VippsPayment).where(
-                VippsPayment.agreement_id == agreement_id, VippsPayment.request_key == request_key
-            )
-        ).one_or_none()
-        if known is not None:
-            if known.invoice != invoice:
-                raise Invalid(
-                    "This Idempotency-Key was used for another request; take a new key for a new act.",
-                    slug="idempotency-key-reused",
-                )
-            return known.id, known.amount_ore, True
+    known = None if request_key is None else _known(session, agreement_id, invoice, request_key)
+    if known is not None:
+        return known.id, known.amount_ore, True
     if document.open_ore <= 0 or document.due_on is None:
         raise Conflict("Nothing of this invoice is to be paid.", slug="nothing-to-pay")
     live = select(VippsPayment.id).where(VippsPayment.claim_id == document.claim_id, VippsPayment.state.in_(LIVE))
@@ -126,3 +116,16 @@ def _open(
     session.add(row)
     session.flush()
     return row.id, row.amount_ore, False
+
+
+def _known(session: Session, agreement_id: int, invoice: int, request_key: str) -> VippsPayment | None:
+    """Return the payment that a caller's key is of, if it has been used. Raises Invalid where it was of another."""
+    row = session.scalars(
+        select(VippsPayment).where(VippsPayment.agreement_id == agreement_id, VippsPayment.request_key == request_key)
+    ).one_or_none()
+    if row is not None and row.invoice != invoice:
+        raise Invalid(
+            "This Idempotency-Key was used for another request; take a new key for a new act.",
+            slug="idempotency-key-reused",
+        )
+    return row

@@ -145,7 +145,9 @@ def test_support_refunds_and_a_second_person_approves(
     assert refused.status_code == 409
     listed = body(client.get("/v1/vipps-refunds?state=cancelled", headers=bearer("accountant")))
     assert [one["id"] for one in listed["items"]] == [body(asked)["id"]]
-    told = payer.books.session.scalars(text("SELECT action FROM audit_trail WHERE action LIKE 'vipps_refund%' ORDER BY id"))
+    told = payer.books.session.scalars(
+        text("SELECT action FROM audit_trail WHERE action LIKE 'vipps_refund%' ORDER BY id")
+    )
     assert list(told) == ["vipps_refund.request", "vipps_refund.cancel"]
 
 
