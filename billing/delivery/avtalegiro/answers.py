@@ -2,7 +2,8 @@
 
 - A file refused (L200, L226): its claims are queued again, for a new file with a new number; after `TRIES` files they
   are failed, so that another channel presents them. What it was to take back is asked for again.
-- A file accepted (L226): its claims are ``delivered`` (the bank has them), its cancellations ``ended``.
+- A file accepted (L226): its claims are ``delivered`` (the bank has them), its cancellations ``ended``; or what comes
+  then, by why it was taken back.
 - Orders and transactions refused (L00202; it comes after): a claim is ``failed`` and says why; a cancellation is told
   of, and its claim stands again where nothing else presents the document.
 
@@ -22,7 +23,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from billing.delivery.avtalegiro.cancellations import MANDATE_ENDED
+from billing.delivery.avtalegiro.cancellations import AFTER, AMENDED
 from billing.delivery.avtalegiro.channel import NAME
 from billing.delivery.avtalegiro.files import file_of
 from billing.delivery.avtalegiro.receipts import ReceiptRow, read_receipt
@@ -34,16 +35,15 @@ log = structlog.get_logger(__name__)
 TRIES = 3
 MAX_BYTES = 16 * 1024 * 1024
 
-_CLAIMS_BACK = """
+_CLAIMS_BACK = f"""
     UPDATE deliveries SET
-           state = CASE WHEN state = 'ending' AND error IS DISTINCT FROM :mandate THEN 'ended'
-                        WHEN state = 'ending' OR attempts >= :tries THEN 'failed' ELSE 'queued' END,
-           ended_at = CASE WHEN state = 'ending' AND error IS DISTINCT FROM :mandate THEN CAST(:now AS timestamptz) END,
+           state = CASE WHEN state = 'ending' THEN {AFTER} WHEN attempts >= :tries THEN 'failed' ELSE 'queued' END,
+           ended_at = CASE WHEN state = 'ending' THEN CAST(:now AS timestamptz) END,
            error = CASE WHEN state = 'ending' THEN error ELSE 'file_refused' END,
            file_id = NULL, file_line = NULL, sent_at = NULL, next_at = :real, proof = proof - 'cancel'
     WHERE file_id = :file AND state IN ('sent', 'delivered', 'ending')
     RETURNING state
-"""
+"""  # noqa: S608 - words of ours
 _CLAIMS_ACCEPTED = """
     UPDATE deliveries SET state = CASE state WHEN 'sent' THEN 'delivered' ELSE state END, delivered_at = :now,
            proof = proof || jsonb_build_object('receipt', CAST(:receipt AS bigint))
@@ -55,22 +55,28 @@ _CANCELS_BACK = """
     WHERE channel = 'avtalegiro' AND state = 'ending' AND CAST(proof -> 'cancel' ->> 'file' AS bigint) = :file
     RETURNING 'ending'
 """
-_CANCELS_ACCEPTED = """
-    UPDATE deliveries SET state = CASE error WHEN :mandate THEN 'failed' ELSE 'ended' END, ended_at = :now,
-           proof = jsonb_set(proof, '{cancel,receipt}', to_jsonb(CAST(:receipt AS bigint)))
+# What is claimed anew begins anew, but for how often it was tried and what was told of it.
+_CANCELS_ACCEPTED = f"""
+    UPDATE deliveries SET state = {AFTER}, ended_at = :now,
+           delivered_at = CASE error WHEN :amended THEN NULL ELSE delivered_at END,
+           next_at = CASE error WHEN :amended THEN CAST(:real AS timestamptz) ELSE next_at END,
+           attempts = CASE error WHEN :amended THEN 0 ELSE attempts END,
+           proof = CASE error WHEN :amended THEN proof - 'receipt' || jsonb_build_object(
+                       'amended', coalesce(proof -> 'amended', '[]') || jsonb_build_array(proof -> 'claim'))
+                   ELSE jsonb_set(proof, '{{cancel,receipt}}', to_jsonb(CAST(:receipt AS bigint))) END
     WHERE channel = 'avtalegiro' AND state = 'ending' AND CAST(proof -> 'cancel' ->> 'file' AS bigint) = :file
     RETURNING state
-"""
-_CLAIM_REFUSED = """
-    UPDATE deliveries SET state = CASE WHEN state = 'ending' AND error IS DISTINCT FROM :mandate THEN 'ended'
-                                       ELSE 'failed' END,
-           error = CASE WHEN state = 'ending' THEN error ELSE :why END, ended_at = :now,
-           proof = proof || CAST(:told AS jsonb)
+"""  # noqa: S608 - words of ours
+_CLAIM_REFUSED = f"""
+    UPDATE deliveries SET
+           state = CASE WHEN state = 'ending' AND error IS DISTINCT FROM :amended THEN {AFTER} ELSE 'failed' END,
+           error = CASE WHEN state = 'ending' AND error IS DISTINCT FROM :amended THEN error ELSE :why END,
+           ended_at = :now, proof = proof || CAST(:told AS jsonb)
     WHERE file_id = :file AND (CAST(:line AS int) IS NULL OR file_line = :line)
       AND (CAST(:kid AS text) IS NULL OR ltrim(partner_ref, '0') = ltrim(:kid, '0'))
       AND state IN ('sent', 'delivered', 'ending')
     RETURNING state
-"""
+"""  # noqa: S608 - words of ours
 _CLAIM_WARNED = """
     UPDATE deliveries SET proof = proof || CAST(:told AS jsonb)
     WHERE file_id = :file AND (CAST(:line AS int) IS NULL OR file_line = :line)
@@ -80,17 +86,18 @@ _CLAIM_WARNED = """
 # What has been presented by another channel since, or is paid, does not stand again; it is told in its proof.
 _CANCEL_REFUSED = """
     UPDATE deliveries AS d SET
-           state = CASE WHEN d.state = 'ending' OR (d.state = 'ended' AND NOT EXISTS (
+           state = CASE WHEN d.state IN ('ending', 'queued') OR (d.state = 'ended' AND NOT EXISTS (
                             SELECT FROM deliveries AS o WHERE o.document_id = d.document_id AND o.id <> d.id
                             AND o.presents AND o.state IN ('queued', 'sending', 'sent', 'unknown', 'delivered',
                                                            'ending')))
                         THEN 'delivered' ELSE d.state END,
            error = CASE d.state WHEN 'failed' THEN d.error ELSE 'cancel_refused' END,
-           proof = d.proof || CAST(:told AS jsonb)
+           proof = d.proof - 'cancel' || CAST(:told AS jsonb) || '{"stands": true}'
     WHERE d.channel = 'avtalegiro' AND d.proof ? 'cancel' AND CAST(d.proof -> 'cancel' ->> 'file' AS bigint) = :file
       AND (CAST(:line AS int) IS NULL OR CAST(d.proof -> 'cancel' ->> 'line' AS int) = :line)
       AND (CAST(:kid AS text) IS NULL OR ltrim(d.partner_ref, '0') = ltrim(:kid, '0'))
-      AND d.state IN ('ending', 'ended', 'failed') AND NOT d.proof ? 'refused'  -- else there was nothing to take back
+      AND (d.state IN ('ending', 'ended', 'failed') OR (d.state = 'queued' AND d.error = 'amended'))
+      AND NOT d.proof ? 'refused'  -- else there was nothing to take back
     RETURNING d.state
 """
 
@@ -177,7 +184,7 @@ class _Taking:
         file.state, file.answered_at, file.answer = "refused", self.now, row.text or row.why
         log.warning("avtalegiro.file_refused", file=file.name)
         if file.kind == "claims":
-            self._count(_CLAIMS_BACK, file=file.id, tries=TRIES, now=self.now, real=self.real, mandate=MANDATE_ENDED)
+            self._count(_CLAIMS_BACK, file=file.id, tries=TRIES, now=self.now, real=self.real)
         else:
             self._count(_CANCELS_BACK, file=file.id)
 
@@ -192,20 +199,22 @@ class _Taking:
         if file.kind == "claims":
             self._count(_CLAIMS_ACCEPTED, file=file.id, now=self.now, receipt=self.receipt_id)
         else:
-            self._count(_CANCELS_ACCEPTED, file=file.id, now=self.now, receipt=self.receipt_id, mandate=MANDATE_ENDED)
+            self._count(
+                _CANCELS_ACCEPTED, file=file.id, now=self.now, real=self.real, receipt=self.receipt_id, amended=AMENDED
+            )
 
     def _transactions(self, file: DeliveryFile, row: ReceiptRow) -> None:
-        told = json.dumps({"refused": {"why": row.why, "text": row.text, "receipt": self.receipt_id}})
-        which: dict[str, Any] = {"file": file.id, "line": row.transaction, "kid": row.kid or None, "told": told}
+        told = {"why": row.why, "text": row.text, "receipt": self.receipt_id}
+        which: dict[str, Any] = {"file": file.id, "line": row.transaction, "kid": row.kid or None}
         if row.status != "refused":
-            which["told"] = told.replace('"refused"', '"warned"', 1)
-            found = self._count(_CLAIM_WARNED, **which) if file.kind == "claims" else 1
+            found = self._count(_CLAIM_WARNED, **which, told=json.dumps({"warned": told}))
         elif file.kind == "claims":
-            found = self._count(_CLAIM_REFUSED, **which, why=row.why, now=self.now, mandate=MANDATE_ENDED)
+            refused = json.dumps({"refused": told})
+            found = self._count(_CLAIM_REFUSED, **which, told=refused, why=row.why, now=self.now, amended=AMENDED)
         else:
-            found = self._count(_CANCEL_REFUSED, **which)
+            found = self._count(_CANCEL_REFUSED, **which, told=json.dumps({"cancel_refused": told}))
             self.counts["stands"] += found
-        if not found:
+        if not found and (row.status == "refused" or file.kind == "claims"):
             self.notes.append(f"line {row.line}: no transaction {row.transaction} of {file.name} waits for an answer")
 
     def _count(self, query: str, **params: Any) -> int:

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from billing.delivery.avtalegiro.deadlines import Notice
+from billing.claims.deadlines import Notice
 from billing.delivery.port import No, Reader, Verdict, Yes
 from config.settings import Settings
 
@@ -50,3 +50,8 @@ class AvtaleGiro:
         if self.payee is None:
             return No("not_set_up")
         return Yes(reader.mandate_kid) if reader.mandate_kid else No("no_mandate")
+
+
+def from_settings(settings: Settings) -> AvtaleGiro:
+    """Return the channel as it is set up; where it is not, it reaches nobody."""
+    return AvtaleGiro(Payee.of(settings))

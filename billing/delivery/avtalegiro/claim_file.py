@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from billing.delivery.avtalegiro.deadlines import latest_due
+from billing.claims.deadlines import latest_due
 from billing.delivery.avtalegiro.latin import written
 
 CLEARING_HOUSE = "00008080"

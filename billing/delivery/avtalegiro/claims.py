@@ -16,10 +16,10 @@ import structlog
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
+from billing.claims.deadlines import Deadlines, Notice, deadlines, in_time, latest_due, notice_for
 from billing.claims.structures import OURS, KidStructure, named
 from billing.delivery.avtalegiro.channel import Payee
 from billing.delivery.avtalegiro.claim_file import Claim, ClaimFile, Order, write
-from billing.delivery.avtalegiro.deadlines import Deadlines, Notice, deadlines, in_time, latest_due, notice_for
 from billing.delivery.avtalegiro.files import claimed, new_file
 from billing.delivery.avtalegiro.notice import lines
 from billing.delivery.models import DeliveryFile
@@ -53,7 +53,7 @@ _QUEUED = """
 _SENT = """
     UPDATE deliveries AS d SET state = 'sent', file_id = :file, file_line = t.line, partner_ref = t.kid,
            recipient = t.kid, sent_at = :now, called_at = :real, attempts = d.attempts + 1, error = NULL,
-           cost_ore = d.cost_ore + :cost, proof = d.proof || CAST(t.proof AS jsonb)
+           cost_ore = d.cost_ore + :cost, proof = d.proof - 'cancel' - 'stands' || CAST(t.proof AS jsonb)
     FROM unnest(CAST(:ids AS bigint[]), CAST(:lines AS int[]), CAST(:kids AS text[]), CAST(:proofs AS text[]))
         AS t (id, line, kid, proof)
     WHERE d.id = t.id

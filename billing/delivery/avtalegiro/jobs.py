@@ -8,7 +8,7 @@ from collections import Counter
 import structlog
 from sqlalchemy import select, text
 
-from billing.delivery.avtalegiro.cancellations import write_cancellations
+from billing.delivery.avtalegiro.cancellations import amend, write_cancellations
 from billing.delivery.avtalegiro.channel import NAME, Payee
 from billing.delivery.avtalegiro.claims import write_claims
 from billing.delivery.models import DeliveryFile
@@ -42,6 +42,8 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
 def write_all(sessions: SessionFactory, payee: Payee) -> dict[str, int | str]:
     """Write files until nothing waits; return how many of each kind, and how many transactions."""
     counts: Counter[str] = Counter()
+    with sessions.begin() as session:
+        counts["amended"] += amend(session, now=business_now(session))
     for kind, verb in (("claims", write_claims), ("cancellations", write_cancellations)):
         for _ in range(MOST_FILES):
             with sessions.begin() as session:
@@ -51,7 +53,7 @@ def write_all(sessions: SessionFactory, payee: Payee) -> dict[str, int | str]:
                 counts[kind] += file.transactions
                 counts["files"] += 1
                 log.info("avtalegiro.file_made", file=file.name, transactions=file.transactions)
-    return dict(counts)
+    return {word: number for word, number in counts.items() if number}
 
 
 def job_outbox(ctx: JobContext, scheduled_for: dt.datetime) -> Result:

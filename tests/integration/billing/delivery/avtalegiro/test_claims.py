@@ -297,6 +297,76 @@ def test_a_claim_is_taken_back(bank: Bank) -> None:
     assert bank.payers.waits() == []
 
 
+@pytest.mark.parametrize(("what", "left"), [("due", 31_250), ("part", 21_250), ("paid", 0), ("credited", 0)])
+def test_what_is_to_be_paid_otherwise_is_taken_back_and_claimed_anew(bank: Bank, what: str, left: int) -> None:
+    agreement = bank.agreement()
+    bank.mandate(agreement)
+    document = bank.invoice(agreement)
+    bank.write()
+    bank.payers.work()
+    bank.inbox()
+    later = DUE + 2 * DAY
+    if what == "due":
+        bank.execute("UPDATE claims SET due_on = :later", later=later)
+    elif what == "credited":
+        bank.execute(
+            "INSERT INTO documents (number, kind, claim_id, agreement_id, language, issued_on, period_from, period_to, "
+            "total_ore, seller, buyer, template, made_at, credits_id) SELECT number + 1, 'credit_note', claim_id, "
+            "agreement_id, language, issued_on, period_from, period_to, -total_ore, seller, buyer, template, made_at, "
+            "id FROM documents WHERE id = :id",
+            id=document,
+        )
+    else:
+        bank.execute("UPDATE claims SET settled_ore = :paid", paid=31_250 - left)
+    assert bank.write() == {"amended": 1, "cancellations": 1, "files": 1, "put": 1, "unanswered": 0}
+    assert bank.deliveries() == [("ending", "amended")]
+    bank.payers.work()
+    bank.inbox()
+    assert bank.payers.waits() == []
+    assert bank.deliveries() == [("queued", "amended")]
+    bank.write()
+    if not left:
+        assert bank.deliveries() == [("dropped", "credited" if what == "credited" else "paid")]
+        return
+    bank.payers.work()
+    bank.inbox()
+    assert bank.deliveries() == [("delivered", None)]
+    [asked] = bank.payers.waits()
+    assert (asked.amount_ore, asked.due_on) == (left, later if what == "due" else DUE)
+    assert bank.write() == {"put": 0, "unanswered": 0}  # as it is claimed, so it is to be paid
+
+
+def test_a_claim_whose_cancellation_is_refused_is_not_claimed_beside(bank: Bank) -> None:
+    agreement = bank.agreement()
+    bank.mandate(agreement)
+    bank.invoice(agreement)
+    bank.write()
+    bank.payers.work()
+    bank.inbox()
+    bank.execute("UPDATE claims SET settled_ore = 10000")
+    bank.write()
+    answer(
+        bank,
+        "L226;;2;2;AvtaleGiro korreksjoner;;;Godkjent;",
+        "L00202;;2;2;AvtaleGiro korreksjoner;1;;Avvist;For sent",
+    )
+    assert bank.deliveries() == [("delivered", "cancel_refused")]
+    [row] = bank.rows("SELECT proof FROM deliveries WHERE channel = 'avtalegiro'")
+    assert row.proof["amended"][0]["amount_ore"] == 31_250
+    assert bank.write() == {"put": 0, "unanswered": 0}
+
+
+def test_what_cannot_be_taken_back_any_more_is_not_amended(bank: Bank) -> None:
+    agreement = bank.agreement()
+    bank.mandate(agreement)
+    bank.invoice(agreement)
+    bank.write()
+    bank.execute("UPDATE claims SET settled_ore = 10000")
+    bank.at(dt.date(2026, 2, 13), 15)
+    bank.write()
+    assert bank.deliveries() == [("sent", None)]
+
+
 def test_what_was_never_sent_ends_at_once(bank: Bank) -> None:
     agreement = bank.agreement()
     bank.mandate(agreement)
@@ -306,7 +376,7 @@ def test_what_was_never_sent_ends_at_once(bank: Bank) -> None:
     assert bank.deliveries() == [("ended", None)]
 
 
-@pytest.mark.parametrize(("hour", "state"), [(13, ("ending", None)), (15, ("sent", "too_late_to_cancel"))])
+@pytest.mark.parametrize(("hour", "state"), [(13, ("ending", None)), (15, ("delivered", "too_late_to_cancel"))])
 def test_until_fourteen_on_the_last_bank_day_before(bank: Bank, hour: int, state: tuple[str, str | None]) -> None:
     agreement = bank.agreement()
     bank.mandate(agreement)

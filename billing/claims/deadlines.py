@@ -1,4 +1,7 @@
-"""When a claim must reach the bank, and until when it can be taken back: pure rules on bank days.
+"""AvtaleGiro: when a claim must reach the bank, and until when it can be taken back: pure rules on bank days.
+
+They stand here, and not with the files (billing.delivery.avtalegiro), because they set due dates, which documents have
+before they are delivered.
 
 The figures are in `config/rates.toml` (``avtalegiro_…``): nothing here knows an hour or a number of days. Two notices
 have two deadlines. *Own* (02, we tell the payer): the due date is so many days after the claim reaches the bank; fewer

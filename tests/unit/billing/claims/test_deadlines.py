@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from billing.delivery.avtalegiro.deadlines import (
+from billing.claims.deadlines import (
     Deadlines,
     Notice,
     arrives_on,
