@@ -105,7 +105,10 @@ def test_without_a_key_nothing_is_sealed() -> None:
         ({"DIGIPOST_URL": "https://api.digipost.no"}, "DIGIPOST_SENDER_ID"),
         ({"DIGIPOST_URL": "https://api.digipost.no", "DIGIPOST_SENDER_ID": "1"}, "DIGIPOST_KEY_FILE"),
         ({"DIGIPOST_URL": "http://api.digipost.no"}, "DIGIPOST_URL"),
-        ({"DIGIPOST_URL": "https://me:secret@api.digipost.no"}, "DIGIPOST_URL"),
+        ({"DIGIPOST_URL": "https://me:hush@api.digipost.no"}, "DIGIPOST_URL"),
+        ({"DIGIPOST_URL": "http://me:hush@api.digipost.no"}, "DIGIPOST_URL"),
+        ({"DIGIPOST_URL": "ftp://me:hush@api.digipost.no"}, "DIGIPOST_URL"),
+        ({"EBOKS_URL": "https://eboks.example.no?key=hush"}, "EBOKS_URL"),
         ({"DIGIPOST_SENDER_ID": "NO 1"}, "DIGIPOST_SENDER_ID"),
         ({"EBOKS_URL": "https://eboks.example.no"}, "EBOKS_KEY"),
         ({"EBOKS_TOKEN_URL": "https://eboks.example.no"}, "EBOKS_CLIENT_ID"),
@@ -114,8 +117,9 @@ def test_without_a_key_nothing_is_sealed() -> None:
     ],
 )
 def test_a_channel_that_is_half_set_up_is_refused(tmp_path: Path, environ: dict[str, str], name: str) -> None:
-    with pytest.raises(SettingsError, match=name):
+    with pytest.raises(SettingsError, match=name) as caught:
         load(environ, tmp_path / ".env")
+    assert "hush" not in str(caught.value)
 
 
 def test_made_up_ids_are_taken_in_a_demo_unless_told_otherwise(tmp_path: Path) -> None:
