@@ -128,6 +128,8 @@ def _live(household: Household, runtime: Runtime, began: float, *, as_json: bool
     loaded = runtime.settings
     if not loaded.stripe_api_key:
         _stand_in(household, loaded)
+    if loaded.demo and not loaded.vipps_url:
+        _vipps(household, loaded)
     household.start("web", "-m", "app", "serve")
     household.start("worker", "-m", "app", "worker")
     household.start("scheduler", "-m", "app", "scheduler")
@@ -159,6 +161,22 @@ def _stand_in(household: Household, loaded: Settings) -> None:
     household.start(
         "card gateway", "-m", "simulator.gateway", *options, "--webhook-url", f"{loaded.url}/v1/webhooks/stripe"
     )
+
+
+def _vipps(household: Household, loaded: Settings) -> None:
+    """Start a Vipps to practise on, and point our settings at it."""
+    port = loaded.port + 101 if _free("127.0.0.1", loaded.port + 101) else _any_port()
+    secret = secrets.token_hex(16)
+    household.environ |= {
+        "VIPPS_URL": f"http://127.0.0.1:{port}",
+        "VIPPS_CLIENT_ID": "practice-client",
+        "VIPPS_CLIENT_SECRET": "practice-client-secret",
+        "VIPPS_SUBSCRIPTION_KEY": "practice-subscription-key",
+        "VIPPS_MSN": "123456",
+        "VIPPS_WEBHOOK_SECRETS": secret,
+    }
+    options = ["--port", str(port), "--data", str(loaded.var / "vipps.json"), "--webhook-secret", secret]
+    household.start("Vipps", "-m", "simulator.vipps", *options, "--webhook-url", f"{loaded.url}/v1/webhooks/vipps")
 
 
 def _ready(household: Household, loaded: Settings) -> bool:
