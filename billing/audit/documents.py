@@ -29,7 +29,7 @@ RULES = (
     ),
     Rule(
         "documents_claims",
-        "a document has the sum and fee of its claim's version, its agreement; the last invoice its due date",
+        "a document has the sum and fee of its claim's version, its agreement; the last invoice its due date, or what that was extended to",
         f"""
         SELECT format('document %s, version %s: %s øre (fee %s), due %s; claim %s: %s øre (fee %s), due %s', d.number,
                       d.version, d.total_ore, d.fee_ore, coalesce(d.due_on::text, 'paid'), c.id,
@@ -42,10 +42,11 @@ RULES = (
         LEFT JOIN LATERAL (
             SELECT sum(ore) AS ore FROM {FEES_BACK} AS x WHERE c.version > 1 AND claim_id = c.id AND version > d.version
         ) AS f ON true
+        LEFT JOIN LATERAL (SELECT max(due_on) AS due_on FROM due_extensions WHERE document_id = d.id) AS e ON true
         WHERE d.credits_id IS NULL AND (d.total_ore <> c.amount_ore - coalesce(j.ore, 0) + coalesce(f.ore, 0)
               OR d.fee_ore <> c.fee_ore + coalesce(f.ore, 0)
               OR d.agreement_id <> c.agreement_id OR (d.kind = 'invoice') <> (d.total_ore > 0)
-              OR (d.version = c.version AND d.kind = 'invoice' AND d.due_on IS DISTINCT FROM c.due_on))
+              OR (d.version = c.version AND d.kind = 'invoice' AND greatest(d.due_on, e.due_on) IS DISTINCT FROM c.due_on))
         ORDER BY d.number
         """,  # noqa: S608 - no input in it
     ),

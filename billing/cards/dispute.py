@@ -257,12 +257,11 @@ def _came_back(
         took = borne.take(session, owner, "card_dispute", row.id, theirs_ore, attempt_id=attempt.id, now=now)
         left_ore = theirs_ore - sum(took.values())
         _spend(session, owner, now, charge.claim_id, left_ore)
-        for one, word, ore in [
-            (row.id, "card_dispute_returned", left_ore),
-            *((other, "card_dispute_lost", taken) for other, taken in took.items()),
-        ]:
-            if ore:
-                tell(session, [NewMessage(owner, word, f"card_dispute:{one}", None, {"amount_ore": ore})], now=now)
+        if left_ore:
+            data = {"amount_ore": left_ore}
+            tell(session, [NewMessage(owner, "card_dispute_returned", f"card_dispute:{row.id}", None, data)], now=now)
+        for other, ore in took.items():
+            _tell_lost(session, owner, other, ore, now)
     log.warning("card_dispute_came_back", dispute=row.id, ref=row.provider_ref)
 
 
@@ -334,8 +333,12 @@ def _lost(
         _owed_again(session, row, charge.claim_id, pays.paid_on, card_gone=gone, seller=seller, now=now)
     _spend(session, owner, now)
     if claim_ore or credit_ore:
-        data = {"amount_ore": claim_ore + credit_ore}
-        tell(session, [NewMessage(owner, "card_dispute_lost", f"card_dispute:{row.id}", None, data)], now=now)
+        _tell_lost(session, owner, row.id, claim_ore + credit_ore, now)
+
+
+def _tell_lost(session: Session, owner: int, dispute_id: int, ore: int, now: dt.datetime) -> None:
+    data = {"amount_ore": ore}
+    tell(session, [NewMessage(owner, "card_dispute_lost", f"card_dispute:{dispute_id}", None, data)], now=now)
 
 
 def _owed_again(

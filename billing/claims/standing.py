@@ -26,7 +26,7 @@ from config.rates import whole
 REMAINDER = "overdue_remainder_ore"
 
 Why = Literal["paid", "reissued"]
-"""What may have left nothing overdue: money or credit came; or an invoice was credited and has a later due date."""
+"""What may have left nothing overdue: money or credit came; or an invoice was credited, or has a later due date."""
 
 
 def recompute(

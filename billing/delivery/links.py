@@ -30,6 +30,8 @@ PURPOSE = "mail"
 PATH = "/d/"
 UNOPENED = "unopened"
 CHUNK = 500
+LOOK_BACK = dt.timedelta(days=60)
+"""What was sent longer ago is not followed: not when this is switched on, and not looked through for ever."""
 BILLS = ("invoice", "card_failed", "reissued")
 """Templates that ask for money: only those are worth telling another way."""
 
@@ -43,6 +45,10 @@ _UNOPENED = """
       AND m.template = ANY(:bills) AND c.amount_ore > c.settled_ore
       AND NOT EXISTS (SELECT FROM documents AS n WHERE n.credits_id = doc.id)
     ORDER BY d.id LIMIT :limit
+"""
+_LONG_AGO = """
+    UPDATE mail_links AS l SET settled_at = :now FROM deliveries AS d
+    WHERE l.settled_at IS NULL AND d.id = l.delivery_id AND d.sent_at < :before
 """
 _OPENED = """
     UPDATE deliveries SET opened_at = coalesce(opened_at, :now),
@@ -116,8 +122,10 @@ def job_unopened(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
     if not ctx.settings.mail_unopened:
         return {}
     followed = 0
-    with ctx.sessions() as session:
-        waiting = find_unopened(session, business_now(session))
+    with ctx.sessions.begin() as session:
+        now = business_now(session)
+        session.execute(text(_LONG_AGO), {"now": now, "before": now - LOOK_BACK})
+        waiting = find_unopened(session, now)
     for delivery_id in waiting:
         with ctx.sessions.begin() as session:
             followed += give_up_unopened(session, delivery_id, now=business_now(session), real=now_utc())

@@ -64,6 +64,7 @@ class Delivery(Base):
         ),
         Index("ix_deliveries_asked", "channel", "next_at", postgresql_where="state IN ('sent', 'ending')"),
         Index("ix_deliveries_file", "file_id", "file_line", postgresql_where="file_id IS NOT NULL"),
+        Index("ix_deliveries_failed", "message_id", postgresql_where="state = 'failed' AND followed_at IS NULL"),
         Index("ix_deliveries_claimed", text("ltrim(partner_ref, '0')"), postgresql_where="channel = 'avtalegiro'"),
     )
 
@@ -99,6 +100,8 @@ class Delivery(Base):
     delivered_at: Mapped[Instant | None]
     opened_at: Mapped[Instant | None]
     ended_at: Mapped[Instant | None]
+    followed_at: Mapped[Instant | None]
+    """When the next way was looked for after it had failed."""
 
 
 class ChannelChoice(Base):
@@ -124,6 +127,8 @@ class ChannelChoice(Base):
     cause: Mapped[Str]
     channel: Mapped[Str | None]
     considered: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    next_at: Mapped[Instant | None]
+    """When it is looked up again (real time), where there is no decision yet."""
 
 
 class DeliveryFile(Base):

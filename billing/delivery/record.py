@@ -28,16 +28,21 @@ def sent(session: Session, delivery_id: int, attempt: int, *, now: dt.datetime) 
     return _set(session, delivery_id, attempt, "state = 'sent', sent_at = :now, error = NULL", states, now=now)
 
 
-def given_up(session: Session, delivery_id: int, attempt: int, why: str) -> bool:
-    """Record that it will never be taken."""
-    return _set(session, delivery_id, attempt, "state = 'failed', error = :why", why=why[:LONGEST_ERROR])
+def given_up(session: Session, delivery_id: int, attempt: int, why: str, *, silent: bool = False) -> bool:
+    """Record that it will never be taken: it was refused, or (``silent``) there was no use in trying any longer."""
+    change = "state = 'failed', error = :why" + (f", proof = {GAVE_UP}" if silent else "")
+    return _set(session, delivery_id, attempt, change, why=why[:LONGEST_ERROR])
+
+
+GAVE_UP = """ proof || '{"gave_up": true}'"""
+"""Said of a delivery that failed because its partner was silent: nobody is printed for because of that."""
 
 
 def later(session: Session, delivery_id: int, attempt: int, why: str, *, real: dt.datetime) -> bool:
     """Put it off after a failed attempt, or give it up after the last; return whether it will be tried again."""
     wait = rules.wait(attempt)
     if wait is None:
-        given_up(session, delivery_id, attempt, why)
+        given_up(session, delivery_id, attempt, why, silent=True)
         return False
     change = "state = 'queued', next_at = :next, error = :why"
     _set(session, delivery_id, attempt, change, next=real + wait, why=why[:LONGEST_ERROR])
@@ -99,7 +104,7 @@ def settle_unknown(
         rows = session.execute(
             text(
                 "SELECT id, attempts, unanswered, rfc_message_id FROM deliveries "
-                "WHERE state = 'unknown' AND next_at <= :real ORDER BY id"
+                "WHERE state = 'unknown' AND channel = 'email' AND next_at <= :real ORDER BY id"
             ),
             {"real": real},
         ).all()
@@ -110,7 +115,7 @@ def settle_unknown(
             if found:
                 counts["sent"] += sent(session, row.id, row.attempts, now=now)
             elif found is None and row.unanswered >= rules.UNANSWERED:
-                counts["failed"] += given_up(session, row.id, row.attempts, TWICE)
+                counts["failed"] += given_up(session, row.id, row.attempts, TWICE, silent=True)
             else:
                 change = "state = 'queued', next_at = :real"
                 counts["repeated"] += _set(session, row.id, row.attempts, change, real=real)

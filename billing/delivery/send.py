@@ -11,7 +11,6 @@ many mail programs show such a pair as one.
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -32,15 +31,13 @@ from billing.delivery.transports import (
     RefusedError,
     Transport,
     UnreachableError,
-    transport_of,
 )
 from billing.delivery.waiting import Chunk, Taken, take
 from billing.delivery.words import Link, Sender, UnknownTemplateError, letter
-from billing.invoices.pdf.processes import Renderer, RenderError, shared
+from billing.invoices.pdf.processes import Renderer, RenderError
 from billing.invoices.render import pdf
 from config.clock import business_now, now_utc
 from config.database import SessionFactory
-from config.jobs import JobContext
 from config.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -62,18 +59,8 @@ PDF_NAMES = {
 }
 
 
-def job(ctx: JobContext, scheduled_for: dt.datetime) -> dict[str, int | str]:
-    """Plan and send until nothing waits; say how many of each outcome."""
-    transport = transport_of(ctx.settings)
-    try:
-        # The worker's own renderer: this job runs every minute, and starting processes costs more than most letters.
-        return run(ctx.sessions, ctx.settings, transport, shared())
-    finally:
-        transport.close()
-
-
 def run(sessions: SessionFactory, settings: Settings, transport: Transport, renderer: Renderer) -> dict[str, int | str]:
-    """Do the job over a transport and a renderer given."""
+    """Plan and send mail until nothing waits, over a transport and a renderer given; say how many of each outcome."""
     counts: Counter[str] = Counter()
     while planned := _plan(sessions):
         counts["planned"] += planned

@@ -64,6 +64,7 @@ def _deliveries() -> tuple[sa.Column[object], ...]:
         sa.Column("delivered_at", _INSTANT, nullable=True),
         sa.Column("opened_at", _INSTANT, nullable=True),
         sa.Column("ended_at", _INSTANT, nullable=True),
+        sa.Column("followed_at", _INSTANT, nullable=True),
     )
 
 
@@ -112,6 +113,7 @@ def _tables() -> None:
         sa.Column("cause", sa.Text(), nullable=False),
         sa.Column("channel", sa.Text(), nullable=True),
         sa.Column("considered", JSONB(), nullable=False),
+        sa.Column("next_at", _INSTANT, nullable=True),
         sa.CheckConstraint("cause IN ('first', 'fallback', 'agent')", name=op.f("ck_channel_choices_cause")),
         sa.UniqueConstraint("message_id", "ordinal", name="uq_channel_choices_message_id_ordinal"),
     )

@@ -25,11 +25,17 @@ _INDEXES = {
     f"WHERE presents AND state IN {_LIVE}",
     "ix_deliveries_asked": "INDEX CONCURRENTLY ix_deliveries_asked ON deliveries (channel, next_at) "
     "WHERE state IN ('sent', 'ending')",
+    "ix_deliveries_failed": "INDEX CONCURRENTLY ix_deliveries_failed ON deliveries (message_id) "
+    "WHERE state = 'failed' AND followed_at IS NULL",
 }
 
 
 def upgrade() -> None:
-    """Validate one after the other; then the indexes, outside a transaction."""
+    """Validate one after the other; then the indexes, outside a transaction.
+
+    What failed before had no other way, and is not looked at again.
+    """
+    op.execute("UPDATE deliveries SET followed_at = queued_at WHERE state = 'failed'")
     for table, name in _SAID:
         op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
     with op.get_context().autocommit_block():

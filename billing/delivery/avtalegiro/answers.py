@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 
 from billing.delivery.avtalegiro.cancellations import AFTER, AMENDED
 from billing.delivery.avtalegiro.channel import NAME
-from billing.delivery.avtalegiro.files import file_of
+from billing.delivery.avtalegiro.files import file_of, take_turn
 from billing.delivery.avtalegiro.receipts import ReceiptRow, read_receipt
 from billing.delivery.models import DeliveryFile
 from config.jobs import ring
@@ -126,7 +126,7 @@ def take_receipt(
 
     ``now`` is business time, ``real`` real time. Raises ReceiptError for what is no receipt: nothing is changed.
     """
-    session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('brikke avtalegiro files', 0))"))
+    take_turn(session)
     digest = hashlib.sha256(content).digest()
     known = session.scalar(
         text("SELECT id FROM delivery_files WHERE direction = 'in' AND sha256 = :digest"), {"digest": digest}

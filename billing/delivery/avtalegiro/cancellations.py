@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from billing.claims.deadlines import can_cancel, deadlines
 from billing.delivery.avtalegiro.channel import Payee
 from billing.delivery.avtalegiro.claim_file import Claim, Order, write
-from billing.delivery.avtalegiro.files import cancelling, new_file
+from billing.delivery.avtalegiro.files import cancelling, new_file, take_turn
 from billing.delivery.models import DeliveryFile
 from config.bankdays import DAY
 from config.clock import business_date
@@ -68,6 +68,7 @@ def amend(session: Session, *, now: dt.datetime) -> int:
 
     It was paid or credited meanwhile, in part or whole, or its due date was extended. What is left is claimed anew.
     """
+    take_turn(session)
     today = business_date(now)
     figures = deadlines(today)
     first = today + DAY
@@ -82,6 +83,7 @@ def write_cancellations(session: Session, payee: Payee, *, now: dt.datetime, rea
     What the bank has never had ends at once. What can be taken back no more stands (state delivered, error
     too_late_to_cancel). Both ring ``deliveries``.
     """
+    take_turn(session)
     never = session.execute(text(_NEVER), {"now": now}).all()
     today = business_date(now)
     figures = deadlines(today)

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from billing.claims.deadlines import Deadlines, Notice, deadlines, in_time, latest_due, notice_for
 from billing.claims.structures import OURS, KidStructure, named
 from billing.delivery.avtalegiro.channel import Payee
-from billing.delivery.avtalegiro.claim_file import Claim, ClaimFile, Order, write
-from billing.delivery.avtalegiro.files import claimed, new_file
+from billing.delivery.avtalegiro.claim_file import Claim, ClaimError, ClaimFile, Order, write
+from billing.delivery.avtalegiro.files import Numbers, claimed, new_file, take_turn
 from billing.delivery.avtalegiro.notice import lines
 from billing.delivery.models import DeliveryFile
 from config.clock import business_date
@@ -88,6 +88,7 @@ def write_claims(
     ``now`` is business time, ``real`` real time. What is not claimed is failed or dropped and says why. Two at once
     take different deliveries, one after the other.
     """
+    take_turn(session)
     today = business_date(now)
     rows = session.execute(text(_QUEUED), {"ours": OURS, "real": real, "most": MOST}).all()
     figures = deadlines(today)
@@ -99,15 +100,32 @@ def write_claims(
             nots.append(one)
         else:
             taken.append((row.id, one))
-    _record(session, nots)
-    if not taken:
-        return None
     numbers = new_file(session, "claims")
-    order = Order("claims", numbers.order, payee.account, [claim for _, claim in taken])
-    made = write(payee.sender, numbers.transmission, [order], made_on=today)
+    made = _write(payee, numbers, taken, nots, today)
+    _record(session, nots)
+    if made is None:
+        return None
     file = numbers.keep(session, made, now=now)
     _sent(session, file, taken, made, now=now, real=real)
     return file
+
+
+def _write(
+    payee: Payee, numbers: Numbers, taken: list[tuple[int, Claim]], nots: list[Not], today: dt.date
+) -> ClaimFile | None:
+    """Write the file of what is taken; what cannot be written goes from there to ``nots``, and costs the others
+    nothing."""
+    while taken:
+        order = Order("claims", numbers.order, payee.account, [claim for _, claim in taken])
+        try:
+            return write(payee.sender, numbers.transmission, [order], made_on=today)
+        except ClaimError as error:
+            if error.transaction is None:
+                raise
+            delivery_id, _ = taken.pop(error.transaction - 1)
+            log.warning("avtalegiro.cannot_be_written", delivery=delivery_id)
+            nots.append(Not(delivery_id, "failed", str(error)))
+    return None
 
 
 def _claim(

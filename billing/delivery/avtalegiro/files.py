@@ -61,9 +61,14 @@ class Numbers:
         return row
 
 
-def new_file(session: Session, kind: Kind) -> Numbers:
-    """Take the next number of a kind; who writes another one waits until the transaction ends."""
+def take_turn(session: Session) -> None:
+    """Let one at a time write files, take receipts and take claims back, until the transaction ends: taken before any
+    delivery is locked, so that their locks do not cross."""
     session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended('brikke avtalegiro files', 0))"))
+
+
+def new_file(session: Session, kind: Kind) -> Numbers:
+    """Take the next number of a kind. The turn has been taken."""
     last = session.scalar(
         select(func.max(DeliveryFile.number)).where(DeliveryFile.channel == NAME, DeliveryFile.kind == kind)
     )

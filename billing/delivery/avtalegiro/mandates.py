@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from accounts.customers.tell import NewMessage, tell
 from billing.claims.structures import KidStructure, structure_of
+from billing.delivery.avtalegiro.files import take_turn
 from billing.delivery.avtalegiro.mandate_file import MandateFile, MandateRecord, read_mandates
 from config.clock import business_date
 from config.jobs import ring
@@ -208,6 +209,8 @@ def _apply(session: Session, full: bool, now: dt.datetime) -> dict[str, Any]:
     gone = [*deleted, *missing]
     bereft = set(session.scalars(text(_WITHOUT), {"agreements": [row.agreement_id for row in gone]}))
     session.execute(text(_NO_LONGER), {"agreements": list(bereft)})
+    if bereft:
+        take_turn(session)
     back = session.execute(text(_TAKE_BACK), {"agreements": list(bereft), "today": business_date(now)}).all()
     told = [NewMessage(row.agreement_id, "mandate_begun", f"mandate:{row.id}") for row in begun]
     told += [
