@@ -196,6 +196,16 @@ def test_the_job_follows_what_nobody_opened_only_when_it_is_switched_on(linked: 
     assert followed == [one(linked).message_id]
 
 
+def test_what_was_sent_long_ago_is_not_followed_when_it_is_switched_on(linked: Post, followed: list[int]) -> None:
+    linked.invoice(linked.world.agreement())
+    linked.run()
+    with linked.sessions.begin() as session:
+        move_clock(session, NOW + 61 * DAYS, running=False)
+    on = JobContext(linked.sessions, replace(linked.settings, mail_unopened=True))
+    assert links.job_unopened(on, NOW) == {"unopened": 0}
+    assert (one(linked).state, followed) == ("sent", [])
+
+
 @pytest.mark.parametrize("way", ["attached", "link"])
 def test_the_copy_has_a_payment_slip_where_it_presents_and_details_where_wanted(
     linked: Post, browser: FlaskClient, way: str
