@@ -99,6 +99,22 @@ def test_file_and_deliveries_are_one_transaction(bank: Bank) -> None:
     assert files(bank) == [("claims", 1, "put")]  # and the number has no gap
 
 
+def test_what_cannot_be_written_costs_its_neighbours_nothing(bank: Bank) -> None:
+    agreement = bank.agreement()
+    bank.mandate(agreement)
+    for ore in (10_000, 20_000, 30_000):
+        bank.invoice(agreement, ore)
+    bank.execute("UPDATE documents SET kid = 'x' WHERE total_ore = 20000")
+    bank.write()
+    assert [state for state, _ in bank.deliveries()] == ["sent", "failed", "sent"]
+    assert "a KID is" in str(bank.deliveries()[1][1])
+    [path] = put_out(bank)
+    [order] = read_claim_file(path.read_bytes()).orders
+    assert [(asked.number, asked.amount_ore) for asked in order.asked] == [(1, 10_000), (2, 30_000)]
+    lines = [row.file_line for row in bank.rows("SELECT file_line FROM deliveries WHERE state = 'sent' ORDER BY id")]
+    assert lines == [1, 2]
+
+
 def test_what_is_open_is_claimed_and_nothing_of_what_is_paid(bank: Bank) -> None:
     agreement = bank.agreement()
     bank.mandate(agreement)
