@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from accounts.customers.tell import NewMessage, tell
@@ -23,7 +23,7 @@ from billing.claims import credit
 from billing.claims.anew import present_anew
 from billing.claims.standing import recompute_locked
 from billing.invoices import numbers
-from billing.invoices.models import Document
+from billing.invoices.models import Document, DueExtension
 from billing.invoices.rules import TEMPLATE, due_date
 from billing.invoices.seller import seller_of
 from billing.invoices.write import Presented, write
@@ -105,7 +105,8 @@ def _terms(
     """Return the new due date, or by which card it is paid: a receipt of which something is open is an invoice now."""
     soonest = due_date(today, whole("invoice_term_days", today))
     if old.paid_by is None:
-        return max(old.due_on or soonest, soonest), None
+        later = session.scalar(select(func.max(DueExtension.due_on)).where(DueExtension.document_id == old.id))
+        return max(old.due_on or soonest, later or soonest, soonest), None
     if card_gone:
         return soonest, None
     is_open = session.scalar(

@@ -16,12 +16,14 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from billing.claims.deadlines import deadlines, earliest_due, notice_for
 from billing.claims.kid import make_kid
 from billing.invoices import numbers
-from billing.invoices.rules import TEMPLATE, Gross, Line, split
+from billing.invoices.rules import TEMPLATE, Gross, Line, due_date, split
 from config.clock import business_date
 from config.database import raw
 from config.jobs import ring
+from config.rates import figure
 
 RECEIPTS = ("receipt", "receipt_reissued")
 """What customers may choose not to get by e-mail: nothing is to be done about it."""
@@ -33,7 +35,8 @@ class DocumentDiffers(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What all documents of one call have in common. ``paid_by`` is set on receipts, ``due_on`` on what is to be paid.
+    """What all documents of one call have in common. ``paid_by`` is set on receipts, ``due_on`` on what is to be paid:
+    by the ordinary term, where no other was agreed with the customer and no AvtaleGiro mandate asks for a later one.
 
     ``reason`` and ``actor``: why and by whom they were asked for, where somebody did. ``cards``: what paid each of
     several claims, by claim id, instead of ``paid_by``.
@@ -73,10 +76,13 @@ class Sums:
 _CLAIMS = """
     SELECT c.id, c.agreement_id, c.kind, c.version, c.passages_ore, c.passages_count, c.fee_ore, c.settled_ore,
            c.cutoff_at, a.number, a.standing = 'closed' OR coalesce(a.closed_at <= :now, false) AS closed,
-           a.receipts_by_mail, k.language,
+           a.receipts_by_mail, k.language, k.payment_term_days, n.notice, k.efaktura_beside,
            jsonb_build_object('number', k.number, 'kind', k.kind, 'name', k.name, 'org_no', k.org_no,
                'street', k.street, 'postal_code', k.postal_code, 'city', k.city, 'country', k.country)::text AS buyer
     FROM claims AS c JOIN agreements AS a ON a.id = c.agreement_id JOIN customers AS k ON k.id = a.customer_id
+    LEFT JOIN LATERAL (
+        SELECT notice FROM mandates WHERE agreement_id = a.id AND ended_at IS NULL ORDER BY id DESC LIMIT 1
+    ) AS n ON true
     WHERE c.id = ANY(:ids) ORDER BY c.id FOR NO KEY UPDATE OF c
 """
 
@@ -92,7 +98,11 @@ _LINES = """
     ORDER BY claim_id, plate NULLS LAST, country, service DESC, vat_bp
 """
 
-_DUE = "UPDATE claims SET due_on = :due WHERE id = ANY(:ids) AND due_on IS DISTINCT FROM :due"
+_DUE = """
+    UPDATE claims AS c SET due_on = t.due_on
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:dues AS date[])) AS t (id, due_on)
+    WHERE c.id = t.id AND c.due_on IS DISTINCT FROM t.due_on
+"""
 
 _MESSAGES = "COPY messages (agreement_id, template, subject, document_id, made_at) FROM STDIN"
 
@@ -103,7 +113,7 @@ _DOCUMENT_LINES = """
 _DOCUMENTS = """
     COPY documents (id, number, kind, claim_id, version, agreement_id, run_id, language, issued_on, due_on,
                     period_from, period_to, booked_from, booked_to, kid, total_ore, credit_used_ore, paid_ore, fee_ore,
-                    paid_by, seller, buyer, template, made_at, reason, actor) FROM STDIN
+                    paid_by, seller, buyer, template, made_at, reason, actor, settlement) FROM STDIN
 """
 
 
@@ -138,8 +148,8 @@ def write(
         )
     )
     if presented.due_on is not None:
-        owed = [document.claim.id for document in documents if document.owed]
-        session.execute(text(_DUE), {"due": presented.due_on, "ids": owed})
+        dues = {document.claim.id: _due(document.claim, presented) for document in documents if document.owed}
+        session.execute(text(_DUE), {"ids": list(dues), "dues": list(dues.values())})
     _copy(session, _DOCUMENT_LINES, _line_rows(ids, documents))
     _copy(session, _MESSAGES, _message_rows(ids, documents, presented))
     ring(session, "deliveries")
@@ -265,7 +275,7 @@ def _document_rows(
             presented.run_id,
             claim.language,
             presented.issued_on,
-            presented.due_on if owed else None,
+            _due(claim, presented) if owed else None,
             *(document.period or (presented.issued_on, presented.issued_on)),
             *(document.booked or (None, None)),
             make_kid(claim.number, number) if owed and paid_by is None else None,
@@ -280,4 +290,21 @@ def _document_rows(
             presented.now,
             presented.reason,
             presented.actor,
+            "avtalegiro" if owed and paid_by is None and claim.notice is not None else "transfer",
         )
+
+
+def _due(claim: Any, presented: Presented) -> dt.date | None:
+    """Return when a claim is to be paid: by the term agreed with the customer, and not before their bank can."""
+    if presented.due_on is None:
+        return None
+    due_on = presented.due_on
+    if claim.payment_term_days is not None:
+        agreed = due_date(presented.issued_on, claim.payment_term_days)
+        due_on = agreed if claim.version == 1 else max(agreed, due_on)
+    if claim.notice is not None:
+        told_by = notice_for(
+            claim.notice, beside=claim.efaktura_beside, policy=figure("avtalegiro_notice", presented.issued_on)
+        )
+        due_on = max(due_on, earliest_due(presented.now, told_by, deadlines(presented.issued_on)))
+    return due_on
