@@ -9,13 +9,22 @@ from sqlalchemy.orm import Session
 
 from accounts.customers.models import Message
 from accounts.customers.tell import NewMessage, tell
-from billing.delivery.models import Delivery
+from billing.delivery.models import LIVE, Delivery
 from config.jobs import ring
 from config.problems import Conflict, NotFound
 
 SUBJECT = "again:"
 """What the cause of a repeat begins with; the delivery's id follows. So a delivery is sent again once, its repeat once,
 and so on."""
+
+# Where another way presents the document by now, this one goes as a copy. Should it fail again, that is followed again.
+_QUEUE = """
+    UPDATE deliveries AS d SET state = 'queued', attempts = 0, unanswered = 0, next_at = :real, error = NULL,
+           followed_at = NULL, presents = d.presents AND NOT EXISTS (
+               SELECT FROM deliveries AS o
+               WHERE o.document_id = d.document_id AND o.id <> d.id AND o.presents AND o.state = ANY(:live))
+    WHERE d.id = :id
+"""
 
 
 def send_again(session: Session, agreement_id: int, delivery_id: int, *, now: dt.datetime, real: dt.datetime) -> bool:
@@ -37,15 +46,11 @@ def send_again(session: Session, agreement_id: int, delivery_id: int, *, now: dt
     if delivery.state == "failed":
         _queue(session, delivery_id, real)
         return True
-    return delivery.state == "sent" and _tell_anew(session, delivery, now)
+    return delivery.state in ("sent", "delivered") and _tell_anew(session, delivery, now)
 
 
 def _queue(session: Session, delivery_id: int, real: dt.datetime) -> None:
-    change = "state = 'queued', attempts = 0, unanswered = 0, next_at = :real, error = NULL"
-    session.execute(
-        text(f"UPDATE deliveries SET {change} WHERE id = :id"),  # noqa: S608 - code of ours
-        {"id": delivery_id, "real": real},
-    )
+    session.execute(text(_QUEUE), {"id": delivery_id, "real": real, "live": list(LIVE)})
     ring(session, "deliveries")
 
 

@@ -47,7 +47,7 @@ class Told:
     @property
     def repeatable(self) -> bool:
         """Whether support may have it sent again (billing.delivery.again)."""
-        return self.state == "failed" or (self.state == "sent" and not self.repeated)
+        return self.state == "failed" or (self.state in ("sent", "delivered") and not self.repeated)
 
     @property
     def at(self) -> dt.datetime:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from billing.delivery.models import STATES
 from config import http
-
-STATES = ("queued", "sending", "sent", "unknown", "failed", "dropped")
 
 
 class DeliverySchema(http.Schema):

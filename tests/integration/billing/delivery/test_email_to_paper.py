@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from billing.delivery import links
+from billing.delivery.again import send_again
 from billing.delivery.bounces.boxes import Maildir
 from billing.delivery.bounces.read import read_box
 from billing.delivery.channels import channels_of
 from billing.delivery.job import choose
 from billing.delivery.paper import jobs
 from billing.delivery.paper.write import write_all
-from config.clock import move_clock
+from config.clock import move_clock, now_utc
 from config.jobs import JobContext
 from config.targets import exchange
 from simulator.mailserver import MailServer
@@ -118,3 +119,32 @@ def test_where_no_letter_can_be_sent_either_support_sees_it(way: Way) -> None:
     with way.post.sessions() as session:
         last = session.execute(text("SELECT considered FROM channel_choices ORDER BY id DESC LIMIT 1")).scalar_one()
     assert {"channel": "paper", "verdict": "no", "why": "bad_address"} in last
+
+
+def test_support_sends_a_copy_by_mail_while_the_letter_presents(way: Way) -> None:
+    way.server.fault("bounce")
+    agreement = way.post.world.agreement()
+    way.post.invoice(agreement)
+    way.mail()
+    way.paper()
+    email = way.post.rows()[0].id
+    with way.post.sessions.begin() as session:
+        assert send_again(session, agreement, email, now=NOW, real=now_utc())
+    way.mail()
+    assert way.went() == [("email", "sent", False), ("paper", "delivered", True)]
+
+
+def test_what_support_sent_again_and_fails_again_is_followed_again(way: Way) -> None:
+    way.server.fault("refuse", times=2)
+    agreement = way.post.world.agreement()
+    way.post.invoice(agreement)
+    way.post.execute("UPDATE customers SET street = ''")
+    way.mail()
+    way.choose()
+    email = way.post.rows()[0].id
+    with way.post.sessions.begin() as session:
+        assert send_again(session, agreement, email, now=NOW, real=now_utc())
+    way.post.execute("UPDATE customers SET street = 'Gata 1'")
+    way.mail()
+    way.paper()
+    assert way.went() == [("email", "failed", True), ("paper", "delivered", True)]
