@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, case, select
+from sqlalchemy import Select, case, func, select
 from sqlalchemy.orm import Session, aliased
 
 from billing.claims.models import Allocation, Claim
-from billing.invoices.models import Document
+from billing.invoices.models import Document, DueExtension
 from config.http import Page, paged
 from config.problems import NotFound
 
@@ -48,7 +48,7 @@ def _rows(agreement_id: int) -> Select[*tuple[Any, ...]]:
             Document.kind,
             Document.claim_id,
             Document.issued_on,
-            Document.due_on,
+            _due_now(),
             Document.period_from,
             Document.period_to,
             Document.total_ore,
@@ -69,6 +69,12 @@ def _rows(agreement_id: int) -> Select[*tuple[Any, ...]]:
         .outerjoin(credited, credited.id == Document.credits_id)
         .where(Document.agreement_id == agreement_id)
     )
+
+
+def _due_now() -> Any:
+    """When a document is to be paid: the day on it, or what that was extended to."""
+    later = select(func.max(DueExtension.due_on)).where(DueExtension.document_id == Document.id).scalar_subquery()
+    return func.greatest(Document.due_on, later).label("due_on")
 
 
 def listed(session: Session, agreement_id: int, *, after: str | None, limit: int) -> Page:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from billing.audit.audit import audit
 from billing.invoices.extend import extend
 from billing.invoices.issue import issue
+from billing.invoices.listed import one
 from billing.invoices.reissue import reissue
 from tests.integration.billing.invoices.world import FEBRUARY, SELLER, World
 
@@ -90,7 +91,7 @@ def test_a_due_date_is_only_ever_extended_by_a_row(world: World) -> None:
         assert extend(session, document.id, later, reason="fallback", actor="delivery", now=FEBRUARY) == later
     assert (row(world, document.id).due_on, row(world, document.id).claim_due) == (ORDINARY, later)
     assert session.execute(text("SELECT count(*) FROM due_extensions")).scalar_one() == 1
-    [check] = [one for one in audit(session).checks if one.name == "documents_claims"]
+    [check] = [check for check in audit(session).checks if check.name == "documents_claims"]
     assert check.ok, check.detail
     with pytest.raises(LookupError):
         extend(session, 999, later, reason="agent", actor="x", now=FEBRUARY)
@@ -106,3 +107,11 @@ def test_what_is_issued_anew_is_due_no_earlier_than_it_was_extended_to(world: Wo
     assert (fresh.due_on, fresh.claim_due) == (later, later)
     assert extend(session, document.id, dt.date(2026, 9, 1), reason="agent", actor="x", now=FEBRUARY) is None
     assert row(world, fresh.id).claim_due == later, "what is not presented any more extends nothing"
+
+
+def test_lists_say_what_it_was_extended_to(world: World) -> None:
+    agreement = world.agreement()
+    document = issued(world, agreement)
+    assert one(world.session, agreement, document.number).due_on == ORDINARY
+    extend(world.session, document.id, dt.date(2026, 3, 2), reason="fallback", actor="delivery", now=FEBRUARY)
+    assert one(world.session, agreement, document.number).due_on == dt.date(2026, 3, 2)
