@@ -197,6 +197,9 @@ def delivery_word(state: str) -> tuple[str, str]:
         "sending": (t("Sendes nå", "Being sent"), ""),
         "sent": (t("Sendt", "Sent"), ""),
         "unknown": (t("Uten svar, prøves igjen", "No answer, tried again"), "warn"),
+        "delivered": (t("Levert", "Delivered"), ""),
+        "ending": (t("Trekkes tilbake", "Being taken back"), ""),
+        "ended": (t("Trukket tilbake", "Taken back"), ""),
         "failed": (t("Kom ikke fram", "Did not arrive"), "bad"),
         "dropped": (t("Ikke sendt: ikke lenger sant", "Not sent: no longer true"), ""),
     }.get(state, (state, ""))
@@ -208,17 +211,29 @@ def subject_word(one: Told) -> str:
     return f"{word} {one.invoice}" if one.invoice and one.template in _ABOUT_ONE else word
 
 
+_BY = {
+    "avtalegiro": ("AvtaleGiro", "AvtaleGiro"),
+    "efaktura": ("eFaktura", "eFaktura"),
+    "vipps": ("eFaktura i Vipps", "eFaktura in Vipps"),
+    "digipost": ("Digipost", "Digipost"),
+    "eboks": ("e-Boks", "e-Boks"),
+    "paper": ("Brev", "Letter"),
+    "ehf": ("EHF", "EHF"),
+}
+
+
 def delivery_sentence(one: Told) -> tuple[str, str]:
     """Say what was told and how that went, and its tone."""
     what = subject_word(one)
     to = one.recipient or t("kunden", "the customer")
+    by = pick(_BY.get(one.channel or "", ("E-post", "Mail")))
     if one.state == "sent":
-        return t("E-post «{what}» sendt til {to}.", "Mail “{what}” sent to {to}.", what=what, to=to), ""
+        return t("{by} «{what}» sendt til {to}.", "{by} “{what}” sent to {to}.", by=by, what=what, to=to), ""
     if one.state is None:
         if one.planned:
             return t("«{what}» ble ikke sendt.", "“{what}” was not sent.", what=what), ""
         return t("«{what}» sendes snart.", "“{what}” will be sent soon.", what=what), ""
     word, tone = delivery_word(one.state)
-    text = t("E-post «{what}» til {to}: {word}.", "Mail “{what}” to {to}: {word}.", what=what, to=to,
+    text = t("{by} «{what}» til {to}: {word}.", "{by} “{what}” to {to}: {word}.", by=by, what=what, to=to,
              word=word[:1].lower() + word[1:])  # fmt: skip
     return text, tone
