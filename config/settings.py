@@ -75,8 +75,6 @@ TABLE: tuple[Setting, ...] = (
     Setting("AVTALEGIRO_SENDER", values.avtalegiro_sender, "",
             "our 8-digit customer unit id at the clearing house; empty: no AvtaleGiro"),
     Setting("AVTALEGIRO_OUTBOX", filled, "{var}/bank/avtalegiro", "folder that claims to the bank are put in"),
-    Setting("AVTALEGIRO_NOTICE", values.one_of("bank", "own"), "bank",
-            "who tells payers of a claim, of those who want notice and have no eFaktura beside: the bank, or we"),
     Setting("BANK_BIC", values.bic, "", "BIC of our bank, in payment orders; empty: the bank knows itself"),
     Setting("ROADSIDE_FOLDER", filled, "{var}/roadside", "folder of the chargers' files: CODE/in, CODE/out"),
     Setting("ROADSIDE_KEYS", filled, "{var}/roadside-keys", "folder of keys and passwords for chargers' servers"),
@@ -175,7 +173,6 @@ class Settings:
     bank_outbox: Path
     avtalegiro_sender: str
     avtalegiro_outbox: Path
-    avtalegiro_notice: str
     bank_bic: str
     roadside_folder: Path
     roadside_keys: Path

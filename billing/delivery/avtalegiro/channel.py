@@ -6,7 +6,6 @@ import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from billing.claims.deadlines import Notice
 from billing.delivery.port import No, Reader, Verdict, Yes
 from config.settings import Settings
 
@@ -16,20 +15,18 @@ NAME = "avtalegiro"
 @dataclass(frozen=True, slots=True)
 class Payee:
     """Who claims: our id at the clearing house (8 digits), the account that is paid to, our name in what the bank tells
-    the payer, and who tells payers who want notice."""
+    the payer."""
 
     sender: str
     account: str
     name: str
-    notice: Notice
 
     @classmethod
     def of(cls, settings: Settings) -> Payee | None:
         """Return it, or None where AvtaleGiro is not set up."""
         if not settings.avtalegiro_sender:
             return None
-        notice: Notice = "own" if settings.avtalegiro_notice == "own" else "bank"
-        return cls(settings.avtalegiro_sender, settings.bank_account, settings.seller_name, notice)
+        return cls(settings.avtalegiro_sender, settings.bank_account, settings.seller_name)
 
 
 class AvtaleGiro:

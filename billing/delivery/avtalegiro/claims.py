@@ -25,7 +25,7 @@ from billing.delivery.avtalegiro.notice import lines
 from billing.delivery.models import DeliveryFile
 from config.clock import business_date
 from config.jobs import ring
-from config.rates import whole
+from config.rates import figure, whole
 
 log = structlog.get_logger(__name__)
 
@@ -138,7 +138,9 @@ def _claim(
         return Not(row.id, "failed", "no_mandate")
     if row.kid is None or row.due_on is None:
         return Not(row.id, "failed", "not_to_be_paid")
-    notice: Notice = notice_for(row.notice, beside=row.efaktura_beside, policy=payee.notice)
+    # The figure of the day of issue, for it set the due date.
+    policy: Notice = figure("avtalegiro_notice", row.issued_on)
+    notice = notice_for(row.notice, beside=row.efaktura_beside, policy=policy)
     if row.due_on > latest_due(business_date(now)):
         return Not(row.id, "failed", "too_far_ahead")
     if not in_time(now, row.due_on, notice, figures):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,11 @@ class Bank:
         environ = {
             "BRIKKE_VAR": str(folder),
             "AVTALEGIRO_SENDER": "00987654",
-            "AVTALEGIRO_NOTICE": "own",
         }
         self.settings = settings_of.load(environ, Path("/nonexistent/.env"))
         self.house = House(self.settings.bank_inbox)
         self.payers = AvtaleGiroBank(self.settings.avtalegiro_outbox, self.house)
-        self.numbers = itertools.count(1)
+        self.notice = "own"  # the figure of who tells payers
         self.house.begin(TODAY)
         self.at(TODAY)
 
@@ -79,6 +77,8 @@ class Bank:
         [document] = issue(
             self.session, [claim], seller=SELLER, issued_on=dt.date(2026, 2, 1), due_on=due_on, now=self.now
         )
+        # Issuing sees to it that it is not due too soon; here it is due when the test says.
+        self.session.execute(text("UPDATE claims SET due_on = :due WHERE id = :id"), {"due": due_on, "id": claim})
         if queue:
             self.queue(agreement, document)
         self.session.commit()
@@ -127,5 +127,9 @@ class Bank:
 
 
 @pytest.fixture
-def bank(engine: Engine, session: Session, sessions: SessionFactory, tmp_path: Path) -> Bank:
-    return Bank(session, sessions, engine, tmp_path)
+def bank(
+    engine: Engine, session: Session, sessions: SessionFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Bank:
+    made = Bank(session, sessions, engine, tmp_path)
+    monkeypatch.setattr("billing.delivery.avtalegiro.claims.figure", lambda _name, _on: made.notice)
+    return made

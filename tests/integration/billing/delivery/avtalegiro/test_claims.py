@@ -148,7 +148,7 @@ def test_who_tells_and_in_time(
     bank.execute("UPDATE customers SET efaktura_beside = :beside", beside=beside)
     bank.at(made)
     bank.invoice(agreement, due_on=due)
-    bank.settings = replace(bank.settings, avtalegiro_notice=policy)
+    bank.notice = policy
     bank.write()
     if len(code) > 2:
         assert bank.deliveries() == [("failed", code)]
@@ -170,7 +170,7 @@ def test_the_text_is_in_the_readers_language(bank: Bank) -> None:
     agreement = bank.agreement(language="en")
     bank.mandate(agreement, notice=True)
     bank.invoice(agreement, due_on=dt.date(2026, 3, 16))
-    bank.settings = replace(bank.settings, avtalegiro_notice="bank")
+    bank.notice = "bank"
     bank.write()
     [path] = put_out(bank)
     [asked] = read_claim_file(path.read_bytes()).orders[0].asked
@@ -471,6 +471,6 @@ def test_look_up() -> None:
         )  # fmt: skip
 
     readers = [reader(1, "100000011000001237"), reader(2, None)]
-    payee = Payee("00987654", ACCOUNT, "Brikke", "own")
+    payee = Payee("00987654", ACCOUNT, "Brikke")
     assert AvtaleGiro(payee).look_up(readers, TODAY) == {1: Yes("100000011000001237"), 2: No("no_mandate")}
     assert AvtaleGiro(None).look_up(readers, TODAY) == {1: No("not_set_up"), 2: No("not_set_up")}

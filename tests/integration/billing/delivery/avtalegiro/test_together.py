@@ -1,42 +1,16 @@
-"""Due dates for those who pay by AvtaleGiro are such that what is issued then is claimed in time."""
+"""Two that write files at once: each delivery is claimed once, and no number is missing."""
 
 from __future__ import annotations
 
-import datetime as dt
 import threading
-from dataclasses import replace
 
 import pytest
 
-from billing.claims.deadlines import Notice
-from billing.claims.drawn import earliest_dues
 from billing.delivery.avtalegiro.channel import Payee
 from billing.delivery.avtalegiro.claims import write_claims
 from config.clock import now_utc
 from simulator.bank_avtalegiro import read_claim_file
 from tests.integration.billing.delivery.avtalegiro.conftest import Bank
-
-
-@pytest.mark.parametrize(
-    ("policy", "wants", "beside", "due"),
-    [
-        ("own", True, False, dt.date(2026, 2, 16)),
-        ("bank", False, False, dt.date(2026, 2, 16)),
-        ("bank", True, True, dt.date(2026, 2, 16)),
-        ("bank", True, False, dt.date(2026, 3, 16)),
-    ],
-)
-def test_what_is_due_then_is_claimed(bank: Bank, policy: Notice, wants: bool, beside: bool, due: dt.date) -> None:
-    agreement, without = bank.agreement(), bank.agreement()
-    bank.mandate(agreement, notice=wants)
-    bank.execute("UPDATE customers SET efaktura_beside = :beside", beside=beside)
-    with bank.sessions() as session:
-        found = earliest_dues(session, [agreement, without], bank.now, policy=policy)
-    assert found == {agreement: due}
-    bank.settings = replace(bank.settings, avtalegiro_notice=policy)
-    bank.invoice(agreement, due_on=due)
-    bank.write()
-    assert bank.deliveries() == [("sent", None)]
 
 
 def test_two_that_write_at_once_claim_everything_once(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
