@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select, text
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from accounts.access.models import TrailEntry
@@ -18,10 +19,11 @@ from accounts.customers.sign_up import sign_up
 from config.clock import move_clock
 from config.sealed import Sealing, UnknownKey, sealing
 from config.settings import Settings
+from tests.applications import application
 from tests.integration.accounts.conftest import KARI, NOW
 from tests.integration.conftest import Bearer
 
-REAL, SYNTHETIC = "15108695088", "15908695005"
+REAL, SYNTHETIC = "15108695088", "15908695043"
 OTHER = "01010750160"
 
 
@@ -130,6 +132,16 @@ def test_garbage_changes_nothing_and_is_not_repeated(world: World, garbage: Any)
     assert "national_id" in answer.text
     assert not (isinstance(garbage, str) and len(garbage) > 5 and garbage in answer.text)
     assert (world.customer().national_id, world.customer().version) == (None, 1)
+
+
+@pytest.mark.parametrize(("wanted", "status"), [("true", 200), ("false", 422), ("demo", 422)])
+def test_made_up_ids_are_taken_where_the_settings_say_so(
+    world: World, engine: Engine, wanted: str, status: int
+) -> None:
+    app = application(replace(world.settings, synthetic_national_ids=wanted), engine)
+    answer = app.test_client().put(world.path, json={"national_id": SYNTHETIC}, headers=world.own)
+    assert answer.status_code == status, answer.text
+    assert (world.customer().national_id is not None) == (status == 200)
 
 
 def test_a_business_has_none(world: World) -> None:
