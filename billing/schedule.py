@@ -44,6 +44,7 @@ SCHEDULE: tuple[Job, ...] = (
     Job("mail_unopened", "50 * * * *", "billing.delivery.links:job_unopened", "have what nobody opened by its link go by another way"),
     Job("print_batches", "15 6,11 * * 1-5", "billing.delivery.paper.jobs:job_batches", "write letters into batches for the print house"),
     Job("print_exchange", "*/10 * * * *", "billing.delivery.paper.jobs:job_exchange", "put batches at the print house, read what it confirms"),
+    Job("withdrawals", "3-59/10 * * * *", "billing.delivery.withdraw:job", "take back what partners present and nobody is to pay any more"),
     Job("bank_inbox", "*/5 * * * *", "billing.payments.inbox:job", "read the files the bank has put in the inbox"),
     Job("reconcile", "30 4 * * *", "billing.roadside.reconcile.keep:job", "reconcile the day before: received, answered, kept, owed", every=True),
     Job("settlements", "0 5 * * *", "billing.roadside.settlement.settle:job", "settle with chargers for the periods that are over"),

@@ -64,6 +64,11 @@ class Delivery(Base):
         ),
         Index("ix_deliveries_asked", "channel", "next_at", postgresql_where="state IN ('sent', 'ending')"),
         Index("ix_deliveries_file", "file_id", "file_line", postgresql_where="file_id IS NOT NULL"),
+        Index(
+            "ix_deliveries_presenting",
+            "sent_at",
+            postgresql_where="presents AND state IN ('sent', 'delivered') AND channel IN ('efaktura', 'vipps')",
+        ),
         Index("ix_deliveries_failed", "message_id", postgresql_where="state = 'failed' AND followed_at IS NULL"),
         Index("ix_deliveries_claimed", text("ltrim(partner_ref, '0')"), postgresql_where="channel = 'avtalegiro'"),
     )

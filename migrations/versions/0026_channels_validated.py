@@ -25,6 +25,8 @@ _INDEXES = {
     f"WHERE presents AND state IN {_LIVE}",
     "ix_deliveries_asked": "INDEX CONCURRENTLY ix_deliveries_asked ON deliveries (channel, next_at) "
     "WHERE state IN ('sent', 'ending')",
+    "ix_deliveries_presenting": "INDEX CONCURRENTLY ix_deliveries_presenting ON deliveries (sent_at) "
+    "WHERE presents AND state IN ('sent', 'delivered') AND channel IN ('efaktura', 'vipps')",
     "ix_deliveries_failed": "INDEX CONCURRENTLY ix_deliveries_failed ON deliveries (message_id) "
     "WHERE state = 'failed' AND followed_at IS NULL",
 }

@@ -41,6 +41,7 @@ from billing.delivery.port import (
 )
 from billing.delivery.record import take_left_behind
 from billing.delivery.ways import LIST
+from billing.delivery.withdraw import withdraw
 from billing.invoices.reissue import reissue
 from config.clock import move_clock, now_utc
 from config.sealed import sealing
@@ -361,3 +362,26 @@ def test_a_credit_note_goes_by_what_carries_it(way: Ways) -> None:
     chosen = way.choose()
     assert chosen["email"] == 1, "the note"
     assert [row.presents for row in way.post.rows() if row.template == "credit_note"] == [False]
+
+
+@pytest.mark.parametrize("why", ["paid", "credited", "still open", "due", "stands"])
+def test_what_is_not_to_be_paid_any_more_is_taken_back(way: Ways, why: str) -> None:
+    document = way.invoice()
+    way.choose()
+    way.carry()
+    if why in ("paid", "due", "stands"):
+        way.run("UPDATE claims SET settled_ore = amount_ore")
+    if why == "credited":
+        query = text("SELECT number FROM documents WHERE id = :d")
+        number = way.post.session.execute(query, {"d": document}).scalar_one()
+        reissue(way.post.session, number, reason="x", seller=SELLER, now=NOW, actor="agent:1")
+        way.post.session.commit()
+    if why == "due":
+        way.run("UPDATE claims SET due_on = '2026-01-31'")
+    if why == "stands":
+        way.run("UPDATE deliveries SET proof = proof || '{\"stands\": true}'")
+    with way.post.sessions.begin() as session:
+        assert withdraw(session, now=NOW, real=now_utc()) == (1 if why in ("paid", "credited") else 0)
+    if why in ("paid", "credited"):
+        assert way.carry() == {"efaktura_taken_back": 1}
+        assert way.states()[0] == ("efaktura", "ended")
