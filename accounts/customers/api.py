@@ -31,10 +31,10 @@ from accounts.customers.schemas import (
     NewCustomerSchema,
     SearchQuery,
 )
+from accounts.customers.seen import seen as seen_customer
 from accounts.customers.sign_up import add_agreement, sign_up
 from accounts.vehicles.when import instant_of
 from config import http
-from config.problems import NotFound
 from config.sealed import sealing
 
 blp = http.Blueprint("customers", __name__, url_prefix="/v1", description="Who holds agreements.")
@@ -52,16 +52,6 @@ def shown(customers: Sequence[Customer]) -> list[dict[str, Any]]:
         | {"agreements": held[one.id], "has_national_id": one.national_id is not None}
         for one in customers
     ]
-
-
-def _customer(number: int, *, lock: bool = False) -> Customer:
-    """Return a customer the caller may see; a look-up by staff goes into the trail."""
-    session, caller = http.current_session(), principal()
-    customer = queries.by_number(session, number, lock=lock)
-    if not caller.may_see_customer(customer.id):
-        raise NotFound("There is no such customer.")
-    trail.looked_up(session, caller, f"customer:{number}", http.request_now())
-    return customer
 
 
 @blp.route("/customers")
@@ -106,7 +96,7 @@ class OneCustomer(MethodView):
     @blp.response(200, CustomerSchema)
     def get(self, number: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Show a customer and their agreements."""
-        customer = _customer(number)
+        customer = seen_customer(number)
         return shown([customer])[0], http.etag(customer.version)
 
     @require(*WHO)
@@ -119,7 +109,7 @@ class OneCustomer(MethodView):
         What is left out stays. The kind cannot be changed: a business is another customer than its owner.
         """
         session = http.current_session()
-        customer = _customer(number, lock=True)
+        customer = seen_customer(number, lock=True)
         http.check_if_match(customer.version)
         before = customer.version
         customer = change(session, customer.id, given, version=before)
@@ -154,7 +144,7 @@ class NationalId(MethodView):
 def _kept(number: int, value: str | None) -> tuple[dict[str, Any], dict[str, str]]:
     """Keep or forget a national id; what goes into the trail is that it was done, not the id."""
     session, settings = http.current_session(), http.current_settings()
-    customer = _customer(number, lock=True)
+    customer = seen_customer(number, lock=True)
     synthetic = settings.takes_synthetic_ids()
     if keep(session, customer, value, sealing=sealing(settings), synthetic=synthetic):
         act = "customer.national_id.forget" if value is None else "customer.national_id.keep"
@@ -171,7 +161,7 @@ class Agreements(MethodView):
     def post(self, number: int) -> tuple[dict[str, Any], dict[str, str]]:
         """Open a further tag agreement for a customer."""
         session, now = http.current_session(), http.request_now()
-        agreement = add_agreement(session, _customer(number).id, now=now, actor=principal().key)
+        agreement = add_agreement(session, seen_customer(number).id, now=now, actor=principal().key)
         trail.record(session, principal(), "agreement.open", f"agreement:{agreement.number}", now)
         location = {"Location": f"/v1/agreements/{agreement.number}"}
         return agreement_shown(agreement), http.etag(agreement.version) | location

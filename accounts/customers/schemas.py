@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from accounts.agreements.rules import STANDINGS
+from accounts.customers.models import CHOICES
 from accounts.customers.rules import KINDS, LANGUAGES
 from config import http
 
@@ -42,7 +43,7 @@ class CustomerSchema(ContactSchema):
 
     number = http.whole("The customer's number.", 1000001, dump_only=True)
     kind = http.choice("A private person or a business.", KINDS, dump_only=True)
-    channel = http.choice("How documents go out.", ("email",), dump_only=True)
+    channel = http.choice("How documents go out.", CHOICES, dump_only=True)
     has_national_id = http.flag("Whether we keep their national id, for look-ups at mailboxes.", False, dump_only=True)
     created_at = http.instant("When they became a customer.", dump_only=True)
     agreements = http.many(HeldAgreementSchema, "Their agreements.", dump_only=True)

@@ -52,7 +52,7 @@ class Yes:
 
 @dataclass(frozen=True, slots=True)
 class No:
-    """It does not, surely. ``why`` is a code that `choice_words.toml` says to people."""
+    """It does not, surely. ``why`` is a code that `choice_words.toml` says to people (`whys.py`)."""
 
     why: str
 

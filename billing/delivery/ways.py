@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
+
+from accounts.customers import ways as choosable
 
 Kind = Literal["private", "business"]
 What = Literal["invoice", "receipt", "credit_note"]
@@ -16,7 +18,7 @@ What = Literal["invoice", "receipt", "credit_note"]
 
 LIST = ("avtalegiro", "efaktura", "vipps", "digipost", "eboks", "email", "paper")
 """The list as it is configured when nothing else is."""
-BEST = "best_digital"
+BEST = choosable.BEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Channel:
 
     ``chosen``: where a customer chooses it. ``needs``: what it cannot do without. ``ends``: which ways of getting
     invoices end when it is chosen. ``carries``: what can go by it. ``takes_back``: whether what it presents can be
-    taken back. ``for_``: whom it is for.
+    taken back.
     """
 
     name: str
@@ -34,27 +36,29 @@ class Channel:
     ends: tuple[str, ...]
     carries: frozenset[What]
     takes_back: bool
-    for_: frozenset[Kind]
+
+    @property
+    def for_(self) -> frozenset[Kind]:
+        """Whom it is for."""
+        return cast(frozenset[Kind], choosable.kinds(self.name))
 
 
 _PAY: frozenset[What] = frozenset({"invoice"})
 _ALL: frozenset[What] = frozenset({"invoice", "receipt", "credit_note"})
-_BOTH: frozenset[Kind] = frozenset({"private", "business"})
-_PRIVATE: frozenset[Kind] = frozenset({"private"})
 
 TABLE: tuple[Channel, ...] = (
     Channel("ehf", "by businesses, or found in ELMA", "a receiver registered in ELMA", ("email",),
-            _ALL - {"receipt"}, False, frozenset({"business"})),
+            _ALL - {"receipt"}, False),
     Channel("avtalegiro", "in the customer's own bank: nobody else can set it up, we neither",
-            "a Norwegian bank account and a mandate that stands", ("email",), _PAY, True, _BOTH),
+            "a Norwegian bank account and a mandate that stands", ("email",), _PAY, True),
     Channel("efaktura", "on My Page or by support", "a Norwegian online bank and the general consent, yes to all",
-            ("email",), _PAY, True, _PRIVATE),
+            ("email",), _PAY, True),
     Channel("vipps", "on My Page or by support", "the general consent, and Vipps chosen for eFakturas there",
-            ("email",), _PAY, True, _PRIVATE),
-    Channel("digipost", "on My Page or by support", "a mailbox at Digipost", ("email",), _ALL, False, _PRIVATE),
-    Channel("eboks", "on My Page or by support", "a mailbox at e-Boks", ("email",), _ALL, False, _BOTH),
-    Channel("email", "from the start", "an e-mail address that takes our mail", (), _ALL, False, _BOTH),
-    Channel("paper", "on My Page or by support", "a postal address", ("email",), _ALL, False, _BOTH),
+            ("email",), _PAY, True),
+    Channel("digipost", "on My Page or by support", "a mailbox at Digipost", ("email",), _ALL, False),
+    Channel("eboks", "on My Page or by support", "a mailbox at e-Boks", ("email",), _ALL, False),
+    Channel("email", "from the start", "an e-mail address that takes our mail", (), _ALL, False),
+    Channel("paper", "on My Page or by support", "a postal address", ("email",), _ALL, False),
 )  # fmt: skip
 
 BY_NAME = {channel.name: channel for channel in TABLE}
