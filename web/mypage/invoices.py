@@ -14,6 +14,7 @@ from billing.invoices import listed, view
 from billing.invoices.presentation import PassageRow, VehicleSummary
 from billing.invoices.render import pdf
 from billing.invoices.words import brand
+from billing.payments.vipps.rules import LEAST_ORE
 from config import http
 from config.clock import business_date
 from web.mypage import explain
@@ -75,7 +76,7 @@ def invoice(number: int, invoice_number: int) -> str:
         view=shown,
         groups=by_vehicle(shown.vehicles, shown.passages),
         paid=listed.paid(session, row.claim_id),
-        vipps=row.open_ore > 0 and row.due_on is not None and offered(),
+        vipps=row.open_ore >= LEAST_ORE and row.due_on is not None and offered(),
         explain=explain,
     )
 

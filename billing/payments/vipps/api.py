@@ -95,7 +95,8 @@ class InvoiceVippsPayments(MethodView):
         """Begin paying what is open of an invoice with Vipps: send the browser to the answered `url`.
 
         Begun before and still open, it is the same payment; so it is under the same Idempotency-Key, however it stands
-        by then. 409 `nothing-to-pay`, `vipps-under-way` or `no-vipps`.
+        by then. 409 `nothing-to-pay`, `too-little`, `vipps-under-way` or
+        `no-vipps`.
         """
         asked, agreement, now = key(), _agreement_of(number), http.request_now()
         agreement_id, back, client = agreement.id, return_address(args["return_url"]), _client()
@@ -221,9 +222,9 @@ class VippsWebhook(MethodView):
     def post(self) -> dict[str, str]:
         """Take in a signed event. Repeats and events that are not ours are answered 200 and do nothing."""
         client, settings = _client(), http.current_settings()
-        body = request.get_data(cache=False)
-        if len(body) > MAX_WEBHOOK_BYTES:
-            raise Invalid("No event is that large.")
+        body = b"" if (request.content_length or 0) > MAX_WEBHOOK_BYTES else request.get_data(cache=False)
+        if not 0 < len(body) <= MAX_WEBHOOK_BYTES:
+            raise Invalid("That is no event: it is empty or too large.")
         target = request.full_path if request.query_string else request.path
         try:
             check(

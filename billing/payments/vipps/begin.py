@@ -18,6 +18,7 @@ from billing.passages.balances import lock
 from billing.payments.vipps.carry import carry_on
 from billing.payments.vipps.client import VippsClient, VippsUnavailable
 from billing.payments.vipps.models import LIVE, VippsPayment
+from billing.payments.vipps.rules import LEAST_ORE
 from config.clock import now_utc
 from config.database import SessionFactory
 from config.problems import Conflict, Invalid
@@ -47,7 +48,7 @@ def begin(
 
     The browser comes back to ``return_url``, in which ``{reference}`` becomes the payment's. ``request_key``: the
     caller's, who gets the same payment for the same key, however it stands by then (without a page where it has
-    ended). Raises NotFound for an invoice that is not the agreement's; Conflict: ``nothing-to-pay``;
+    ended). Raises NotFound for an invoice that is not the agreement's; Conflict: ``nothing-to-pay``; ``too-little``;
     ``vipps-under-way`` where one is being completed; Invalid where that key was of another invoice; VippsUnavailable:
     again is harmless.
     """
@@ -93,6 +94,8 @@ def _open(
         return known.id, known.amount_ore, True
     if document.open_ore <= 0 or document.due_on is None:
         raise Conflict("Nothing of this invoice is to be paid.", slug="nothing-to-pay")
+    if document.open_ore < LEAST_ORE:
+        raise Conflict("Vipps takes no less than a krone. Pay it by bank.", slug="too-little")
     live = select(VippsPayment.id).where(VippsPayment.claim_id == document.claim_id, VippsPayment.state.in_(LIVE))
     payment_id = session.scalars(live).one_or_none()
     if payment_id is not None:

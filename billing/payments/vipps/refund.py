@@ -9,6 +9,7 @@ person approves. Calling Vipps is ``refund_call``.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 
 import structlog
 from sqlalchemy import func, select
@@ -32,6 +33,8 @@ from config.rates import whole
 
 log = structlog.get_logger()
 BELL = "vipps_refunds"
+ANEW = "not made: called for anew"
+"""What is said of a refund that was called for and certainly not made."""
 WAITING = ("requested", "approved", "unknown")
 FIGURE = "card_refund_second_approver_ore"
 """What one person may give back over the way it came by, card or Vipps."""
@@ -185,8 +188,21 @@ def told(session: Session, payment: VippsPayment, refunded_ore: int, now: dt.dat
     if under_way is not None and under_way.amount_ore <= more:
         more -= under_way.amount_ore
         _succeed(session, under_way, now)
+    for late in _called_before(session, payment) if more else ():
+        if late.amount_ore <= more:  # looked up in vain, and made after all: it must not be called for again
+            more -= late.amount_ore
+            late.called_at = late.asked_at = now_utc()
+            _succeed(session, late, now)
     if more:
         _beside(session, payment, more, now)
+
+
+def _called_before(session: Session, payment: VippsPayment) -> Sequence[VippsRefund]:
+    """Return the refunds of a payment that are to be called for anew."""
+    anew = select(VippsRefund).where(
+        VippsRefund.payment_id == payment.id, VippsRefund.state == "approved", VippsRefund.message == ANEW
+    )
+    return session.scalars(anew.order_by(VippsRefund.id).execution_options(populate_existing=True)).all()
 
 
 def _succeed(session: Session, row: VippsRefund, now: dt.datetime) -> None:

@@ -21,7 +21,7 @@ from billing.payments.vipps.client import Seen, VippsClient, VippsRefused, Vipps
 from billing.payments.vipps.models import VippsPayment, VippsRefund
 from billing.payments.vipps.provider import NAME, client_of
 from billing.payments.vipps.record import REQUEST_LIVES, record
-from billing.payments.vipps.refund import BELL, come_back, fail, locked, may_go
+from billing.payments.vipps.refund import ANEW, BELL, come_back, fail, locked, may_go
 from config.clock import business_now, now_utc
 from config.database import SessionFactory
 from config.jobs import JobContext, ring
@@ -105,7 +105,7 @@ def _again(session: Session, refund_id: int) -> Ready | None:
         return None
     if real - row.sent_at >= REQUEST_LIVES:
         row.state, row.idempotency_key, row.called_at, row.asked_at, row.sent_at = "approved", None, None, None, None
-        row.message = "not made: called for anew"
+        row.message = ANEW
         session.flush()
         ring(session, BELL)
         return None

@@ -8,6 +8,8 @@ from typing import Literal
 
 from billing.payments.vipps.client import Seen
 
+LEAST_ORE = 100
+"""Vipps takes no payment of less."""
 REFUND_DAYS = 365
 """Vipps gives nothing back of what was captured longer ago."""
 _ENDS = {"ABORTED": "aborted", "EXPIRED": "expired", "TERMINATED": "cancelled"}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from billing.claims.settle import Settlement, settle
+from billing.payments.vipps.carry import carry_on
 from billing.payments.vipps.client import VippsUnavailable
 from billing.payments.vipps.record import record
 from config.problems import Conflict, Invalid, NotFound
@@ -294,3 +296,33 @@ def test_the_agreements_lock_lets_only_what_is_open_be_captured(payer: Payer, vi
     assert payer.carry() == "captured"
     assert vipps.books()["captured_ore"] == 12_000
     assert dt.timedelta() <= NOW - payer.row().started_at
+
+
+def test_many_at_once_capture_it_once(payer: Payer, vipps: VippsServer) -> None:
+    """The browser, the webhook and the job, all at the same moment."""
+    made = payer.begin()
+    vipps.do(made.reference, "approve")
+    number = payer.row().id
+    payer.books.session.rollback()
+    with ThreadPoolExecutor(6) as pool:
+        words = list(pool.map(lambda _: carry_on(payer.sessions, payer.client, number, now=NOW), range(6)))
+    assert set(words) <= {"captured", "capturing"}
+    assert payer.carry() == "captured"
+    assert vipps.books()["payments"][made.reference]["captured"] == 12_345
+    assert payer.books.one("SELECT count(*) FROM vipps_captures") == 1
+    payer.prove()
+
+
+def test_many_presses_at_once_are_one_payment(payer: Payer, vipps: VippsServer) -> None:
+    payer.books.session.rollback()
+    with ThreadPoolExecutor(6) as pool:
+        made = set(pool.map(lambda _: payer.begin(), range(6)))
+    assert len(made) == 1
+    assert len(vipps.books()["payments"]) == 1
+
+
+def test_less_than_a_krone_is_paid_by_bank(payer: Payer) -> None:
+    payer.settle(12_300)
+    with pytest.raises(Conflict) as refused:
+        payer.begin()
+    assert refused.value.type.endswith("too-little")

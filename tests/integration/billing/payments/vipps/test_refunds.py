@@ -171,6 +171,22 @@ def test_one_that_was_certainly_never_made_is_called_for_anew(payer: Payer, vipp
     payer.prove()
 
 
+def test_one_that_was_made_after_all_is_not_made_twice(payer: Payer, vipps: VippsServer, reference: str) -> None:
+    """Its request arrives when nobody believes in it any more, and before it is called for anew."""
+    row = payer.ask_back(reference, 1_000)
+    vipps.fault("error", on="refund", when="before")
+    assert payer.give(row) == "unknown"
+    payer.hour_later()
+    assert payer.sweep(row) == "unknown"
+    vipps.do(reference, "refund", 1_000)
+    assert payer.carry() == "captured"
+    assert payer.give(row) == "skipped"
+    payer.books.session.rollback()
+    assert refund.locked(payer.books.session, row.id).state == "succeeded"
+    assert vipps.books()["refunded_ore"] == 1_000
+    payer.prove()
+
+
 def test_of_a_payment_one_refund_is_under_way_at_a_time(payer: Payer, vipps: VippsServer, reference: str) -> None:
     first, second = payer.ask_back(reference, 1_000), payer.ask_back(reference, 2_000)
     vipps.fault("error", on="refund", when="before")
