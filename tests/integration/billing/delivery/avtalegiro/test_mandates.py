@@ -11,6 +11,7 @@ from billing.claims.kid import make_kid
 from billing.claims.structures import KidStructure, known
 from billing.delivery.avtalegiro.lines import OcrFileError
 from billing.delivery.avtalegiro.mandates import MandatesTaken, take_mandates
+from simulator.bank import BankPayment
 from simulator.bank_avtalegiro import MandateAtBank, _mandate_file
 from tests.integration.billing.delivery.avtalegiro.conftest import ACCOUNT, TODAY, Bank
 
@@ -239,3 +240,23 @@ def test_the_end_of_a_mandate_takes_back_what_was_claimed_on_it(bank: Bank) -> N
     bank.payers.work()
     bank.inbox()
     assert bank.deliveries() == [("failed", "mandate_ended")]
+
+
+def test_mandates_and_payments_in_one_file(bank: Bank) -> None:
+    agreement = bank.agreement()
+    bank.invoice(agreement, queue=False)
+    [doc] = bank.rows("SELECT kid FROM documents")
+    path = bank.settings.bank_inbox / "both.txt"
+    bank.house.write(path, [BankPayment(doc.kid, 31_250, TODAY, type=15)], made_on=TODAY)
+    path.write_bytes(path.read_bytes() + file(("1", kid_of(bank, agreement), True)))
+    assert bank.inbox() == {"booked": 1, "already": 0, "refused": 0, "payments": 1}
+    assert [row[0] for row in standing(bank)] == [agreement]
+    # What is wrong in either refuses both: nothing is booked, and nobody's mandate begins.
+    other = bank.agreement()
+    bank.house.write(path, [BankPayment(doc.kid, 100, TODAY)], made_on=TODAY)
+    path.write_bytes(
+        path.read_bytes() + file(("1", kid_of(bank, other), True)).replace(b"NY21248800000001", b"NY21248800000002")
+    )
+    assert bank.inbox()["refused"] == 1
+    assert [row[0] for row in standing(bank)] == [agreement]
+    assert len(bank.rows("SELECT FROM payments")) == 1
