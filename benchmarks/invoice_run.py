@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from benchmarks.floor import invoices as floor
 from benchmarks.frame import Place, Result, peak_mb, timed
-from billing.invoices.run import CHUNK, job
+from billing.invoices.candidates import CHUNK
+from billing.invoices.run import job
 from billing.invoices.seller import seller_of
 from billing.passages.partitions import ensure
 from config.clock import now_utc

@@ -11,6 +11,7 @@ from config.jobs import Job
 
 SCHEDULE: tuple[Job, ...] = (
     Job("invoices", "0 3 1 * *", "billing.invoices.run:job", "invoice what has arrived and is not billed", every=True),
+    Job("invoices_early", "40 3 * * *", "billing.invoices.run:job_early", "invoice who drives so much that a month is too long to wait"),
     Job("invoice_runs", "*/10 * * * *", "billing.invoices.run:job_unfinished", "go on with invoice runs begun by hand or cut short"),
     Job("reissues", "30 1 * * *", "billing.invoices.reissue:job", "credit and issue anew what was corrected, where a receiver takes no credit line"),
     Job("payout_orders", "0 10 * * *", "billing.payments.payout_orders:job", "order what is approved to be paid out, one order a bank day"),

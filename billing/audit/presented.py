@@ -81,7 +81,7 @@ RULES = (
                       coalesce(d.run_id::text, 'none'), c.run)
         FROM documents AS d
         JOIN claims AS c ON c.id = d.claim_id
-        LEFT JOIN runs AS r ON c.run = 'invoices:' || r.for_date
+        LEFT JOIN runs AS r ON c.run = r.kind || ':' || r.for_date
         LEFT JOIN (
             SELECT x.claim_id, sum(x.amount_ore) AS ore FROM allocations AS x
             JOIN documents AS y ON y.claim_id = x.claim_id AND y.version = 1 AND y.credits_id IS NULL

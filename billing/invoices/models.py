@@ -34,6 +34,7 @@ class NumberSeries(Base):
 class Run(Base):
     """A run for a business date: its cut-off instant, how far it has come. Unique per (kind, date).
 
+    ``kind``: invoices (the month's), early (between two of those, for who drives very much).
     ``state``: running (also: begun and cut short), done. ``total`` is how many agreements it had before it when it
     (last) began, ``looked_at`` how many it has been through; ``per_second`` and ``seconds_left`` are as of its last
     chunk. ``carried`` counts sums too small to invoice. ``credited`` are the credit notes it made of sums below zero,
@@ -43,7 +44,7 @@ class Run(Base):
     __tablename__ = "runs"
     __table_args__ = (
         UniqueConstraint("kind", "for_date"),
-        CheckConstraint("kind IN ('invoices')", name="kind"),
+        CheckConstraint("kind IN ('invoices', 'early')", name="kind"),
         CheckConstraint("state IN ('running', 'done')", name="state"),
     )
 

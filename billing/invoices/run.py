@@ -4,9 +4,9 @@ A run is a row, unique by its business date. It stores its **cut-off** when it b
 never later than the end of its date. Doing it again makes nothing, though passages have arrived in between: they
 wait for the next run. What is invoiced late (a host was down) is dated the day it is issued, so that nobody loses days.
 
-Who: agreements that pay by invoice, of either kind; and closed ones, however they paid, unless a charge is open on
-their card. A sum under the smallest invoice is carried to the next run. A closed agreement has no next one to grow
-into: its last invoice has no smallest sum.
+Who: see candidates.py. A sum under the smallest invoice is carried to the next run, for so many months; then, and of a
+closed agreement, which has no next one to grow into, it is invoiced whatever it is. Between two runs an early one
+invoices who drives so much that a month is too long.
 
 A sum below zero is never an invoice: it becomes a credit note (below_zero.py). What comes to exactly nothing is taken
 out of the way. Who pays by card has no next invoice, and new passages are set off against such a sum before the card is
@@ -24,7 +24,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -36,7 +36,9 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm import Session
 
 from billing.claims.make import make
+from billing.invoices import candidates
 from billing.invoices.below_zero import credit_below_zero
+from billing.invoices.candidates import CHUNK, EARLY, MONTHLY, Chunk, Kind
 from billing.invoices.issue import issue_fresh
 from billing.invoices.models import Run, RunFault
 from billing.invoices.numbers import SeriesFull
@@ -52,9 +54,6 @@ from config.rates import whole
 
 log = structlog.get_logger(__name__)
 
-CHUNK = 1_000
-Chunk = list[tuple[int, bool]]
-"""Agreements: (id, whether it is closed)."""
 DAY = dt.timedelta(days=1)
 
 
@@ -81,10 +80,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Terms:
-    """What one chunk is invoiced by: the run, its cut-off, dates, smallest sums (øre), seller, now."""
+    """What one chunk is invoiced by: the run, its name on claims, cut-off, dates, smallest sums (øre), seller, now."""
 
     run_id: int
-    for_date: dt.date
+    name: str
     cutoff: dt.datetime
     issued_on: dt.date
     due_on: dt.date
@@ -93,23 +92,6 @@ class Terms:
     seller: Mapping[str, Any]
     now: dt.datetime
 
-
-_CANDIDATES = """
-    FROM agreements AS a JOIN balances AS b ON b.agreement_id = a.id
-    WHERE b.unbilled_count <> 0 AND (b.open_since IS NULL OR b.open_since <= :cutoff)
-      AND (a.payment_method = 'invoice'
-           OR (b.open_charge_id IS NULL AND (a.standing = 'closed' OR a.closed_at <= :cutoff)))
-"""
-
-_NEXT = f"""
-    SELECT a.id, a.standing = 'closed' OR coalesce(a.closed_at <= :cutoff, false) AS closed
-    {_CANDIDATES} AND a.id > :after AND (CAST(:only AS bigint[]) IS NULL OR a.id = ANY(:only))
-    ORDER BY a.id LIMIT :limit
-"""
-
-_COUNT = f"SELECT count(*) {_CANDIDATES} AND a.id > :after"
-
-_CARRIED = f"SELECT count(*) {_CANDIDATES} AND b.unbilled_ore > 0 AND a.id <> ALL(:failed)"
 
 _COUNTED = """
     UPDATE runs SET created = created + :created, sum_ore = sum_ore + :ore, credited = credited + :credited,
@@ -123,15 +105,15 @@ _MOVED = """
 """
 
 
-def begin(session: Session, for_date: dt.date, *, now: dt.datetime, actor: str) -> Run:
-    """Return the run for a date; made, with its cut-off, when there is none yet."""
+def begin(session: Session, for_date: dt.date, *, now: dt.datetime, actor: str, kind: Kind = MONTHLY) -> Run:
+    """Return the run of a kind for a date; made, with its cut-off, when there is none yet."""
     cutoff = min(now, start_of_day(for_date + DAY))
     session.execute(
         insert(Run)
-        .values(kind="invoices", for_date=for_date, cutoff_at=cutoff, started_at=now, actor=actor)
+        .values(kind=kind, for_date=for_date, cutoff_at=cutoff, started_at=now, actor=actor)
         .on_conflict_do_nothing(index_elements=["kind", "for_date"])
     )
-    return session.scalars(select(Run).where(Run.kind == "invoices", Run.for_date == for_date)).one()
+    return session.scalars(select(Run).where(Run.kind == kind, Run.for_date == for_date)).one()
 
 
 def job(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
@@ -139,6 +121,17 @@ def job(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
     with ctx.sessions() as session:
         run = begin(session, business_date(scheduled_for), now=business_now(session), actor="schedule")
         session.commit()
+    return carry_out(ctx, run.id)
+
+
+def job_early(ctx: JobContext, scheduled_for: dt.datetime) -> Result:
+    """Invoice who drives so much that a month is too long, on the date of ``scheduled_for``. No run without any."""
+    for_date = business_date(scheduled_for)
+    with ctx.sessions.begin() as session:
+        now = business_now(session)
+        if not candidates.of_kind(session, EARLY, for_date, min(now, start_of_day(for_date + DAY)), after=0, limit=1):
+            return {"created": 0}
+        run = begin(session, for_date, now=now, actor="schedule", kind=EARLY)
     return carry_out(ctx, run.id)
 
 
@@ -173,7 +166,7 @@ def _chunks(ctx: JobContext, run: Run, seller: Mapping[str, Any]) -> Tally:
     ahead: deque[tuple[Chunk, Future[Tally]]] = deque()
     with ThreadPoolExecutor(lanes, thread_name_prefix="invoices") as threads:
         while True:
-            while len(ahead) <= lanes and (chunk := _next(ctx.sessions, run, after)):
+            while len(ahead) <= lanes and (chunk := candidates.next_chunk(ctx.sessions, run, after)):
                 after = chunk[-1][0]
                 ahead.append((chunk, threads.submit(_chunk, ctx.sessions, run.id, chunk, seller)))
             if not ahead:
@@ -198,8 +191,7 @@ def _start(sessions: SessionFactory, run_id: int) -> Run:
     with sessions.begin() as session:
         run = session.get_one(Run, run_id, with_for_update={"key_share": True})
         if run.state != "done":
-            left = session.execute(text(_COUNT), {"cutoff": run.cutoff_at, "after": run.last_agreement_id}).scalar_one()
-            run.total = run.looked_at + left
+            run.total = run.looked_at + candidates.count(session, run)
     return run
 
 
@@ -211,8 +203,7 @@ def _finish(sessions: SessionFactory, run_id: int) -> None:
             failed = session.scalars(
                 select(RunFault.agreement_id).where(RunFault.run_id == run_id, RunFault.resolved_at.is_(None))
             )
-            values = {"cutoff": run.cutoff_at, "failed": list(failed)}
-            run.carried = session.execute(text(_CARRIED), values).scalar_one()
+            run.carried = candidates.count_carried(session, run, list(failed))
             run.state, run.finished_at, run.seconds_left = "done", business_now(session), 0
 
 
@@ -221,7 +212,7 @@ def _terms(session: Session, run: Run, seller: Mapping[str, Any]) -> Terms:
     issued_on = max(run.for_date, business_date(now))
     return Terms(
         run.id,
-        run.for_date,
+        f"{run.kind}:{run.for_date}",
         run.cutoff_at,
         issued_on,
         due_date(issued_on, whole("invoice_term_days", issued_on)),
@@ -230,20 +221,6 @@ def _terms(session: Session, run: Run, seller: Mapping[str, Any]) -> Terms:
         seller,
         now,
     )
-
-
-def _next(sessions: SessionFactory, run: Run, after: int) -> Chunk:
-    with sessions() as session:
-        return _candidates(session, run.cutoff_at, after=after)
-
-
-def _candidates(session: Session, cutoff: dt.datetime, *, after: int = 0, only: Sequence[int] | None = None) -> Chunk:
-    """Return the next agreements that have something to invoice, by id."""
-    rows = session.execute(
-        text(_NEXT),
-        {"cutoff": cutoff, "after": after, "only": None if only is None else list(only), "limit": CHUNK},
-    )
-    return [(row.id, row.closed) for row in rows.all()]
 
 
 def _chunk(sessions: SessionFactory, run_id: int, rows: Chunk, seller: Mapping[str, Any]) -> Tally:
@@ -282,21 +259,20 @@ def _make_and_issue(session: Session, rows: Chunk, terms: Terms) -> Tally:
         {"ids": every},
     ).one()
     oldest = None if since[1] else since[0]
-    run = f"invoices:{terms.for_date}"
     presented = Presented(terms.seller, terms.issued_on, terms.due_on, None, terms.run_id, terms.now)
     parts = [
-        ([row_id for row_id, is_closed in rows if is_closed is closed], least, credit_least)
-        for closed, least, credit_least in ((False, terms.minimum_ore, terms.credit_minimum_ore), (True, 1, 1))
+        ([row_id for row_id, is_last in rows if is_last is last], least, credit_least)
+        for last, least, credit_least in ((False, terms.minimum_ore, terms.credit_minimum_ore), (True, 1, 1))
     ]
     made = []
     for ids, minimum_ore, _ in parts:
-        made += make(session, ids, "invoice", run, "", terms.cutoff, minimum_ore, terms.now, terms.due_on)
+        made += make(session, ids, "invoice", terms.name, "", terms.cutoff, minimum_ore, terms.now, terms.due_on)
     issue_fresh(session, [claim.claim_id for claim in made], presented, since=oldest)
     tally = Tally(len(made), sum(claim.amount_ore for claim in made))
     note = replace(presented, due_on=None)
     for ids, _, minimum_ore in parts:
         done = credit_below_zero(
-            session, ids, run=run, cutoff=terms.cutoff, minimum_ore=minimum_ore, presented=note, since=oldest
+            session, ids, run=terms.name, cutoff=terms.cutoff, minimum_ore=minimum_ore, presented=note, since=oldest
         )
         tally.add(Tally(credited=len(done.documents), credited_ore=done.sum_ore))
     return tally
@@ -346,7 +322,7 @@ def _again(sessions: SessionFactory, run_id: int, seller: Mapping[str, Any]) -> 
         terms = _terms(session, run, seller)
         tally = Tally()
         for at in range(0, len(failed), CHUNK):
-            rows = _candidates(session, terms.cutoff, only=failed[at : at + CHUNK])
+            rows = candidates.of_run(session, run, only=failed[at : at + CHUNK])
             tally.add(_invoice(session, rows, terms) if rows else Tally())
         _note(session, tally, terms)
         session.execute(

@@ -11,12 +11,14 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from billing.invoices import candidates
 from billing.invoices import run as room
 from billing.invoices.issue import issue_fresh
 from billing.invoices.models import Document, Run, RunFault
 from billing.invoices.numbers import FIRST
-from billing.invoices.run import begin, carry_out, job, job_unfinished
-from config.clock import move_clock
+from billing.invoices.run import begin, carry_out, job, job_early, job_unfinished
+from billing.passages.partitions import ensure
+from config.clock import move_clock, start_of_day
 from config.database import SessionFactory
 from config.jobs import JobContext
 from config.settings import Settings
@@ -145,7 +147,7 @@ def test_a_run_cut_short_goes_on_where_it_was(
     for _ in range(5):
         world.passage(world.agreement(), 6_000)
     session.commit()
-    monkeypatch.setattr(room, "CHUNK", 2)
+    monkeypatch.setattr(candidates, "CHUNK", 2)
     calls: list[int] = []
 
     def cut(*args: Any, **named: Any) -> dict[int, int]:
@@ -205,7 +207,7 @@ def test_two_that_carry_out_the_same_run_share_it(
         world.passage(world.agreement(), 6_000)
     row = begin(session, D, now=FEBRUARY, actor="t")
     session.commit()
-    monkeypatch.setattr(room, "CHUNK", 2)
+    monkeypatch.setattr(candidates, "CHUNK", 2)
     results: list[int] = []
     threads = [
         threading.Thread(target=lambda: results.append(int(carry_out(ctx, row.id)["created"]))) for _ in range(2)
@@ -232,3 +234,60 @@ def test_the_books_hold_what_was_invoiced(session: Session, world: World, ctx: J
         ("credit_used", "credit", "receivable", 1_500),
     ]
     assert session.execute(text("SELECT unbilled_ore, unbilled_count FROM balances")).one() == (0, 0)
+
+
+def test_a_small_sum_is_carried_so_many_months_and_then_invoiced(
+    session: Session, world: World, ctx: JobContext
+) -> None:
+    old, young = world.agreement(), world.agreement()
+    world.passage(old, 4_000)
+    world.passage(young, 4_000)
+    since = "UPDATE balances SET open_since = :at WHERE agreement_id = :id"
+    session.execute(text(since), {"at": start_of_day(dt.date(2025, 9, 1)) - dt.timedelta(seconds=1), "id": old})
+    session.execute(text(since), {"at": start_of_day(dt.date(2025, 9, 1)), "id": young})
+    for month in (dt.datetime(2025, 8, 15, tzinfo=dt.UTC), dt.datetime(2025, 9, 15, tzinfo=dt.UTC)):
+        ensure(session, month)
+    session.execute(text("UPDATE passages SET booked_at = (SELECT open_since FROM balances AS b "
+                         "WHERE b.agreement_id = passages.agreement_id)"))  # fmt: skip
+    session.commit()
+    assert job(ctx, FEBRUARY)["carried"] == 1
+    assert invoiced(session) == {old: 4_000}
+
+
+@pytest.mark.parametrize(
+    ("day", "months", "before"),
+    [
+        (dt.date(2026, 2, 1), 5, dt.date(2025, 9, 1)),
+        (dt.date(2026, 1, 31), 2, dt.date(2025, 11, 30)),
+        (dt.date(2028, 3, 30), 1, dt.date(2028, 2, 29)),
+        (dt.date(2026, 12, 1), 12, dt.date(2025, 12, 1)),
+    ],
+)
+def test_months_before(day: dt.date, months: int, before: dt.date) -> None:
+    assert candidates.months_before(day, months) == before
+
+
+def test_who_drives_very_much_is_invoiced_between_the_months_runs(
+    session: Session, world: World, ctx: JobContext
+) -> None:
+    heavy, light = world.agreement(), world.agreement()
+    job(ctx, FEBRUARY)
+    world.passage(light, 4_999_999)
+    session.commit()
+    clock(session, FEBRUARY + dt.timedelta(days=3))
+    assert job_early(ctx, FEBRUARY + dt.timedelta(days=3)) == {"created": 0}
+    assert session.execute(text("SELECT count(*) FROM runs WHERE kind = 'early'")).scalar_one() == 0, "none for nobody"
+    world.passage(heavy, 5_000_000)
+    session.commit()
+    fourth = FEBRUARY + dt.timedelta(days=3)
+    for created, already in ((1, 0), (0, 1)):
+        result = job_early(ctx, fourth)
+        assert (result["created"], result["already_done"]) == (created, already) if created else result["created"] == 0
+    assert invoiced(session) == {heavy: 5_000_000}
+    world.passage(heavy, 5_000_000)
+    session.commit()
+    for days, sum_ore in ((10, 5_000_000), (18, 10_000_000)):
+        clock(session, FEBRUARY + dt.timedelta(days=days))
+        job_early(ctx, FEBRUARY + dt.timedelta(days=days))
+        assert invoiced(session) == {heavy: sum_ore}, "not twice within fourteen days"
+    assert session.execute(text("SELECT DISTINCT split_part(run, ':', 1) FROM claims")).scalars().all() == ["early"]

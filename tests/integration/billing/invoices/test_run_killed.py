@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[4]
 WORKER = """
 import sys, time
 from pathlib import Path
-from billing.invoices import run
+from billing.invoices import candidates, run
 from config.database import make_engine, session_factory
 from config.jobs import JobContext
 from config.settings import load
@@ -41,7 +41,7 @@ def slow(*args, **named):
         time.sleep(60)
     return made
 
-run.CHUNK, run.issue_fresh = 2, slow
+candidates.CHUNK, run.issue_fresh = 2, slow
 folder = Path(sys.argv[2])
 settings = load({"BRIKKE_VAR": str(folder), "WORKER_CONCURRENCY": "1"}, folder / ".env")
 run.carry_out(JobContext(session_factory(make_engine(sys.argv[1])), settings, "invoices"), int(sys.argv[3]))
