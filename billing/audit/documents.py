@@ -29,7 +29,8 @@ RULES = (
     ),
     Rule(
         "documents_claims",
-        "a document has the sum and fee of its claim's version, its agreement; the last invoice its due date, or what that was extended to",
+        "a document has the sum and fee of its claim's version, its agreement; the last invoice its due date, or what "
+        "that was extended to",
         f"""
         SELECT format('document %s, version %s: %s øre (fee %s), due %s; claim %s: %s øre (fee %s), due %s', d.number,
                       d.version, d.total_ore, d.fee_ore, coalesce(d.due_on::text, 'paid'), c.id,
@@ -46,7 +47,8 @@ RULES = (
         WHERE d.credits_id IS NULL AND (d.total_ore <> c.amount_ore - coalesce(j.ore, 0) + coalesce(f.ore, 0)
               OR d.fee_ore <> c.fee_ore + coalesce(f.ore, 0)
               OR d.agreement_id <> c.agreement_id OR (d.kind = 'invoice') <> (d.total_ore > 0)
-              OR (d.version = c.version AND d.kind = 'invoice' AND greatest(d.due_on, e.due_on) IS DISTINCT FROM c.due_on))
+              OR (d.version = c.version AND d.kind = 'invoice'
+                  AND greatest(d.due_on, e.due_on) IS DISTINCT FROM c.due_on))
         ORDER BY d.number
         """,  # noqa: S608 - no input in it
     ),

@@ -13,8 +13,8 @@ from billing.delivery.port import Bill, Form, Parcel
 from billing.delivery.readers import DOCUMENTS, readers
 from config.sealed import Sealing
 
-Page = Callable[[int, Form], bytes]
-"""Makes or reads the page of a document in a form."""
+Page = Callable[[int, Form, bool], bytes]
+"""Makes or reads the page of a document in a form, with its details or without."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Pages:
 
 
 _BILLS = """
-    SELECT d.id, d.key, d.agreement_id, d.recipient, d.presents, m.template, doc.id AS document_id, doc.number,
-           doc.kind, doc.paid_by IS NOT NULL AS receipt, doc.issued_on, doc.total_ore, doc.kid,
+    SELECT d.id, d.key, d.agreement_id, d.recipient, d.presents, k.details_in_copy, m.template,
+           doc.id AS document_id, doc.number, doc.kind, doc.paid_by IS NOT NULL AS receipt, doc.issued_on, doc.total_ore, doc.kid,
            doc.seller ->> 'account' AS account,
            CASE WHEN doc.due_on IS NOT NULL THEN greatest(doc.due_on, e.due_on) END AS due_on,
            greatest(c.amount_ore - c.settled_ore, 0) AS open_ore,
@@ -36,6 +36,8 @@ _BILLS = """
                 AND o.state IN ('queued', 'sending', 'sent', 'unknown', 'delivered')) IS NOT NULL AS beside
     FROM deliveries AS d
     JOIN messages AS m ON m.id = d.message_id
+    JOIN agreements AS a ON a.id = d.agreement_id
+    JOIN customers AS k ON k.id = a.customer_id
     JOIN documents AS doc ON doc.id = m.document_id
     JOIN claims AS c ON c.id = doc.claim_id
     LEFT JOIN LATERAL (SELECT max(due_on) AS due_on FROM due_extensions WHERE document_id = doc.id) AS e ON true
@@ -59,7 +61,7 @@ def parcels(session: Session, taken: Sequence[Any], pages: Pages) -> tuple[list[
         ready.append(
             Parcel(
                 row.id, row.key, row.template, people[row.agreement_id], _bill(row), form, row.recipient,
-                _maker(pages.page, row.document_id, form),
+                _maker(pages.page, row.document_id, form, details=row.details_in_copy),
             )
         )  # fmt: skip
     for row in taken:
@@ -90,5 +92,5 @@ def _bill(row: Any) -> Bill:
     )
 
 
-def _maker(page: Page, document_id: int, form: Form) -> Callable[[], bytes]:
-    return lambda: page(document_id, form)
+def _maker(page: Page, document_id: int, form: Form, *, details: bool) -> Callable[[], bytes]:
+    return lambda: page(document_id, form, details)

@@ -57,8 +57,8 @@ def choose(sessions: SessionFactory, settings: Settings, channels: Channels) -> 
 def call(sessions: SessionFactory, settings: Settings, channels: Channels, renderer: Renderer) -> Counter[str]:
     """Have each partner's channel carry its deliveries; return how many of each outcome."""
 
-    def page(document_id: int, form: Form) -> bytes:
-        return pdf(sessions, document_id, form=forms.Form(settlement=form), renderer=renderer)
+    def page(document_id: int, form: Form, details: bool) -> bytes:
+        return pdf(sessions, document_id, form=forms.Form(settlement=form, details=details), renderer=renderer)
 
     pages = Pages(page, sealing(settings))
     counts: Counter[str] = Counter()

@@ -17,16 +17,20 @@ from accounts.agreements.seen import seen
 from billing.claims import credit
 from billing.invoices import listed
 from billing.invoices.below_zero import credit_now
+from billing.invoices.candidates import MONTHLY
 from billing.invoices.forms import Form
 from billing.invoices.models import Document, DocumentLine, Run
+from billing.invoices.preview import Preview, preview
 from billing.invoices.reissue import reissue
 from billing.invoices.render import pdf
-from billing.invoices.run import begin
+from billing.invoices.run import begin, release
 from billing.invoices.runs import runs, with_failed
 from billing.invoices.schemas import (
     CreditNoteSchema,
     FormQuery,
     InvoiceSchema,
+    PreviewQuery,
+    PreviewSchema,
     ReasonSchema,
     ReissuedSchema,
     RunSchema,
@@ -176,7 +180,7 @@ class AgreementCreditNotes(MethodView):
 class Runs(MethodView):
     """Monthly runs."""
 
-    @require("operator", "accountant", "agent")
+    @require("operator", "accountant", "agent", "lead")
     @blp.arguments(http.PageQuery, location="query")
     @blp.response(200, http.page_of(RunSchema))
     def get(self, page: dict[str, Any]) -> http.Page:
@@ -200,11 +204,45 @@ class Runs(MethodView):
         return with_failed(session, [run])[0]
 
 
+@blp.route("/runs/preview")
+class PreviewRun(MethodView):
+    """Looking ahead to a run."""
+
+    @require("operator", "accountant", "agent", "lead")
+    @blp.arguments(PreviewQuery, location="query")
+    @blp.response(200, PreviewSchema)
+    def get(self, query: dict[str, Any]) -> Preview:
+        """Show what the month's run for a date would issue now: how much, to whom the most, what looks odd.
+
+        Nothing is written. What arrives until the run begins comes on top.
+        """
+        session, now = http.current_session(), http.request_now()
+        return preview(session, MONTHLY, query["date"] or business_date(now), now)
+
+
+@blp.route("/runs/<int:run_id>/release")
+class ReleaseRun(MethodView):
+    """Letting a run go on."""
+
+    @require("operator", "lead")
+    @blp.response(200, RunSchema)
+    @blp.problems(404)
+    def post(self, run_id: int) -> dict[str, Any]:
+        """Let a run go on that looked odd and waits for a person. One that does not wait stays as it is."""
+        session, now = http.current_session(), http.request_now()
+        run = session.get(Run, run_id)
+        waits = run is not None and run.state == "held"
+        released = release(session, run_id, actor=principal().key, now=now)
+        if waits:
+            trail.record(session, principal(), "run.release", f"run:{run_id}", now)
+        return with_failed(session, [released])[0]
+
+
 @blp.route("/runs/<int:run_id>")
 class OneRun(MethodView):
     """One monthly run."""
 
-    @require("operator", "accountant", "agent")
+    @require("operator", "accountant", "agent", "lead")
     @blp.response(200, RunSchema)
     @blp.problems(404)
     def get(self, run_id: int) -> dict[str, Any]:

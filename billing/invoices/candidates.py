@@ -28,7 +28,7 @@ CHUNK = 1_000
 Chunk = list[tuple[int, bool]]
 """Agreements: (id, whether its sum is carried no further)."""
 
-_CANDIDATES = """
+CANDIDATES = """
     FROM agreements AS a JOIN balances AS b ON b.agreement_id = a.id
     WHERE b.unbilled_count <> 0 AND (b.open_since IS NULL OR b.open_since <= :cutoff)
       AND (a.payment_method = 'invoice'
@@ -37,16 +37,18 @@ _CANDIDATES = """
           SELECT FROM claims AS l WHERE l.agreement_id = a.id AND l.kind = 'invoice' AND l.made_at > :lately)))
 """
 
+LAST = """(a.standing = 'closed' OR coalesce(a.closed_at <= :cutoff, false)
+           OR coalesce(b.open_since < :carried, false))"""
+
 _NEXT = f"""
-    SELECT a.id, a.standing = 'closed' OR coalesce(a.closed_at <= :cutoff, false)
-           OR coalesce(b.open_since < :carried, false) AS last
-    {_CANDIDATES} AND a.id > :after AND (CAST(:only AS bigint[]) IS NULL OR a.id = ANY(:only))
+    SELECT a.id, {LAST} AS last
+    {CANDIDATES} AND a.id > :after AND (CAST(:only AS bigint[]) IS NULL OR a.id = ANY(:only))
     ORDER BY a.id LIMIT :limit
 """
 
-_COUNT = f"SELECT count(*) {_CANDIDATES} AND a.id > :after"
+_COUNT = f"SELECT count(*) {CANDIDATES} AND a.id > :after"
 
-_CARRIED = f"SELECT count(*) {_CANDIDATES} AND b.unbilled_ore > 0 AND a.id <> ALL(:failed)"
+_CARRIED = f"SELECT count(*) {CANDIDATES} AND b.unbilled_ore > 0 AND a.id <> ALL(:failed)"
 
 
 def next_chunk(sessions: SessionFactory, run: Run, after: int) -> Chunk:
@@ -73,13 +75,13 @@ def of_kind(
 ) -> Chunk:
     """Do the same for a run that may not be there yet."""
     values = {"after": after, "only": None if only is None else list(only), "limit": limit}
-    rows = session.execute(text(_NEXT), {**values, **_figures(kind, for_date, cutoff)})
+    rows = session.execute(text(_NEXT), {**values, **figures(kind, for_date, cutoff)})
     return [(row.id, row.last) for row in rows.all()]
 
 
 def count(session: Session, run: Run) -> int:
     """Count the agreements that lie before a run."""
-    values: dict[str, Any] = {"after": run.last_agreement_id} | _figures(
+    values: dict[str, Any] = {"after": run.last_agreement_id} | figures(
         cast(Kind, run.kind), run.for_date, run.cutoff_at
     )
     return int(session.execute(text(_COUNT), values).scalar_one())
@@ -87,12 +89,13 @@ def count(session: Session, run: Run) -> int:
 
 def count_carried(session: Session, run: Run, failed: Sequence[int]) -> int:
     """Count the agreements whose sums a run leaves for the next one, those aside that it could not invoice."""
-    figures = _figures(cast(Kind, run.kind), run.for_date, run.cutoff_at)
-    values = {"failed": list(failed), **figures}
+    known = figures(cast(Kind, run.kind), run.for_date, run.cutoff_at)
+    values = {"failed": list(failed), **known}
     return int(session.execute(text(_CARRIED), values).scalar_one())
 
 
-def _figures(kind: Kind, for_date: dt.date, cutoff: dt.datetime) -> dict[str, Any]:
+def figures(kind: Kind, for_date: dt.date, cutoff: dt.datetime) -> dict[str, Any]:
+    """Return what ``CANDIDATES`` and ``LAST`` (SQL) ask for of a run's kind, date and cut-off."""
     early = kind == EARLY
     months = whole("invoice_carry_months", for_date)
     return {

@@ -35,17 +35,18 @@ class Run(Base):
     """A run for a business date: its cut-off instant, how far it has come. Unique per (kind, date).
 
     ``kind``: invoices (the month's), early (between two of those, for who drives very much).
-    ``state``: running (also: begun and cut short), done. ``total`` is how many agreements it had before it when it
-    (last) began, ``looked_at`` how many it has been through; ``per_second`` and ``seconds_left`` are as of its last
-    chunk. ``carried`` counts sums too small to invoice. ``credited`` are the credit notes it made of sums below zero,
-    ``credited_ore`` their sum (negative). What failed is in ``run_faults``.
+    ``state``: running (also: begun and cut short), held (it looks odd, see ``odd``, and waits for a person), done.
+    ``total`` is how many agreements it had before it when it (last) began, ``looked_at`` how many it has been through;
+    ``per_second`` and ``seconds_left`` are as of its last chunk. ``carried`` counts sums too small to invoice.
+    ``credited`` are the credit notes it made of sums below zero, ``credited_ore`` their sum (negative). What failed is
+    in ``run_faults``.
     """
 
     __tablename__ = "runs"
     __table_args__ = (
         UniqueConstraint("kind", "for_date"),
         CheckConstraint("kind IN ('invoices', 'early')", name="kind"),
-        CheckConstraint("state IN ('running', 'done')", name="state"),
+        CheckConstraint("state IN ('running', 'held', 'done')", name="state"),
     )
 
     id: Mapped[Id]
@@ -66,6 +67,10 @@ class Run(Base):
     actor: Mapped[Str]
     started_at: Mapped[Instant]
     finished_at: Mapped[Instant | None]
+    odd: Mapped[list[str] | None] = mapped_column(JSONB)
+    """What looked odd before it began (words of `rules.odd`), none of it: empty; null: nobody has looked."""
+    released_by: Mapped[Str | None]
+    released_at: Mapped[Instant | None]
 
 
 class RunFault(Base):

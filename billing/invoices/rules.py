@@ -37,6 +37,26 @@ class Line(NamedTuple):
     vat_ore: int
 
 
+FEWEST = 20
+"""Invoices of a run from which on shares of them say something."""
+
+
+def odd(
+    *, sum_ore: int, invoices: int, large: int, usual_ore: int | None, least_ore: int, factor_bp: int, share_bp: int
+) -> list[str]:
+    """Return what looks odd of what a run would invoice: ``sum``, ``large``; empty when nothing does.
+
+    ``sum``: it is above ``least_ore`` and more than ``factor_bp`` of what is usual (the mean of the last runs; None
+    without any). ``large``: more than ``share_bp`` of its invoices are large ones.
+    """
+    found = []
+    if usual_ore and sum_ore > least_ore and sum_ore * 10_000 > usual_ore * factor_bp:
+        found.append("sum")
+    if invoices >= FEWEST and large * 10_000 > invoices * share_bp:
+        found.append("large")
+    return found
+
+
 def due_date(issued_on: dt.date, term_days: int) -> dt.date:
     """Return the due date: so many days after issue, moved to the next bank day where banks are closed."""
     return on_or_after(issued_on + dt.timedelta(days=term_days))

@@ -42,6 +42,7 @@ from billing.invoices.candidates import CHUNK, EARLY, MONTHLY, Chunk, Kind
 from billing.invoices.issue import issue_fresh
 from billing.invoices.models import Run, RunFault
 from billing.invoices.numbers import SeriesFull
+from billing.invoices.preview import preview
 from billing.invoices.reissue import reissue_by_rulebook
 from billing.invoices.rules import due_date
 from billing.invoices.seller import seller_of
@@ -49,7 +50,8 @@ from billing.invoices.write import Presented
 from billing.passages.balances import lock
 from config.clock import business_date, business_now, start_of_day
 from config.database import SessionFactory
-from config.jobs import JobContext, Result
+from config.jobs import JobContext, Result, ring
+from config.problems import NotFound
 from config.rates import whole
 
 log = structlog.get_logger(__name__)
@@ -151,6 +153,8 @@ def carry_out(ctx: JobContext, run_id: int) -> Result:
     """
     seller = seller_of(ctx.settings)
     before = _start(ctx.sessions, run_id)
+    if before.state == "held":
+        return {"created": 0, "already_done": 0, "held": 1}
     if before.state == "done":
         tally = _again(ctx.sessions, run_id, seller)
     else:
@@ -192,6 +196,28 @@ def _start(sessions: SessionFactory, run_id: int) -> Run:
         run = session.get_one(Run, run_id, with_for_update={"key_share": True})
         if run.state != "done":
             run.total = run.looked_at + candidates.count(session, run)
+            if run.odd is None and run.kind == MONTHLY and not run.looked_at:
+                _look(session, run)
+    return run
+
+
+def _look(session: Session, run: Run) -> None:
+    """Look at what a run would do before it does anything; where that is odd it waits for a person."""
+    found = preview(session, MONTHLY, run.for_date, run.cutoff_at, largest=False)
+    run.odd = list(found.odd)
+    if found.odd:
+        run.state = "held"
+        log.error("run.held", run=run.id, odd=run.odd, invoices=found.invoices, sum_ore=found.sum_ore)
+
+
+def release(session: Session, run_id: int, *, actor: str, now: dt.datetime) -> Run:
+    """Let a run go on that looked odd and waits for a person; another stays as it is. Raises NotFound."""
+    run = session.get(Run, run_id, with_for_update={"key_share": True}, populate_existing=True)
+    if run is None:
+        raise NotFound("There is no such run.")
+    if run.state == "held":
+        run.state, run.released_by, run.released_at = "running", actor, now
+        ring(session, "invoice_runs")
     return run
 
 

@@ -72,13 +72,21 @@ class WholeInvoiceSchema(InvoiceSchema):
     settled = http.many(SettledSchema, "What has settled it.")
 
 
+ODD = http.choice("sum: far above what is usual; large: many large invoices.", ("sum", "large"))
+
+
 class RunSchema(http.Schema):
     """A monthly run."""
 
     id = http.whole("The run's id.", 3)
     for_date = http.date("The date it is for.")
     cutoff_at = http.instant("What had arrived by then was taken.")
-    state = http.choice("running or done.", ("running", "done"))
+    kind = http.choice("invoices: the month's; early: of who drives very much.", ("invoices", "early"))
+    state = http.choice("running, held (it looks odd and waits for release) or done.", ("running", "held", "done"))
+    odd = http.list_of(
+        ODD, "What looked odd before it began: sum, large; null before anybody looked.", ["sum"], allow_none=True
+    )
+    released_by = http.text("Who let it go on though it looked odd.", "lead:eva", allow_none=True)
     actor = http.text("Who began it.", "schedule")
     total = http.whole("Agreements that had something to invoice when it (last) began.", 124)
     looked_at = http.whole("How many of them it has been through.", 124)
@@ -92,6 +100,34 @@ class RunSchema(http.Schema):
     sum_ore = http.ore("What was invoiced.")
     started_at = http.instant("When it began.")
     finished_at = http.instant("When it was done.", allow_none=True)
+
+
+class LargeSchema(http.Schema):
+    """One of the largest invoices to be."""
+
+    agreement = http.agreement_number()
+    name = http.text("Its holder.", "Kari Nordmann")
+    ore = http.ore("What it would be.", 2_750_000)
+
+
+class PreviewSchema(http.Schema):
+    """What a run would do now. It is read off the balances, and at most a little too high."""
+
+    for_date = http.date("The date it would be for.")
+    invoices = http.whole("Invoices it would make.", 120)
+    sum_ore = http.ore("Their sum.", 4_200_000)
+    carried = http.whole("Sums under the smallest invoice, which it would carry.", 4)
+    below_zero = http.whole("Credit notes it would make.", 1)
+    large = http.whole("How many of the invoices are large.", 2)
+    usual_ore = http.ore("The mean sum of the last runs; null without any.", 4_000_000, allow_none=True)
+    odd = http.list_of(ODD, "What looks odd: sum, large. Then it would wait for a person.", ["sum"])
+    largest = http.many(LargeSchema, "The largest invoices.")
+
+
+class PreviewQuery(http.Schema):
+    """Which run to look ahead to."""
+
+    date = http.date("The business date; today when left out.", load_default=None, allow_none=True)
 
 
 class StartRunSchema(http.Schema):

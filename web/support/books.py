@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask import redirect, render_template, request, url_for
+from flask import flash, redirect, render_template, request, url_for
 
 from accounts.access import trail
 from accounts.access.principal import principal
 from accounts.customers import desk as customers
 from billing.audit.audit import AuditReport, audit
 from billing.invoices import runs
+from billing.invoices.candidates import MONTHLY
+from billing.invoices.preview import preview
+from billing.invoices.run import release
 from config import http
-from config.clock import now_utc
+from config.clock import business_date, now_utc
 from config.jobs import troubled
+from web import words
 from web.support.blueprint import Page, blp, only, staff
 
 AUDITORS = ("accountant", "operator")
+RELEASERS = ("lead", "operator")
 RUNS = 12
 FAULTS = 50
 JOBS = 50
@@ -30,6 +35,24 @@ def books() -> Page:
     """Show the runs; to those who keep the books and the machinery also what failed, and the audit to be run."""
     wanted = principal().role in AUDITORS and "audit" in request.args
     return _page(_audited() if wanted else None)
+
+
+@blp.post("/books/runs/<int:run_id>/release")
+@only(*RELEASERS)
+def release_run(run_id: int) -> Page:
+    """Let a run go on that looked odd."""
+    session, now = http.current_session(), http.request_now()
+    if release(session, run_id, actor=principal().key, now=now).released_at == now:
+        trail.record(session, principal(), "run.release", f"run:{run_id}", now)
+        flash(words.t("Kjøringen er frigitt og går videre.", "The run is released and goes on."), "good")
+    return redirect(url_for("support.books"), 303)
+
+
+def _odd() -> dict[str, str]:
+    return {
+        "sum": words.t("summen er langt over det vanlige", "the sum is far above what is usual"),
+        "large": words.t("mange store fakturaer", "many large invoices"),
+    }
 
 
 @blp.post("/books/audit")
@@ -57,6 +80,9 @@ def _page(report: AuditReport | None) -> Page:
         auditor=auditor,
         runs=page.items,
         next=page.next,
+        odd=_odd(),
+        releases=principal().role in RELEASERS,
+        preview=preview(session, MONTHLY, business_date(now), now) if "preview" in request.args else None,
         faults=faults,
         held=customers.held(session, [one.agreement_id for one in faults]),
         jobs=troubled(session, JOBS) if auditor else (),

@@ -115,7 +115,7 @@ class Ways:
         return choose_all(self.post.sessions, Means(self.look_ups, LIST, self.sealing))
 
     def carry(self) -> Counter[str]:
-        pages = Pages(lambda document, form: b"%PDF", self.sealing)
+        pages = Pages(lambda document, form, details: b"%PDF", self.sealing)
         return carry(self.post.sessions, self.partner, pages, "NO:TEST")
 
     def hurry(self) -> None:

@@ -65,7 +65,7 @@ class Office:
             take_left_behind(session, real=now_utc())
         look_ups: dict[str, LooksUp] = {self.channel.name: self.channel, "email": Mail()}
         choose_all(self.post.sessions, Means(look_ups, LIST, self.sealing))
-        pages = Pages(lambda document, form: b"%PDF-1.7", self.sealing)
+        pages = Pages(lambda document, form, details: b"%PDF-1.7", self.sealing)
         carry(self.post.sessions, self.hasty if hasty else self.channel, pages, "NO:TEST")
 
     def states(self) -> list[tuple[str, str]]:
