@@ -27,7 +27,8 @@ class Pages:
 
 _BILLS = """
     SELECT d.id, d.key, d.agreement_id, d.recipient, d.presents, k.details_in_copy, m.template,
-           doc.id AS document_id, doc.number, doc.kind, doc.paid_by IS NOT NULL AS receipt, doc.issued_on, doc.total_ore, doc.kid,
+           doc.id AS document_id, doc.number, doc.kind, doc.paid_by IS NOT NULL AS receipt, doc.issued_on,
+           doc.total_ore, doc.kid,
            doc.seller ->> 'account' AS account,
            CASE WHEN doc.due_on IS NOT NULL THEN greatest(doc.due_on, e.due_on) END AS due_on,
            greatest(c.amount_ore - c.settled_ore, 0) AS open_ore,
