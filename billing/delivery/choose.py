@@ -91,8 +91,9 @@ def _decide(
     row: Waiting, means: Means, verdicts: Mapping[str, Verdict], today: dt.date, real: dt.datetime
 ) -> Chosen | Ask:
     patience = dt.timedelta(hours=whole("lookup_patience_hours", today))
+    order = ways.order(row.choice, row.reader.kind, means.listed)
     return decide(
-        ways.order(row.choice, row.reader.kind, means.listed),
+        tuple(dict.fromkeys((row.wish, *order))) if row.wish else order,
         row.what,
         verdicts,
         tried=row.tried,
@@ -183,8 +184,9 @@ def take_back(session: Session, document_id: int, *, now: dt.datetime, real: dt.
 
 
 def _leave_time(session: Session, row: Waiting, now: dt.datetime) -> None:
-    """Extend the due date where a fall-back leaves less time than an ordinary invoice has."""
-    if row.cause == "first":
+    """Extend the due date where a fall-back leaves less time than an ordinary invoice has. What support has sent by
+    another way says what is owed already: that gives no more time."""
+    if row.cause != "fallback":
         return
     today = business_date(now)
     soonest = due_date(today, whole("fallback_term_days", today))

@@ -33,7 +33,9 @@ _PLAN = """
         LEFT JOIN claims AS c ON c.id = d.claim_id
         WHERE m.planned_at IS NULL AND (m.template <> ALL(:documents) OR d.id IS NULL
               OR (k.channel = 'email' AND k.kind = 'private'
-                  AND NOT EXISTS (SELECT FROM deliveries AS t WHERE t.message_id = m.id)))
+                  AND NOT EXISTS (SELECT FROM deliveries AS t WHERE t.message_id = m.id)
+                  AND NOT EXISTS (SELECT FROM channel_choices AS s WHERE s.message_id = m.id
+                                  AND s.ordinal = 1 AND s.cause = 'agent')))
         ORDER BY m.id LIMIT :limit FOR UPDATE OF m SKIP LOCKED
     ), made AS (
         INSERT INTO deliveries (message_id, agreement_id, document_id, channel, presents, next_at, queued_at)

@@ -50,11 +50,14 @@ class Waiting:
     due_on: dt.date | None
     open_ore: int
     live: str | None
+    wish: str | None = None
+    """The channel that support wants it to go by first."""
 
 
 _WAITING = """
     SELECT m.id AS message_id, m.template, m.document_id, m.agreement_id, k.channel AS choice, k.efaktura_beside,
            coalesce(last.ordinal, 0) + 1 AS ordinal, last.since, tried.channels, tried.gave_up,
+           wish.considered -> 0 ->> 'channel' AS wish,
            CASE WHEN d.kind = 'invoice' THEN c.due_on END AS due_on,
            greatest(c.amount_ore - c.settled_ore, 0) AS open_ore,
            (SELECT channel FROM deliveries WHERE document_id = d.id AND presents
@@ -72,8 +75,9 @@ _WAITING = """
         SELECT array_agg(channel ORDER BY id) AS channels, array_agg(proof ? 'gave_up' ORDER BY id) AS gave_up
         FROM deliveries WHERE message_id = m.id
     ) AS tried ON true
+    LEFT JOIN channel_choices AS wish ON wish.message_id = m.id AND wish.ordinal = 1 AND wish.cause = 'agent'
     WHERE m.planned_at IS NULL AND m.id > :after AND m.template = ANY(:templates)
-      AND (k.channel <> 'email' OR k.kind = 'business' OR tried.channels IS NOT NULL)
+      AND (k.channel <> 'email' OR k.kind = 'business' OR tried.channels IS NOT NULL OR wish.id IS NOT NULL)
       AND (last.next_at IS NULL OR last.next_at <= :real)
     ORDER BY m.id LIMIT :limit
 """
@@ -114,11 +118,12 @@ def _waiting(row: Any, reader: Reader) -> Waiting:
         row.efaktura_beside,
         tried,
         row.ordinal,
-        "fallback" if tried else "first",
+        "fallback" if tried else "agent" if row.wish else "first",
         row.since,
         row.due_on,
         row.open_ore,
         row.live,
+        row.wish,
     )
 
 
