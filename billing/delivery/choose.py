@@ -96,7 +96,7 @@ def _decide(
         tuple(dict.fromkeys((row.wish, *order))) if row.wish else order,
         row.what,
         verdicts,
-        tried=row.tried,
+        tried=row.tried | {ways.SAME[one]: silent for one, silent in row.tried.items() if one in ways.SAME},
         patient=row.since is None or real - row.since < patience,
     )
 
@@ -181,6 +181,7 @@ def take_back(session: Session, document_id: int, *, now: dt.datetime, real: dt.
         ),
         {"document": document_id, "taking": taking, "now": now, "real": real},
     )
+    ring(session, "avtalegiro")  # its claims are taken back by a file, while the bank takes them
 
 
 def _leave_time(session: Session, row: Waiting, now: dt.datetime) -> None:

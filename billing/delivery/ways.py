@@ -64,6 +64,10 @@ TABLE: tuple[Channel, ...] = (
 BY_NAME = {channel.name: channel for channel in TABLE}
 
 
+SAME = {"efaktura": "vipps", "vipps": "efaktura"}
+"""Channels behind one partner: what one of them refused, the other does too."""
+
+
 def order(choice: str, kind: Kind, listed: Sequence[str] = LIST) -> tuple[str, ...]:
     """Return the channels to consider, in order: EHF for a business, what was chosen, the list.
 

@@ -197,7 +197,7 @@ def test_what_the_way_refuses_goes_by_the_next_in_time(way: Ways) -> None:
     assert [row.presents for row in way.post.rows()] == [True, True], "only one of them lives"
     assert way.considered()[1] == (
         "fallback", "email",
-        [("efaktura", "passed", "tried"), ("avtalegiro", "no", "not_set_up"), ("vipps", "no", "not_set_up"),
+        [("efaktura", "passed", "tried"), ("avtalegiro", "no", "not_set_up"), ("vipps", "passed", "tried"),
          ("digipost", "no", "not_set_up"), ("eboks", "no", "not_set_up"), ("email", "yes", "")],
     )  # fmt: skip
     assert way.due(document) == dt.date(2026, 2, 16), "issued on the first, and 14 days are left from today: a Sunday"
