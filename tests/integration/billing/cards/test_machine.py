@@ -29,7 +29,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from billing.audit.audit import audit
-from billing.cards import charge, dispute, dispute_sweep, due, refund, refund_call, register, sweep, webhook
+from billing.cards import charge, dispute_sweep, due, refund, refund_call, register, sweep, webhook
 from billing.cards.failures import SomeFailed
 from billing.cards.gateway import CardGateway, GatewayUnavailable
 from billing.cards.methods import choose_method
@@ -122,7 +122,7 @@ class Machine(RuleBasedStateMachine):
         self.gateway = self.stack.enter_context(GatewayServer())
         made = StripeGateway(api_key="sk_test_x", api_base=self.gateway.url, timeout_seconds=0.3)
         self.shaky = Shaky(made)
-        for module in (charge, sweep, refund_call, dispute):
+        for module in (charge, sweep, refund_call, dispute_sweep):
             self.patch.setattr(module, "gateway_of", lambda _settings: self.shaky)
         self.sessions = session_factory(engine)
         self.drivers = [make_driver(self.sessions, self.gateway, made, card) for card in ("consumer", "commercial")]
