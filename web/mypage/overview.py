@@ -24,6 +24,7 @@ from billing.passages.models import Balance
 from config import http
 from config.clock import business_date
 from config.rates import whole
+from web import channels
 from web.mypage.blueprint import blp, customers_only, me, own
 
 
@@ -111,7 +112,11 @@ def agreements() -> str | Response:
     if len(found) == 1 and not found[0].closed_at:
         return redirect(url_for("mypage.overview", number=found[0].number))
     return render_template(
-        "mypage/agreements.html", customer=customer, rows=rows, today=business_date(http.request_now())
+        "mypage/agreements.html",
+        customer=customer,
+        rows=rows,
+        today=business_date(http.request_now()),
+        channel_name=channels.name,
     )
 
 
@@ -129,6 +134,7 @@ def overview(number: int) -> str:
     latest = driven.page(session, lately, limit=4, newest_first=True)
     return render_template(
         "mypage/overview.html",
+        channel_name=channels.name,
         agreement=agreement,
         customer=me(),
         here="overview",

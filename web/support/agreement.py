@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
@@ -13,6 +14,7 @@ from accounts.agreements import queries as agreements
 from accounts.agreements.models import Agreement
 from accounts.chargers import queries as chargers
 from accounts.customers import queries as customers
+from accounts.customers.channel import mandates_of
 from accounts.vehicles import queries as vehicles
 from accounts.vehicles.models import Registration
 from billing.cards import queries as cards
@@ -33,7 +35,8 @@ from billing.roadside.lists.validity import knew
 from config import http
 from config.clock import business_date
 from config.problems import Conflict, Invalid
-from web import words
+from config.rates import whole
+from web import channels, words
 from web.mypage import explain, forms
 from web.mypage.dispute import dispute_word, kind_word
 from web.mypage.overview import next_billing, owed
@@ -81,7 +84,6 @@ def _page(
         coming=next_billing(one, balance, card, today),
         backlog=backlog.lasting(session, one.id),
         card=card,
-        brand=brand,
         last_charge=last,
         last_word=explain.charge_word(last) if last else None,
         last_steps=explain.charge_story(last, None) if last else (),
@@ -99,11 +101,22 @@ def _page(
         today=today,
         now=now,
         contacts=contacts(),
+        **_invoiced(one, today),
         values=values,
         errors=errors,
         due=due,
     )
     return (page, 409 if due else 422) if errors else page
+
+
+def _invoiced(one: Agreement, today: dt.date) -> dict[str, object]:
+    """Return what is shown of how invoices come and are paid."""
+    return {
+        "mandates": mandates_of(http.current_session(), one.customer_id),
+        "channel_name": channels.name,
+        "ordinary_days": whole("invoice_term_days", today),
+        "brand": brand,
+    }
 
 
 def _facts(

@@ -7,13 +7,19 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from accounts.access import trail
 from accounts.access.principal import principal
 from accounts.customers import desk as customers
+from billing.delivery import choices
 from billing.delivery import desk as room
 from billing.delivery import mailbox as folder
 from billing.delivery.again import send_again
+from billing.delivery.carried import carried
 from billing.delivery.desk import Told
+from billing.delivery.send_by import possible, send_by
 from config import http
 from config.clock import now_utc
-from config.problems import Conflict, NotFound
+from config.problems import Conflict, Invalid, NotFound, Problem
+from web import channels
+from web.mypage import forms
+from web.support import words
 from web.support.blueprint import Page, acted_on, actors, blp, readers, subject
 from web.words import t
 
@@ -40,7 +46,21 @@ def delivery(delivery_id: int) -> Page:
     one = room.one(session, delivery_id)
     held = customers.held(session, [one.agreement_id])[one.agreement_id]
     trail.looked_up(session, principal(), f"agreement:{held.agreement.number}", http.request_now(), "look_up_mail")
-    return render_template("support/delivery.html", one=one, held=held, mail=_mail(one))
+    return render_template(
+        "support/delivery.html",
+        one=one,
+        held=held,
+        mail=_mail(one),
+        carried=carried(session, delivery_id),
+        decisions=choices.of_message(session, one.message_id),
+        ways=[name for name in possible(held.customer.kind, one.template) if name != one.channel],
+        channel_name=channels.name,
+        why=channels.why,
+        cause_word=words.cause_word,
+        verdict_word=words.verdict_word,
+        step_word=words.step_word,
+        file_word=words.file_word,
+    )
 
 
 def _mail(one: Told) -> folder.Opened | None:
@@ -55,21 +75,43 @@ def _mail(one: Told) -> folder.Opened | None:
 @actors
 def do_send_again(number: int, delivery_id: int) -> Page:
     """Have a message sent once more, to the address the customer has now."""
-    one = acted_on(number)
+    one, channel = acted_on(number), forms.given("channel")["channel"]
     session, now = http.current_session(), http.request_now()
     try:
-        done = send_again(session, one.id, delivery_id, now=now, real=now_utc())
-    except Conflict:
+        if channel:
+            done = send_by(session, one.id, delivery_id, channel, now=now, real=now_utc())
+        else:
+            done = send_again(session, one.id, delivery_id, now=now, real=now_utc())
+    except (Conflict, Invalid) as problem:
         session.rollback()
-        flash(t("Den sendes ikke igjen: det den sier, er ikke lenger sant.",
-                "It is not sent again: what it says is no longer true."))  # fmt: skip
+        flash(_not_again(problem))
     else:
         if done:
-            trail.record(session, principal(), "delivery.again", subject(one), now, None, {"delivery": delivery_id})
-            flash(t("E-posten sendes på nytt.", "The mail is being sent again."), "good")
+            detail = {"delivery": delivery_id} | ({"channel": channel} if channel else {})
+            trail.record(session, principal(), "delivery.again", subject(one), now, None, detail)
+            flash(_again(channel), "good")
         else:
-            flash(t("E-posten er alt på vei, eller sendt på nytt.", "The mail is on its way or sent again already."))
+            flash(t("Meldingen er alt på vei, eller sendt på nytt.",
+                    "The message is on its way or sent again already."))  # fmt: skip
     return redirect(url_for("support.agreement", number=number), 303)
+
+
+def _again(channel: str) -> str:
+    if not channel:
+        return t("Meldingen sendes på nytt.", "The message is being sent again.")
+    return t("Sendes som {name} når det som viser den nå, er trukket tilbake. Når den ikke fram, følger neste måte.",
+             "It goes by {name} once what presents it now is taken back. Where that does not get there, the next way "
+             "follows.", name=channels.name(channel))  # fmt: skip
+
+
+def _not_again(problem: Problem) -> str:
+    slug = problem.type.removeprefix("/problems/")
+    if slug == "avtalegiro-at-your-bank":
+        return channels.refusal(problem)
+    if slug == "no-longer-true":
+        return t("Den sendes ikke igjen: det den sier, er ikke lenger sant.",
+                 "It is not sent again: what it says is no longer true.")  # fmt: skip
+    return t("Den kan ikke sendes på den måten.", "It cannot be sent that way.")
 
 
 @blp.get("/deliveries/<int:delivery_id>/attachments/<int:index>")

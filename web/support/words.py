@@ -147,6 +147,10 @@ _ACTIONS: Mapping[str, tuple[str, str]] = {
     "payment_method": ("endret betalingsmåten", "changed how it is paid"),
     "receipts": ("endret kvitteringer på e-post", "changed receipts by e-mail"),
     "customer.change": ("endret opplysninger", "changed details"),
+    "customer.channel": ("valgte måte å få fakturaer på", "chose how invoices come"),
+    "customer.payment_term": ("endret betalingsfristen", "changed the time to pay"),
+    "customer.national_id.keep": ("lagret fødselsnummer", "kept the national id"),
+    "customer.national_id.forget": ("slettet fødselsnummer", "deleted the national id"),
 }
 
 
@@ -220,6 +224,46 @@ _BY = {
     "paper": ("Brev", "Letter"),
     "ehf": ("EHF", "EHF"),
 }
+
+
+def cause_word(cause: str) -> str:
+    """Say why a channel had to be chosen."""
+    return {
+        "first": t("Første sending", "First sending"),
+        "fallback": t("Neste måte", "The next way"),
+        "agent": t("Sendt på en annen måte av kundeservice", "Sent another way by support"),
+    }.get(cause, cause)
+
+
+def verdict_word(verdict: str) -> tuple[str, str]:
+    """Say what was found of a channel, and its tone."""
+    return {
+        "yes": (t("når fram", "reaches"), "good"),
+        "no": (t("når ikke fram", "does not reach"), ""),
+        "unsure": (t("uten svar", "no answer"), "warn"),
+        "passed": (t("forbigått", "passed over"), ""),
+    }.get(verdict, (verdict, ""))
+
+
+def step_word(step: str) -> str:
+    """Say what happened to a delivery."""
+    return {
+        "queued": t("Satt i kø", "Queued"),
+        "sent": t("Sendt", "Sent"),
+        "delivered": t("Levert", "Delivered"),
+        "opened": t("Åpnet", "Opened"),
+        "ended": t("Trukket tilbake", "Taken back"),
+    }.get(step, step)
+
+
+def file_word(state: str) -> str:
+    """Say how a file stands with the partner it is for."""
+    return {
+        "made": t("skrevet", "written"),
+        "put": t("levert, venter på kvittering", "handed in, waits for its receipt"),
+        "accepted": t("godtatt", "accepted"),
+        "refused": t("avvist", "refused"),
+    }.get(state, state)
 
 
 def delivery_sentence(one: Told) -> tuple[str, str]:

@@ -208,7 +208,7 @@ def test_a_mail_is_sent_again_from_the_story(world: Desk) -> None:
     assert "/again" not in world.browser("accountant").get(page).text
     for _ in range(2):
         assert agent.post(f"{path}/{sent}/again").headers["Location"] == f"/support{page}"
-    assert "E-posten sendes på nytt." in agent.text(page)
+    assert "Meldingen sendes på nytt." in agent.text(page)
     assert "/again" not in agent.get(page).text
     assert "Sendt på nytt" in agent.text(f"/deliveries/{sent}")
     assert world.books.one("SELECT count(*) FROM messages WHERE template = 'invoice'") == 2
