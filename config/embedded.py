@@ -217,7 +217,7 @@ def _prepare(base: Path, account: Account | None) -> None:
     done = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False, **who)
     secret.unlink()
     if done.returncode:
-        raise EmbeddedError(f"PostgreSQL's initdb fails: {(done.stderr.strip() or done.stdout).splitlines()[-1]}")
+        raise EmbeddedError(f"PostgreSQL's initdb fails: {' / '.join(done.stderr.strip().splitlines()[-5:])}")
     fresh.rename(data)
 
 
