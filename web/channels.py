@@ -40,11 +40,11 @@ _SENTENCES: Mapping[str, tuple[str, str]] = {
     ),
     "efaktura": (
         "Fakturaen kommer i nettbanken. Krever norsk nettbank og «ja takk til alle» der. E-posten med faktura slutter.",
-        "The invoice comes in your online bank. Needs a Norwegian online bank and “yes to all” there. Invoices by "
+        "The invoice comes in the online bank. Needs a Norwegian online bank and “yes to all” there. Invoices by "
         "e-mail end.",
     ),
     "vipps": (
-        "Fakturaen kommer i Vipps. Krever at du har valgt Vipps for eFaktura. E-posten med faktura slutter.",
+        "Fakturaen kommer i Vipps. Krever at Vipps er valgt for eFaktura der. E-posten med faktura slutter.",
         "The invoice comes in Vipps. Needs Vipps to be chosen there for eFaktura. Invoices by e-mail end.",
     ),
     "digipost": (

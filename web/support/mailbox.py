@@ -7,12 +7,15 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from accounts.access import trail
 from accounts.access.principal import principal
 from accounts.customers import desk as customers
+from accounts.customers.channel import mandates_of
+from accounts.customers.models import Customer
 from billing.delivery import choices
 from billing.delivery import desk as room
 from billing.delivery import mailbox as folder
 from billing.delivery.again import send_again
 from billing.delivery.carried import carried
 from billing.delivery.desk import Told
+from billing.delivery.reach import offered
 from billing.delivery.send_by import possible, send_by
 from config import http
 from config.clock import now_utc
@@ -53,7 +56,7 @@ def delivery(delivery_id: int) -> Page:
         mail=_mail(one),
         carried=carried(session, delivery_id),
         decisions=choices.of_message(session, one.message_id),
-        ways=[name for name in possible(held.customer.kind, one.template) if name != one.channel],
+        ways=_ways(held.customer, one),
         channel_name=channels.name,
         why=channels.why,
         cause_word=words.cause_word,
@@ -61,6 +64,14 @@ def delivery(delivery_id: int) -> Page:
         step_word=words.step_word,
         file_word=words.file_word,
     )
+
+
+def _ways(customer: Customer, one: Told) -> list[str]:
+    """Return by what else a document may be sent to a customer: what carries it, is in use, or has a mandate."""
+    used = set(offered(http.current_settings(), customer.kind))
+    if any(mandate.agreement_id == one.agreement_id for mandate, _ in mandates_of(http.current_session(), customer.id)):
+        used.add("avtalegiro")
+    return [name for name in possible(customer.kind, one.template) if name in used - {one.channel}]
 
 
 def _mail(one: Told) -> folder.Opened | None:
