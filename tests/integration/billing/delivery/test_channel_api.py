@@ -50,7 +50,7 @@ class World:
                 "SELECT a.number AS agreement, k.id, k.number FROM agreements a JOIN customers k ON k.id = customer_id"
             )
         ).one()
-        self.agreement_number, self.customer_id, self.number = row.of, row.id, row.number
+        self.agreement_number, self.customer_id, self.number = row.agreement, row.id, row.number
         post.session.commit()
         self.digipost = Asked(post, "digipost")
         monkeypatch.setattr(choosing, "channels_of", lambda settings: Channels({"digipost": self.digipost}, {}))
