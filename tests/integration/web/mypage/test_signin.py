@@ -143,6 +143,8 @@ class TestWhoSeesWhat:
             "complaint": 1,
             "card_id": 1,
             "charge_id": 1,
+            "invoice_number": 100_000_001,
+            "reference": "brikke-1",
         }
         with app.test_request_context():
             for rule in rules:
