@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from billing.roadside.exchange import rules
 from config.checks import Wrong, refuse_unprintable
+from config.sftp import unfinished
 
 NOW = dt.datetime(2026, 3, 2, 9, tzinfo=dt.UTC)
 
@@ -49,7 +50,7 @@ def test_a_name_that_is_shown_is_one_line_and_a_safe_one_can_be_used(name: str) 
     assert rules.shown_name(shown) == shown
     assert len(shown.encode()) <= rules.LONGEST_NAME
     refuse_unprintable(shown)
-    assert rules.usable_name(rules.safe_name(name)) or rules.unfinished(shown)
+    assert rules.usable_name(rules.safe_name(name)) or unfinished(shown)
 
 
 @pytest.mark.parametrize(
