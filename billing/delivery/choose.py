@@ -34,9 +34,8 @@ from config.sealed import Sealing
 CHUNK = 500
 ACTOR = "delivery"
 AGAIN = tuple(dt.timedelta(minutes=minutes) for minutes in (2, 10, 30, 60, 120))
-"""How long to wait after the first, second, ... look-up without an answer (real time); the last from then on."""
-BACK_SOON = dt.timedelta(minutes=5)
-"""How long to wait for what is being taken back (real time)."""
+"""How long to wait after the first, second, ... look-up without an answer, or for what is being taken back (real
+time); the last from then on."""
 
 
 @dataclass(frozen=True)
@@ -110,16 +109,18 @@ def _look_up(means: Means, channel: str, rows: Sequence[Waiting], today: dt.date
 
 
 def keep(session: Session, row: Waiting, chosen: Chosen, *, now: dt.datetime, real: dt.datetime) -> str:
-    """Write a decision and what follows of it. Returns the channel, ``waits``, ``nobody``, or ``done`` by another."""
-    back = chosen.channel is not None and row.live is not None and row.what == "invoice"
-    next_at = None
-    if back:
-        next_at = real + BACK_SOON
-    elif chosen.again:
-        next_at = real + AGAIN[min(row.ordinal, len(AGAIN)) - 1]
-    if not _note(session, row, chosen, back=back, next_at=next_at, now=now):
+    """Write a decision and what follows of it. Returns the channel, ``waits``, ``nobody``, ``stands`` where the invoice
+    is presented already and that cannot be taken back, or ``done`` by another."""
+    there = chosen.channel is not None and row.live is not None and row.what == "invoice"
+    stands = there and row.stands
+    next_at = real + AGAIN[min(row.ordinal, len(AGAIN)) - 1] if chosen.again or (there and not stands) else None
+    why = ("stands" if stands else "taken_back_first") if there else None
+    if not _note(session, row, chosen, why=why, next_at=next_at, now=now):
         return "done"
-    if back:
+    if stands:
+        _planned(session, row.message_id, now)
+        return "stands"
+    if there:
         take_back(session, row.document_id, now=now, real=real)
         return "waits"
     if next_at is not None:
@@ -141,11 +142,12 @@ def _payable(row: Waiting) -> bool:
 
 
 def _note(
-    session: Session, row: Waiting, chosen: Chosen, *, back: bool, next_at: dt.datetime | None, now: dt.datetime
+    session: Session, row: Waiting, chosen: Chosen, *, why: str | None, next_at: dt.datetime | None, now: dt.datetime
 ) -> bool:
+    """Write the decision; ``why`` what presents the document already keeps it from being carried out."""
     considered = [asdict(one) for one in chosen.considered]
-    if back:
-        considered.append({"channel": row.live, "verdict": "passed", "why": "taken_back_first"})
+    if why is not None:
+        considered.append({"channel": row.live, "verdict": "passed", "why": why})
     made = session.execute(
         insert(ChannelChoice)
         .values(
@@ -155,7 +157,7 @@ def _note(
             document_id=row.document_id,
             at=now,
             cause=row.cause,
-            channel=chosen.channel if next_at is None else None,
+            channel=chosen.channel if next_at is None and why is None else None,
             considered=considered,
             next_at=next_at,
         )

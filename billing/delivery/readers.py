@@ -50,6 +50,7 @@ class Waiting:
     due_on: dt.date | None
     open_ore: int
     live: str | None
+    stands: bool
     wish: str | None = None
     """The channel that support wants it to go by first."""
 
@@ -61,7 +62,9 @@ _WAITING = """
            CASE WHEN d.kind = 'invoice' THEN c.due_on END AS due_on,
            greatest(c.amount_ore - c.settled_ore, 0) AS open_ore,
            (SELECT channel FROM deliveries WHERE document_id = d.id AND presents
-                AND state IN ('queued', 'sending', 'sent', 'unknown', 'delivered', 'ending') LIMIT 1) AS live
+                AND state IN ('queued', 'sending', 'sent', 'unknown', 'delivered', 'ending') LIMIT 1) AS live,
+           EXISTS (SELECT FROM deliveries WHERE document_id = d.id AND presents AND state = 'delivered'
+                AND proof ? 'stands') AS stands
     FROM messages AS m
     JOIN documents AS d ON d.id = m.document_id
     JOIN claims AS c ON c.id = d.claim_id
@@ -123,6 +126,7 @@ def _waiting(row: Any, reader: Reader) -> Waiting:
         row.due_on,
         row.open_ore,
         row.live,
+        row.stands,
         row.wish,
     )
 

@@ -15,12 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from simulator.clock import wall
 from simulator.printhouse.check import Printed, WrongBatch, check
 from simulator.printhouse.faults import Fault, Faults
 
 
 def _today() -> dt.date:
-    return dt.datetime.now(dt.UTC).date()
+    return wall().date()
 
 
 def _damaged(content: bytes) -> bytes:

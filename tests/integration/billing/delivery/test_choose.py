@@ -328,7 +328,11 @@ def test_what_is_told_again_takes_the_first_back_before_another_may_present_it(
     assert way.carry() == {"efaktura_taken_back" if state == "ended" else "efaktura_stands": 1}
     assert way.states() == [("efaktura", state)]
     way.hurry()
-    assert way.choose() == {"efaktura": 1} if state == "ended" else {"waits": 1}
+    assert way.choose() == ({"efaktura": 1} if state == "ended" else {"stands": 1})
+    if state == "delivered":
+        assert way.considered()[-1][1:] == (None, [("efaktura", "yes", ""), ("efaktura", "passed", "stands")])
+        way.hurry()
+        assert way.choose() == {}, "and nobody waits for it"
 
 
 def test_a_batch_shares_look_ups_and_calls_and_one_costs_the_others_nothing(way: Ways) -> None:
