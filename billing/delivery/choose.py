@@ -33,7 +33,7 @@ from config.sealed import Sealing
 
 CHUNK = 500
 ACTOR = "delivery"
-AGAIN = tuple(dt.timedelta(minutes=minutes) for minutes in (2, 10, 30, 60, 120))
+AGAIN = tuple(dt.timedelta(minutes=minutes) for minutes in (2, 10, 30, 60, 120, 120, 120, 240, 360, 720, 1440))
 """How long to wait after the first, second, ... look-up without an answer, or for what is being taken back (real
 time); the last from then on."""
 
